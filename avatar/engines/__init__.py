@@ -1,0 +1,1 @@
+"""Engines turn speech into mouth patches; one package an engine."""

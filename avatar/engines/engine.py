@@ -1,0 +1,90 @@
+"""What an engine is: speech of several streams in, mouth patches for pictures of their idle loops out.
+
+The worker owns time. It pushes the samples of a live stretch (speech, and the silence around it) into a slot, asks how
+many video frames can be made, and has them made in one batched call over all streams. An engine knows neither streams,
+utterances nor clocks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar.prepared import Box, PreparedAvatar
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A mouth, drawn in the pose of one picture of the idle loop."""
+
+    picture: int
+    """Index of the picture in the avatar's idle loop."""
+    box: Box
+    """Where it goes in the picture; all four numbers even, so that it falls on whole chroma samples."""
+    rgba: NDArray[np.uint8]
+    """Shapes: (box.height, box.width, 4). Colour premultiplied by alpha; alpha 0 leaves the picture as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameJob:
+    """One video frame that a slot is to make."""
+
+    picture: int
+    """Which picture of the idle loop is under it."""
+    strength: float = 1.0
+    """How much of the heard mouth is shown: 1 all of it, 0 the neutral mouth. Eases speech in and out."""
+    draw: bool = True
+    """False advances the slot's state without drawing: the frame is too late to be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The next frames of one slot, in order."""
+
+    slot: int
+    frames: Sequence[FrameJob]
+
+
+class Engine(Protocol):
+    """Speech to mouth patches, for many streams at once. Not thread-safe: one thread calls it."""
+
+    name: str
+    sample_rate: int
+    """Units: Hz, of the samples pushed."""
+    lookahead_samples: int
+    """A frame at sample t needs audio up to t + lookahead_samples."""
+    max_batch: int
+    """Most slots that one step may name."""
+
+    def open(self, avatar: PreparedAvatar, fps: int) -> int:
+        """A fresh slot for one stream; frame j since the last reset shows sample j * sample_rate / fps."""
+        ...
+
+    def close(self, slot: int) -> None:
+        """Free the slot."""
+        ...
+
+    def reset(self, slot: int) -> None:
+        """Forget everything pushed: the next sample is sample 0 of frame 0, the mouth is neutral."""
+        ...
+
+    def push(self, slot: int, samples: NDArray[np.float32]) -> None:
+        """Append mono samples in [-1, 1], any number of them. Cheap: no model call."""
+        ...
+
+    def ready(self, slot: int) -> int:
+        """How many further frames the pushed samples suffice for, lookahead included."""
+        ...
+
+    def step(self, work: Sequence[Work]) -> list[list[Patch | None]]:
+        """Make frames: one batched model call, then one patch for each frame (None where ``draw`` is False).
+
+        Errors: ValueError where a slot is asked for more frames than ``ready`` says.
+        """
+        ...
+
+    def neutral(self, slot: int, picture: int) -> Patch:
+        """The neutral mouth on ``picture``: idle pictures are composed with it, so idle and speech agree exactly."""
+        ...

@@ -1,0 +1,387 @@
+"""What crosses between server and worker: length-prefixed msgpack, tagged by type. No clock, no socket.
+
+The server owns time. It grants each live stream the frames that may be made (``Advance``); the worker never looks at a
+clock to decide what to make, so that the same messages can cross a network whose ends disagree about the time.
+
+Frame numbers and audio positions count from the start of the stream: video frame k stands at k / fps seconds, audio
+sample n at n / 48000 seconds, on the stream's one clock.
+"""
+
+import struct
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+AUDIO_HZ: Final = 48_000
+"""Sample rate of all audio that is played."""
+OPUS_SAMPLES: Final = 960
+"""One Opus packet: 20 ms at 48 kHz."""
+VIDEO_HZ: Final = 90_000
+"""RTP clock of video (RFC 6184, RFC 7741)."""
+FRAME_RATES: Final = (10, 15, 20, 25, 30)
+IDLE_PHASES: Final = 5
+"""Copies of the idle loop with staggered keyframes: with one a second in each, one is never above 200 ms away."""
+MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
+
+
+class Codec(StrEnum):
+    """What a unit is encoded with."""
+
+    H264 = "H264"
+    VP8 = "VP8"
+    OPUS = "opus"
+
+
+class VideoFormat(msgspec.Struct, frozen=True):
+    """Size, rate and bitrate of a stream's picture."""
+
+    width: int = 1280
+    height: int = 720
+    fps: int = 25
+    bitrate_bps: int = 1_500_000
+
+
+def start_grid(fps: int) -> int:
+    """A live stretch starts at a multiple of this many frames: video and 20 ms audio packets meet there."""
+    return next(n for n in range(1, fps + 1) if (n * AUDIO_HZ // fps) % OPUS_SAMPLES == 0 and n * AUDIO_HZ % fps == 0)
+
+
+def idle_grid(fps: int) -> int:
+    """A live stretch ends at a multiple of this many frames: one of the idle phases has a keyframe there (200 ms)."""
+    return fps // IDLE_PHASES
+
+
+class Unit(msgspec.Struct, frozen=True, tag=True):
+    """One encoded picture (H.264 Annex B or VP8) or one Opus packet."""
+
+    stream: str
+    epoch: int
+    codec: Codec
+    media_time: int
+    """Units: ticks of the RTP clock since the stream's start: 90 kHz for pictures, 48 kHz for Opus."""
+    keyframe: bool
+    data: bytes
+
+
+# --- server to worker
+
+
+class WorkerConfig(msgspec.Struct, frozen=True):
+    """All the worker is told about its surroundings."""
+
+    assets: str
+    """Directory of the shipped models."""
+    avatars: str
+    """Directory of prepared avatars."""
+    cache: str
+    """Directory for encoded idle loops."""
+    threads: int = 2
+    """Threads that compose and encode."""
+    max_speech_s: float = 600.0
+    """Longest utterance."""
+    max_upload_bytes: int = 64 * 1024 * 1024
+    decode_timeout_s: float = 10.0
+    """Longest time decoding may go without a new sample."""
+    log_level: str = "INFO"
+
+
+class Configure(msgspec.Struct, frozen=True, tag=True):
+    """First message: the worker loads its models and answers ``Ready``."""
+
+    config: WorkerConfig
+
+
+class Ping(msgspec.Struct, frozen=True, tag=True):
+    """Answered by ``Pong`` with the same serial."""
+
+    serial: int
+
+
+class Shutdown(msgspec.Struct, frozen=True, tag=True):
+    """The worker ends its process, exit status 0."""
+
+
+class EncodeIdle(msgspec.Struct, frozen=True, tag=True):
+    """Answered by ``IdleLoop`` for each phase (phase 0 first), or by ``IdleFailed``. Cached on disk by content hash."""
+
+    avatar: str
+    format: VideoFormat
+    codec: Codec
+
+
+class OpenStream(msgspec.Struct, frozen=True, tag=True):
+    """Make ``stream`` known; answered by ``StreamOpened`` or ``StreamRefused``. Again after each worker restart."""
+
+    stream: str
+    avatar: str
+    format: VideoFormat
+
+
+class CloseStream(msgspec.Struct, frozen=True, tag=True):
+    """Forget the stream and what it had queued."""
+
+    stream: str
+
+
+class SetCodecs(msgspec.Struct, frozen=True, tag=True):
+    """Which picture codecs a live stretch is encoded in: those some viewer needs. One added starts at a keyframe."""
+
+    stream: str
+    codecs: list[Codec]
+
+
+class SpeechData(msgspec.Struct, frozen=True, tag=True):
+    """A piece of an utterance's file, in order; the first one opens the utterance. At most 256 KiB each."""
+
+    stream: str
+    utterance: str
+    epoch: int
+    data: bytes
+    last: bool
+
+
+class GoLive(msgspec.Struct, frozen=True, tag=True):
+    """Start a live stretch at ``frame`` (a multiple of ``start_grid``), a keyframe. Ignored where already live."""
+
+    stream: str
+    frame: int
+
+
+class Advance(msgspec.Struct, frozen=True, tag=True):
+    """Frames below ``until`` may be made now; those below ``now`` are too late to be shown (audio still counts)."""
+
+    stream: str
+    until: int
+    now: int
+
+
+class ForceKeyframe(msgspec.Struct, frozen=True, tag=True):
+    """The next picture of a live stretch is a keyframe."""
+
+    stream: str
+    codec: Codec
+
+
+ToWorker = (
+    Configure
+    | Ping
+    | Shutdown
+    | EncodeIdle
+    | OpenStream
+    | CloseStream
+    | SetCodecs
+    | SpeechData
+    | GoLive
+    | Advance
+    | ForceKeyframe
+)
+
+# --- worker to server
+
+
+class AvatarInfo(msgspec.Struct, frozen=True):
+    """An avatar that can go on air."""
+
+    name: str
+    title: str
+    engine: str
+    sizes: list[tuple[int, int]]
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """The models are loaded and warm."""
+
+    pid: int
+    avatars: list[AvatarInfo]
+
+
+class WorkerStats(msgspec.Struct, frozen=True):
+    """What the worker measured since its start."""
+
+    frames: int = 0
+    late_frames: int = 0
+    """Frames that were skipped because their time had passed."""
+    live_streams: int = 0
+    stage_ms: dict[str, float] = {}
+    """Mean milliseconds a frame by stage: network, draw, compose, encode."""
+    rss_bytes: int = 0
+
+
+class Pong(msgspec.Struct, frozen=True, tag=True):
+    """Answer to ``Ping``."""
+
+    serial: int
+    stats: WorkerStats
+
+
+class LogLine(msgspec.Struct, frozen=True, tag=True):
+    """A log record of the worker, to be written by the server's logger of the same name."""
+
+    level: int
+    logger: str
+    message: str
+
+
+class IdleLoop(msgspec.Struct, frozen=True, tag=True):
+    """One phase of an encoded idle loop."""
+
+    avatar: str
+    format: VideoFormat
+    codec: Codec
+    phase: int
+    interval: int
+    """Units: frames from keyframe to keyframe."""
+    first_frame: int
+    """Loop frame of ``units[0]``, a keyframe; ``units[i]`` is loop frame (first_frame + i) % len(units)."""
+    units: list[bytes]
+    silence: bytes
+    """One Opus packet of digital silence, the same in every phase."""
+
+
+class IdleFailed(msgspec.Struct, frozen=True, tag=True):
+    """The idle loop could not be encoded."""
+
+    avatar: str
+    format: VideoFormat
+    codec: Codec
+    detail: str
+
+
+class StreamOpened(msgspec.Struct, frozen=True, tag=True):
+    """The stream can speak."""
+
+    stream: str
+    avatar_title: str
+    loop_frames: int
+
+
+class StreamRefused(msgspec.Struct, frozen=True, tag=True):
+    """No such avatar, or not at this size or rate."""
+
+    stream: str
+    detail: str
+
+
+class SpeechRefusal(StrEnum):
+    """Why an utterance cannot be spoken; each has its own HTTP status."""
+
+    NOT_AUDIO = "not audio"
+    EMPTY = "empty"
+    TOO_LONG = "too long"
+    TOO_LARGE = "too large"
+    TOO_SLOW = "too slow"
+    UNKNOWN_STREAM = "unknown stream"
+
+
+class SpeechAccepted(msgspec.Struct, frozen=True, tag=True):
+    """The first samples are decoded: the utterance stands in the stream's queue."""
+
+    stream: str
+    utterance: str
+    seconds: float | None
+    """Length as far as it is known already."""
+
+
+class SpeechRefused(msgspec.Struct, frozen=True, tag=True):
+    """The utterance is dropped; nothing of it was played."""
+
+    stream: str
+    utterance: str
+    reason: SpeechRefusal
+    detail: str
+
+
+class SpeechStarted(msgspec.Struct, frozen=True, tag=True):
+    """The utterance's first sample is played at ``media_time``."""
+
+    stream: str
+    utterance: str
+    media_time: int
+    """Units: 48 kHz samples on the stream's clock. Sent before the units it speaks of."""
+
+
+class SpeechFinished(msgspec.Struct, frozen=True, tag=True):
+    """The utterance's last sample is played before ``media_time``."""
+
+    stream: str
+    utterance: str
+    media_time: int
+    samples: int
+    """How many samples of it are played in all."""
+    error: str | None
+    """Why it ended early (a file that broke off), or None."""
+
+
+class WentIdle(msgspec.Struct, frozen=True, tag=True):
+    """The live stretch ends: ``frame`` (a multiple of ``idle_grid``) and what follows comes from the idle loop."""
+
+    stream: str
+    frame: int
+
+
+class StreamFailed(msgspec.Struct, frozen=True, tag=True):
+    """Making a live stretch failed; the stream is idle from ``frame`` on and its queued utterances are gone."""
+
+    stream: str
+    frame: int
+    utterances: list[str]
+    detail: str
+
+
+FromWorker = (
+    Ready
+    | Pong
+    | LogLine
+    | IdleLoop
+    | IdleFailed
+    | StreamOpened
+    | StreamRefused
+    | SpeechAccepted
+    | SpeechRefused
+    | SpeechStarted
+    | SpeechFinished
+    | Unit
+    | WentIdle
+    | StreamFailed
+)
+
+_PREFIX: Final = struct.Struct(">I")
+_encoder: Final = msgspec.msgpack.Encoder()
+
+
+def frame_message(message: ToWorker | FromWorker) -> bytes:
+    """The bytes of a message on the wire: 4 bytes of length, big-endian, then msgpack."""
+    body = _encoder.encode(message)
+    return _PREFIX.pack(len(body)) + body
+
+
+class MessageReader:
+    """Cuts a byte stream into message bodies. No socket of its own: the caller feeds it what it read.
+
+    Errors: ValueError for a length above ``MAX_MESSAGE_BYTES``: the peer is not speaking this protocol.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The bodies that are complete after ``data``."""
+        self._buffer += data
+        bodies: list[bytes] = []
+        start = 0
+        while len(self._buffer) - start >= _PREFIX.size:
+            (length,) = _PREFIX.unpack_from(self._buffer, start)
+            if length > MAX_MESSAGE_BYTES:
+                raise ValueError(f"message of {length} bytes")
+            end = start + _PREFIX.size + length
+            if len(self._buffer) < end:
+                break
+            bodies.append(bytes(self._buffer[start + _PREFIX.size : end]))
+            start = end
+        del self._buffer[:start]
+        return bodies
+
+
+decode_to_worker: Final = msgspec.msgpack.Decoder(ToWorker).decode
+decode_from_worker: Final = msgspec.msgpack.Decoder(FromWorker).decode

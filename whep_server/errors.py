@@ -1,0 +1,131 @@
+"""Errors that know their answer. The class fixes the HTTP status; the detail says what happened, for the caller.
+
+    ServerError                     500
+    ├── MalformedSdp                400   not SDP, or SDP without what every session needs
+    │   └── MalformedFragment       400   not a trickle ICE fragment
+    ├── BadRequest                  400
+    ├── NotOnAir                    404   no stream of that name
+    ├── NoSuchSession               404
+    ├── NoSuchAvatar                404
+    ├── AlreadyOnAir                409
+    ├── PreconditionFailed          412
+    ├── TooLarge                    413
+    ├── UnsupportedType             415
+    ├── NotAcceptable               422   valid SDP that we cannot serve: no common codec, wrong direction
+    ├── NotSpeech                   422   an upload that cannot be spoken
+    ├── TooMany                     429   with Retry-After
+    └── Unavailable                 503   with Retry-After
+        └── WorkerLost              503
+
+No other file writes a status of 4xx or 5xx (compat routes translate these).
+"""
+
+from collections.abc import Mapping
+
+
+class ServerError(Exception):
+    """Root. Raise the exact subclass; ``web/problems.py`` turns it into an RFC 9457 body."""
+
+    status = 500
+    title = "Internal error"
+
+    def __init__(self, detail: str, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = dict(headers or {})
+
+
+class BadRequest(ServerError):
+    """The request itself cannot be understood."""
+
+    status, title = 400, "Bad request"
+
+
+class MalformedSdp(ServerError):
+    """Not SDP, or SDP that lacks what every session needs (RFC 8866, RFC 8842)."""
+
+    status, title = 400, "Malformed SDP"
+
+
+class MalformedFragment(MalformedSdp):
+    """Not a trickle ICE fragment (RFC 8840 section 9)."""
+
+    status, title = 400, "Malformed trickle ICE fragment"
+
+
+class NotOnAir(ServerError):
+    """No stream of that name."""
+
+    status, title = 404, "Not on air"
+
+
+class NoSuchSession(ServerError):
+    """No session with that id: never made, deleted, or lost."""
+
+    status, title = 404, "No such session"
+
+
+class NoSuchAvatar(ServerError):
+    """No prepared avatar of that name."""
+
+    status, title = 404, "No such avatar"
+
+
+class AlreadyOnAir(ServerError):
+    """A stream of that name exists."""
+
+    status, title = 409, "Already on air"
+
+
+class PreconditionFailed(ServerError):
+    """``If-Match`` names another ICE session."""
+
+    status, title = 412, "Precondition failed"
+
+
+class TooLarge(ServerError):
+    """The body, or what it holds, is above a limit."""
+
+    status, title = 413, "Too large"
+
+
+class UnsupportedType(ServerError):
+    """The Content-Type is not one this resource takes."""
+
+    status, title = 415, "Unsupported media type"
+
+
+class NotAcceptable(ServerError):
+    """Valid SDP that cannot be served. Not 406: in WHEP that announces a counter-offer."""
+
+    status, title = 422, "Offer cannot be served"
+
+
+class NotSpeech(ServerError):
+    """An upload that cannot be spoken."""
+
+    status, title = 422, "Not speech"
+
+
+class TooMany(ServerError):
+    """A limit on how much one may ask for."""
+
+    status, title = 429, "Too many"
+
+    def __init__(self, detail: str, *, retry_after_s: int = 5) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after_s)})
+
+
+class Unavailable(ServerError):
+    """Cannot be done now, may be later."""
+
+    status, title = 503, "Unavailable"
+
+    def __init__(self, detail: str, *, retry_after_s: int = 2) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after_s)})
+
+
+class WorkerLost(Unavailable):
+    """The process that makes speech ended; it is being restarted."""
+
+    title = "Worker lost"

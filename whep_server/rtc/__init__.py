@@ -1,0 +1,1 @@
+"""aiortc and aioice live here and nowhere else."""

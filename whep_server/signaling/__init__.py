@@ -1,0 +1,1 @@
+"""The standards, pure: SDP, fragments, negotiation, session states. Text and dataclasses in and out."""
