@@ -1,0 +1,91 @@
+# Two commands do everything on a fresh machine:
+#   make run     a talking avatar on http://127.0.0.1:8000
+#   make test    every check and test
+# `make help` lists the rest. Slow steps are done once: their stamps are in .setup/.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+ARGS ?=
+TESTS ?= tests/test_layout.py tests/unit tests/integration
+
+# What the tests drive as real WHEP players, and what isolates them. The product itself needs none of these.
+DEBIAN := chromium firefox-esr fonts-dejavu-core iproute2 \
+	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
+	gstreamer1.0-nice gstreamer1.0-libav python3-gi python3-gst-1.0 gir1.2-gst-plugins-bad-1.0
+
+.PHONY: help run test check format debian bench screenshot clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: .setup/run ## start the server on 127.0.0.1:8000 with the stream `demo` on air (ARGS="--port 8001 ...")
+	@echo "[server] starting; press Ctrl-C to stop"
+	@exec $(BIN)/whep-avatar serve $(ARGS)
+
+test: .setup/dev debian check ## every check and test, in CI's order (TESTS=... for some of them)
+	@echo "[tests] layout, unit, integration: takes some minutes"
+	@$(BIN)/python -m pytest -q $(TESTS)
+
+check: .setup/dev ## format, lint and types only
+	@echo "[check] format";  $(BIN)/ruff format --check --quiet .
+	@echo "[check] lint";    $(BIN)/ruff check --quiet .
+	@echo "[check] types";   $(BIN)/mypy --no-error-summary
+
+format: .setup/dev ## let ruff format and fix what it can
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+bench: .setup/run ## the benchmarks of docs/benchmarks.md
+	@$(BIN)/whep-avatar bench idle && $(BIN)/whep-avatar bench stages
+
+screenshot: .setup/dev debian ## take docs/images/speaking.png anew
+	@SCREENSHOT=docs/images/speaking.png $(BIN)/python -m pytest -q tests/integration/test_browser.py
+
+clean: ## remove everything that was made here
+	rm -rf .venv .setup .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- environment
+
+.venv/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "[setup] Python 3.11 or newer is needed; name it with: make PYTHON=python3.11 ..."; exit 1; }
+	@if ! $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "[setup] python3-venv: waiting for Debian's packages"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv >/dev/null; \
+		else \
+			echo "[setup] Python cannot make environments; as root: apt-get install python3-venv"; exit 1; \
+		fi; \
+	fi
+	@echo "[setup] environment in .venv"
+	@$(PYTHON) -m venv .venv
+
+.setup/run: pyproject.toml .venv/pyvenv.cfg
+	@echo "[setup] installing whep-avatar and what it needs: waiting for pip (PyTorch is large: minutes on the first run)"
+	@$(PIP) --editable .
+	@mkdir -p .setup && touch $@
+
+.setup/dev: pyproject.toml .venv/pyvenv.cfg
+	@echo "[setup] installing whep-avatar with its test tools: waiting for pip (PyTorch is large: minutes on the first run)"
+	@$(PIP) --editable '.[dev]'
+	@mkdir -p .setup && touch $@ .setup/run
+
+debian:
+	@missing=$$(for name in $(DEBIAN); do \
+		dpkg-query -W -f '$${Status}' $$name 2>/dev/null | grep -q 'ok installed' || echo $$name; done | xargs); \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "[setup] browsers and players for the tests: waiting for Debian's packages ($$missing)"; \
+		apt-get update -qq; \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >.setup/debian.log 2>&1 \
+			|| { tail -20 .setup/debian.log; exit 1; }; \
+	else \
+		echo "[setup] the tests need these Debian packages; as root: apt-get install --no-install-recommends $$missing"; \
+		exit 1; \
+	fi
