@@ -141,6 +141,13 @@ class SpeechData(msgspec.Struct, frozen=True, tag=True):
     last: bool
 
 
+class AbandonSpeech(msgspec.Struct, frozen=True, tag=True):
+    """Forget an utterance that has not started: its upload broke off. Not answered; unknown or started ones are left."""
+
+    stream: str
+    utterance: str
+
+
 class GoLive(msgspec.Struct, frozen=True, tag=True):
     """Start a live stretch at ``frame`` (a multiple of ``start_grid``), a keyframe. Ignored where already live."""
 
@@ -172,6 +179,7 @@ ToWorker = (
     | CloseStream
     | SetCodecs
     | SpeechData
+    | AbandonSpeech
     | GoLive
     | Advance
     | ForceKeyframe
