@@ -1,0 +1,38 @@
+"""Debian's Chromium, driven through Playwright: a page with a probe in it and real mouse clicks."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from playwright.async_api import Page, async_playwright
+
+EXECUTABLE = "/usr/bin/chromium"
+PROBE = Path(__file__).with_name("probe.js")
+
+FLAGS = [
+    "--no-sandbox",  # tests run as root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    # on a machine with loopback only there is no other address to be reached at
+    "--allow-loopback-in-peer-connection",
+    "--disable-features=WebRtcHideLocalIpsWithMdns",
+]
+
+
+@asynccontextmanager
+async def chromium_page(url: str, *, width: int = 1280, height: int = 900) -> AsyncIterator[Page]:
+    """A page of a fresh browser, loaded, with ``window.__probe`` in it and nothing clicked yet."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=EXECUTABLE, headless=True, args=FLAGS)
+        try:
+            page = await browser.new_page(viewport={"width": width, "height": height})
+            await page.add_init_script(path=PROBE)
+            await page.goto(url)
+            yield page
+        finally:
+            await browser.close()
