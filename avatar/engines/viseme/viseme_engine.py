@@ -1,0 +1,194 @@
+"""The embedded engine: speech to a drawn mouth, on any CPU.
+
+A slot turns its samples into log-mel frames as they come; a step runs the network once over all slots, interpolates its
+50 Hz answers at the frames' times and has the painter draw them in the poses of the idle pictures.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from avatar.engines.engine import FrameJob, Patch, Work
+from avatar.engines.viseme.features import MELS, SAMPLE_RATE, LogMelStream, finite
+from avatar.engines.viseme.network import (
+    FRAMES_A_STEP,
+    STEP_RATE,
+    State,
+    VisemeNetwork,
+    load_network,
+    rest_state,
+    sharpened,
+)
+from avatar.engines.viseme.painter import MouthPainter
+from avatar.engines.viseme.parameters import NEUTRAL, PARAMETERS, eased
+from avatar.prepared import Box, PreparedAvatar
+
+RATES = (10, 15, 20, 25, 30)
+"""Units: frames a second."""
+MAX_BATCH = 64
+WEIGHTS = Path("viseme") / "weights.pt"
+"""Within the assets."""
+
+
+class Painter(Protocol):
+    """Draws mouths of one avatar at one size."""
+
+    def box(self, picture: int) -> Box:
+        """Where the mouth of a picture is."""
+        ...
+
+    def paint(self, picture: int, mouth: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """The mouth in the picture's pose. Shapes: (7,) -> (box.height, box.width, 4), premultiplied."""
+        ...
+
+
+@dataclass(slots=True)
+class _Slot:
+    """One stream's stretch of speech: what was pushed, what the network made of it, what was drawn of that."""
+
+    avatar: tuple[str, tuple[int, int]]
+    painter: Painter
+    fps: int
+    state: State
+    mel: LogMelStream = field(default_factory=LogMelStream)
+    waiting: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, MELS), np.float32))
+    """Frames that the network has not heard. Shapes: (n, 80)."""
+    steps: int = 0
+    """Steps that the network has made."""
+    mouths: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, len(PARAMETERS)), np.float32))
+    """The newest of them. Shapes: (n, 7)."""
+    frames: int = 0
+    """Video frames made."""
+
+    def steps_heard(self) -> int:
+        """Steps that the pushed samples suffice for."""
+        return self.steps + len(self.waiting) // FRAMES_A_STEP
+
+
+class VisemeEngine:
+    """``avatar.engines.engine.Engine`` with a small network and a live drawing."""
+
+    name = "viseme"
+    sample_rate = SAMPLE_RATE
+    max_batch = MAX_BATCH
+
+    def __init__(self, network: VisemeNetwork, make_painter: Callable[[PreparedAvatar], Painter]) -> None:
+        self._network = network
+        self._first = network.config.first_step
+        self._rest = rest_state(network)
+        self._make_painter = make_painter
+        self._slots: dict[int, _Slot] = {}
+        # A frame between two steps waits for the later one.
+        between = max(-frame * STEP_RATE % fps / fps for fps in RATES for frame in range(fps))
+        self.lookahead_samples = network.config.lookahead_samples + int(np.ceil(between * SAMPLE_RATE / STEP_RATE))
+
+    def open(self, avatar: PreparedAvatar, fps: int) -> int:
+        """A fresh slot. Errors: ValueError for a rate that is not one of ``RATES``."""
+        if fps not in RATES:
+            raise ValueError(f"{fps} frames a second is not one of {RATES}")
+        number = next(free for free in range(len(self._slots) + 1) if free not in self._slots)
+        key = (avatar.digest, avatar.size)
+        shared = next((slot.painter for slot in self._slots.values() if slot.avatar == key), None)
+        self._slots[number] = _Slot(key, shared or self._make_painter(avatar), fps, self._rest)
+        return number
+
+    def close(self, slot: int) -> None:
+        """Free the slot."""
+        del self._slots[slot]
+
+    def reset(self, slot: int) -> None:
+        """Forget everything pushed."""
+        old = self._slots[slot]
+        self._slots[slot] = _Slot(old.avatar, old.painter, old.fps, self._rest)
+
+    def push(self, slot: int, samples: NDArray[np.float32]) -> None:
+        """Append samples; NaN and infinities count as silence."""
+        chosen = self._slots[slot]
+        chosen.waiting = np.concatenate([chosen.waiting, chosen.mel.push(finite(samples))])
+
+    def ready(self, slot: int) -> int:
+        """How many further frames can be made now."""
+        chosen = self._slots[slot]
+        newest = chosen.steps_heard() - 1 - self._first  # in 1 / 50 s since the first sample
+        return newest * chosen.fps // STEP_RATE + 1 - chosen.frames if newest >= 0 else 0
+
+    def step(self, work: Sequence[Work]) -> list[list[Patch | None]]:
+        """Make frames, with one call of the network for all slots. Errors: ValueError where ``work`` cannot be done."""
+        self._check(work)
+        slots = [self._slots[item.slot] for item in work]
+        wanted = [self._steps_wanted(slot, len(item.frames)) for slot, item in zip(slots, work, strict=True)]
+        hungry = [(slot, count) for slot, count in zip(slots, wanted, strict=True) if count]
+        if hungry:
+            self._hear([slot for slot, _ in hungry], [count for _, count in hungry])
+        return [self._draw(slot, item.frames) for slot, item in zip(slots, work, strict=True)]
+
+    def neutral(self, slot: int, picture: int) -> Patch:
+        """The neutral mouth on ``picture``."""
+        painter = self._slots[slot].painter
+        return Patch(picture, painter.box(picture), painter.paint(picture, NEUTRAL))
+
+    def _check(self, work: Sequence[Work]) -> None:
+        if len(work) > self.max_batch or len({item.slot for item in work}) < len(work):
+            raise ValueError(f"a step takes up to {self.max_batch} slots, each once")
+        for item in work:
+            if len(item.frames) > self.ready(item.slot):
+                raise ValueError(f"slot {item.slot} has {self.ready(item.slot)} frames, not {len(item.frames)}")
+
+    def _steps_wanted(self, slot: _Slot, frames: int) -> int:
+        """Steps that the network has yet to make for so many frames."""
+        if not frames:
+            return 0
+        last = -(-(slot.frames + frames - 1) * STEP_RATE // slot.fps)  # rounded up
+        return max(0, last + self._first + 1 - slot.steps)
+
+    @torch.inference_mode()
+    def _hear(self, slots: Sequence[_Slot], counts: Sequence[int]) -> None:
+        """Run the network for ``counts[i]`` steps of slot i: one call, the shorter ones padded."""
+        mel = np.zeros((len(slots), FRAMES_A_STEP * max(counts), MELS), np.float32)  # (B, T, 80)
+        for row, (slot, count) in enumerate(zip(slots, counts, strict=True)):
+            mel[row, : FRAMES_A_STEP * count] = slot.waiting[: FRAMES_A_STEP * count]
+        state = [torch.cat(parts) for parts in zip(*(slot.state for slot in slots), strict=True)]
+        said, scores, after = self._network(torch.from_numpy(mel), state, torch.tensor(counts))
+        mouths = sharpened(said.numpy(), scores.numpy())  # (B, N, 7)
+        for row, (slot, count) in enumerate(zip(slots, counts, strict=True)):
+            slot.state = [part[row : row + 1].clone() for part in after]
+            slot.waiting = slot.waiting[FRAMES_A_STEP * count :]
+            slot.mouths = np.concatenate([slot.mouths, mouths[row, :count]])
+            slot.steps += count
+
+    def _draw(self, slot: _Slot, frames: Sequence[FrameJob]) -> list[Patch | None]:
+        patches: list[Patch | None] = []
+        for job in frames:
+            if job.draw:
+                mouth = eased(self._mouth_at(slot, slot.frames), job.strength)
+                patches.append(
+                    Patch(job.picture, slot.painter.box(job.picture), slot.painter.paint(job.picture, mouth))
+                )
+            else:
+                patches.append(None)
+            slot.frames += 1
+        # The next frame stands between two steps, the earlier of which may have been made.
+        oldest = slot.frames * STEP_RATE // slot.fps + self._first
+        slot.mouths = (
+            slot.mouths[max(0, len(slot.mouths) - (slot.steps - oldest)) :] if oldest < slot.steps else slot.mouths[:0]
+        )
+        return patches
+
+    def _mouth_at(self, slot: _Slot, frame: int) -> NDArray[np.float32]:
+        """The mouth at the time of a frame, between the steps on either side of it."""
+        step, part = divmod(frame * STEP_RATE, slot.fps)
+        row = step + self._first - (slot.steps - len(slot.mouths))
+        if not part:
+            return np.asarray(slot.mouths[row])
+        weight = np.float32(part / slot.fps)
+        return np.asarray((1 - weight) * slot.mouths[row] + weight * slot.mouths[row + 1], np.float32)
+
+
+def load_engine(assets: Path) -> VisemeEngine:
+    """The engine with the weights that ship in ``assets``."""
+    return VisemeEngine(load_network(assets / WEIGHTS), MouthPainter)
