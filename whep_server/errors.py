@@ -4,9 +4,12 @@
     ├── MalformedSdp                400   not SDP, or SDP without what every session needs
     │   └── MalformedFragment       400   not a trickle ICE fragment
     ├── BadRequest                  400
+    │   └── UploadBroken            400   the sender went away in the middle; nobody reads this answer
     ├── NotOnAir                    404   no stream of that name
     ├── NoSuchSession               404
     ├── NoSuchAvatar                404
+    ├── NoSuchFile                  404
+    ├── TooSlow                     408   a body that stopped coming
     ├── AlreadyOnAir                409
     ├── PreconditionFailed          412
     ├── TooLarge                    413
@@ -41,6 +44,12 @@ class BadRequest(ServerError):
     status, title = 400, "Bad request"
 
 
+class UploadBroken(BadRequest):
+    """The connection ended before the body did."""
+
+    title = "Upload broken off"
+
+
 class MalformedSdp(ServerError):
     """Not SDP, or SDP that lacks what every session needs (RFC 8866, RFC 8842)."""
 
@@ -69,6 +78,18 @@ class NoSuchAvatar(ServerError):
     """No prepared avatar of that name."""
 
     status, title = 404, "No such avatar"
+
+
+class NoSuchFile(ServerError):
+    """No file of that name is served."""
+
+    status, title = 404, "No such file"
+
+
+class TooSlow(ServerError):
+    """A body that stopped coming."""
+
+    status, title = 408, "Request timed out"
 
 
 class AlreadyOnAir(ServerError):

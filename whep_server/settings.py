@@ -1,17 +1,34 @@
 """Every setting, typed, with unit, bounds and reason. No other file reads the environment.
 
 Read, first wins: keyword arguments (the command line), environment variables ``WHEP_AVATAR_…``, the TOML file named by
-``WHEP_AVATAR_CONFIG``. The names of the original server's ICE settings are kept without prefix.
+``WHEP_AVATAR_CONFIG``. The original server's ICE settings are also read under their own names, ``WEBRTC_…``.
 """
 
+import json
+import os
+import textwrap
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from platformdirs import user_cache_path
-from pydantic import AliasChoices, Field, SecretStr
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 PREFIX: Final = "WHEP_AVATAR_"
+CONFIG_VARIABLE: Final = f"{PREFIX}CONFIG"
+FRAME_RATES: Final = (10, 15, 20, 25, 30)
+"""Those at which pictures and 20 ms audio packets meet often enough (``avatar.messages`` has the same)."""
+MASK: Final = "**********"
+
+
+class ConfigFileError(ValueError):
+    """The file named by ``WHEP_AVATAR_CONFIG`` cannot be read."""
 
 
 def _shipped(name: str) -> Path:
@@ -23,7 +40,13 @@ def _shipped(name: str) -> Path:
 class Settings(BaseSettings):
     """All settings of the server; printed by ``whep-avatar serve --print-settings``."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        hide_input_in_errors=True,  # a wrong value may be a secret that stands in the wrong place
+    )
 
     # where things are
     assets: Path = Field(default_factory=lambda: _shipped("assets"), description="Shipped avatars, models, player")
@@ -36,18 +59,24 @@ class Settings(BaseSettings):
     # HTTP
     host: str = Field("127.0.0.1", description="Address to listen on; loopback until the operator says otherwise")
     port: int = Field(8000, ge=0, le=65535, description="TCP port of HTTP; 0 takes a free one")
-    public_base_path: str = Field("", description="Path prefix a reverse proxy strips, put before every Location")
+    public_base_path: str = Field(
+        "", pattern=r"^(/[\w.~-]+)*/?$", description="Path prefix a reverse proxy strips, put before every path we name"
+    )
     max_sdp_bytes: int = Field(128 * 1024, ge=1024, description="Largest offer or fragment; browsers send 3 to 8 KiB")
     max_upload_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Largest speech upload: 10 minutes of WAV fit")
     upload_stall_s: float = Field(10.0, gt=0, description="An upload that sends nothing for so long is given up")
 
     # streams
-    demo_stream: str = Field("demo", description="Stream put on air at start; empty for none")
-    avatar: str = Field("nova", description="Avatar of the stream put on air at start")
-    width: int = Field(1280, description="Its width in pixels")
-    height: int = Field(720, description="Its height in pixels")
-    fps: int = Field(25, description="Its frames a second: 10, 15, 20, 25 or 30")
-    bitrate_bps: int = Field(1_500_000, ge=100_000, le=20_000_000, description="Its picture bitrate while it speaks")
+    demo_stream: str = Field(
+        "demo", pattern=r"^[A-Za-z0-9_-]{0,64}$", description="Stream put on air at start; empty for none"
+    )
+    avatar: str = Field("nova", min_length=1, description="Avatar of a stream that names none")
+    width: int = Field(1280, ge=128, le=1920, multiple_of=2, description="Width in pixels; even")
+    height: int = Field(720, ge=128, le=1920, multiple_of=2, description="Height in pixels; even")
+    fps: int = Field(25, description="Frames a second: 10, 15, 20, 25 or 30")
+    bitrate_bps: int = Field(
+        1_500_000, ge=100_000, le=20_000_000, description="Picture bitrate while it speaks, in bits a second"
+    )
     max_streams: int = Field(16, ge=1, description="Streams on air at once")
     max_queued_utterances: int = Field(32, ge=1, description="Utterances waiting in one stream; more are refused (429)")
     max_speech_s: float = Field(600.0, gt=0, description="Longest utterance")
@@ -65,19 +94,23 @@ class Settings(BaseSettings):
     )
     stun_urls: Annotated[list[str], NoDecode] = Field(
         default=[],
-        validation_alias=AliasChoices("stun_urls", "WEBRTC_STUN_URLS"),
+        validation_alias=AliasChoices(f"{PREFIX}STUN_URLS", "WEBRTC_STUN_URLS"),
         description="STUN URLs, comma-separated",
     )
     turn_urls: Annotated[list[str], NoDecode] = Field(
         default=[],
-        validation_alias=AliasChoices("turn_urls", "WEBRTC_TURN_URLS"),
+        validation_alias=AliasChoices(f"{PREFIX}TURN_URLS", "WEBRTC_TURN_URLS"),
         description="TURN URLs, comma-separated",
     )
     turn_user: str = Field(
-        "", validation_alias=AliasChoices("turn_user", "WEBRTC_TURN_USER"), description="TURN user name"
+        "",
+        validation_alias=AliasChoices(f"{PREFIX}TURN_USER", "WEBRTC_TURN_USER"),
+        description="TURN user name",
     )
     turn_pass: SecretStr = Field(
-        SecretStr(""), validation_alias=AliasChoices("turn_pass", "WEBRTC_TURN_PASS"), description="TURN password"
+        SecretStr(""),
+        validation_alias=AliasChoices(f"{PREFIX}TURN_PASS", "WEBRTC_TURN_PASS"),
+        description="TURN password",
     )
 
     # worker
@@ -88,5 +121,69 @@ class Settings(BaseSettings):
     worker_dead_s: float = Field(8.0, gt=0, description="A ping unanswered for so long: the worker is killed")
     worker_stop_s: float = Field(5.0, gt=0, description="Time a worker has to end when asked")
 
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged")
     log_json: bool = Field(False, description="One JSON object a log line")
+
+    @field_validator("stun_urls", "turn_urls", mode="before")
+    @classmethod
+    def split_urls(cls, value: object) -> object:
+        """Comma-separated in the environment, an array in TOML."""
+        if isinstance(value, str):
+            return [url.strip() for url in value.split(",") if url.strip()]
+        return value
+
+    @field_validator("stun_urls", "turn_urls")
+    @classmethod
+    def check_urls(cls, urls: list[str]) -> list[str]:
+        """They are written into HTTP headers and SDP: no spaces, quotes or brackets (RFC 7064, RFC 7065)."""
+        for url in urls:
+            if not url.startswith(("stun:", "stuns:", "turn:", "turns:")) or set(url) & set(' <>"\\,;\r\n'):
+                raise ValueError("not a STUN or TURN URL")
+        return urls
+
+    @field_validator("public_base_path")
+    @classmethod
+    def strip_slash(cls, path: str) -> str:
+        """``/`` and ``/avatar/`` mean the same as the empty path and ``/avatar``."""
+        return path.rstrip("/")
+
+    @field_validator("fps")
+    @classmethod
+    def check_rate(cls, fps: int) -> int:
+        """Only rates whose frames and audio packets meet on the grid."""
+        if fps not in FRAME_RATES:
+            raise ValueError(f"must be one of {', '.join(map(str, FRAME_RATES))}")
+        return fps
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line, environment, file. Errors: ConfigFileError."""
+        file = os.environ.get(CONFIG_VARIABLE)
+        if not file:
+            return init_settings, env_settings
+        try:
+            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(file).resolve(strict=True))
+        except (OSError, ValueError) as error:  # ValueError: what is not TOML or not UTF-8
+            raise ConfigFileError(f"{CONFIG_VARIABLE}={file}: {error}") from error
+
+
+def as_toml(settings: Settings) -> str:
+    """The settings as a TOML file that could be read again, each with its description; secrets are masked."""
+    lines: list[str] = []
+    for name, field in Settings.model_fields.items():
+        value: object = getattr(settings, name)
+        lines += textwrap.wrap(field.description or "", 110, initial_indent="# ", subsequent_indent="# ")
+        if isinstance(value, SecretStr):
+            lines.append(f'# {name} = "{MASK if value.get_secret_value() else ""}"')
+        else:
+            # a JSON string, number, truth value or array of strings is TOML, too
+            lines.append(f"{name} = {json.dumps(str(value) if isinstance(value, Path) else value)}")
+        lines.append("")
+    return "\n".join(lines)

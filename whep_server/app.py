@@ -1,0 +1,71 @@
+"""The ASGI application: routes, errors, CORS, and the registry's life inside the application's."""
+
+import gc
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from litestar import Litestar, Router
+from litestar.di import Provide
+from litestar.types import ControllerRouterHandler
+
+from whep_server.settings import Settings
+from whep_server.web import avatars, endpoints, files, ops, pages, sessions, speech, streams
+from whep_server.web.cors import add_cors
+from whep_server.web.on_air import Registry
+from whep_server.web.problems import HANDLERS
+
+OpenRegistry = Callable[[Settings], AbstractAsyncContextManager[Registry]]
+
+
+def exchange_router(direction: endpoints.Direction) -> Router:
+    """The endpoint and the sessions of one protocol."""
+    return Router(
+        direction.prefix,
+        route_handlers=[
+            endpoints.take_offer,
+            endpoints.show_endpoint,
+            endpoints.endpoint_options,
+            sessions.trickle,
+            sessions.end_session,
+            sessions.show_session,
+            sessions.session_options,
+        ],
+        dependencies={"direction": Provide(lambda: direction, use_cache=True, sync_to_thread=False)},
+    )
+
+
+def create_app(settings: Settings, open_registry: OpenRegistry, closing: speech.Closing | None = None) -> Litestar:
+    """The application. ``closing`` is set by who ends the server, so that open event streams do not hold it up."""
+    held: list[Registry] = []
+    ended = closing or speech.Closing()
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        async with open_registry(settings) as registry:
+            held.append(registry)
+            gc.collect()
+            gc.freeze()  # what was loaded at start lives as long as the process: no collection need look at it
+            try:
+                yield
+            finally:
+                ended.set()
+                held.clear()
+
+    page_set = pages.load_pages(settings.templates)
+    routers = (avatars, files, ops, pages, speech, streams)
+    handlers: list[ControllerRouterHandler] = [handler for module in routers for handler in module.ROUTES]
+    return Litestar(
+        route_handlers=[exchange_router(endpoints.WHEP), *handlers],
+        dependencies={
+            "live": Provide(lambda: held[0], sync_to_thread=False),
+            "config": Provide(lambda: settings, use_cache=True, sync_to_thread=False),
+            "closing": Provide(lambda: ended, use_cache=True, sync_to_thread=False),
+            "pages": Provide(lambda: page_set, use_cache=True, sync_to_thread=False),
+        },
+        lifespan=[lifespan],
+        before_send=[add_cors],
+        exception_handlers=HANDLERS,
+        openapi_config=None,
+        logging_config=None,  # whep_server.log decides how logs look; problems.py logs what is unexpected
+        request_max_body_size=None,  # web/bodies.py counts
+    )

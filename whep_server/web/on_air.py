@@ -1,0 +1,171 @@
+"""What the routes need of the live layer, as Protocols: ``live.registry.Registry`` has this shape, so has a fake."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Annotated, Protocol
+
+from litestar.params import Dependency
+
+from avatar.messages import AvatarInfo, Codec, VideoFormat
+from whep_server.settings import Settings
+
+
+class Event(Protocol):
+    """One thing that happened on a stream."""
+
+    @property
+    def kind(self) -> str:
+        """Name of the server-sent event."""
+        ...
+
+    @property
+    def data(self) -> dict[str, object]:
+        """Its JSON."""
+        ...
+
+
+class Utterance(Protocol):
+    """Speech that stands in a stream's queue."""
+
+    @property
+    def id(self) -> str:
+        """Its name in the events."""
+        ...
+
+    @property
+    def seconds(self) -> float | None:
+        """Length as far as it is known."""
+        ...
+
+    @property
+    def queued(self) -> int:
+        """How many utterances are before it."""
+        ...
+
+
+class Session(Protocol):
+    """One viewer (or publisher): an answered offer and what came of it."""
+
+    @property
+    def id(self) -> str:
+        """The capability in its URL."""
+        ...
+
+    @property
+    def etag(self) -> str:
+        """Strong entity tag of its ICE session, with quotes."""
+        ...
+
+    @property
+    def answer(self) -> str:
+        """The SDP answer, complete."""
+        ...
+
+    async def trickle(self, fragment: str) -> None:
+        """Take the candidates of a fragment. Errors: MalformedFragment."""
+        ...
+
+    async def close(self) -> None:
+        """End it and free what it holds."""
+        ...
+
+
+class Stream(Protocol):
+    """One avatar on air."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the URL."""
+        ...
+
+    @property
+    def avatar(self) -> str:
+        """The prepared avatar's name."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """The avatar's name for people."""
+        ...
+
+    @property
+    def format(self) -> VideoFormat:
+        """Size, rate and bitrate."""
+        ...
+
+    @property
+    def state(self) -> str:
+        """preparing, idle or speaking."""
+        ...
+
+    @property
+    def viewer_count(self) -> int:
+        """Sessions that are open."""
+        ...
+
+    @property
+    def queued(self) -> int:
+        """Utterances that wait."""
+        ...
+
+    @property
+    def on_air_s(self) -> float:
+        """Seconds since it was put on air."""
+        ...
+
+    @property
+    def codecs(self) -> Sequence[Codec]:
+        """Those whose idle loop is ready."""
+        ...
+
+    async def open_viewer(self, offer: str) -> Session:
+        """Errors: MalformedSdp, NotAcceptable, Unavailable."""
+        ...
+
+    def viewer(self, session_id: str) -> Session:
+        """Errors: NoSuchSession."""
+        ...
+
+    async def speak(self, pieces: AsyncIterator[bytes]) -> Utterance:
+        """Errors: NotSpeech, TooLarge, TooMany, WorkerLost, Unavailable, and what ``pieces`` raises."""
+        ...
+
+    def listen(self) -> AbstractContextManager[AsyncIterator[Event]]:
+        """Events as they happen; bounded, ends when the stream is taken off air."""
+        ...
+
+
+class Registry(Protocol):
+    """All that is on air."""
+
+    @property
+    def avatars(self) -> Sequence[AvatarInfo]:
+        """Avatars that can go on air."""
+        ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether a viewer would be served and speech be spoken now."""
+        ...
+
+    def streams(self) -> Sequence[Stream]:
+        """All streams."""
+        ...
+
+    def stream(self, name: str) -> Stream:
+        """Errors: NotOnAir."""
+        ...
+
+    async def put_on_air(self, name: str, avatar: str, format: VideoFormat) -> Stream:  # noqa: A002  the live layer's word
+        """Errors: AlreadyOnAir, NoSuchAvatar, BadRequest, TooMany, Unavailable."""
+        ...
+
+    async def take_off_air(self, name: str) -> None:
+        """Errors: NotOnAir."""
+        ...
+
+
+Live = Annotated[Registry, Dependency(skip_validation=True)]
+"""The registry, as a handler's argument."""
+Config = Annotated[Settings, Dependency(skip_validation=True)]
+"""The settings, as a handler's argument."""

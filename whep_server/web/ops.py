@@ -1,0 +1,43 @@
+"""Whether the server lives, and whether it can serve."""
+
+import msgspec
+from litestar import route
+from litestar.response.base import ASGIResponse
+
+from whep_server.errors import Unavailable
+from whep_server.web.bodies import HttpRequest
+from whep_server.web.on_air import Config, Live, Registry
+from whep_server.web.replies import READ, json_reply
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The body of both probes when all is well."""
+
+    status: str = "ok"
+
+
+def unready(live: Registry, demo: str) -> list[str]:
+    """Why speech could not be spoken now; empty when it could."""
+    reasons = [f"stream {stream.name} is preparing" for stream in live.streams() if stream.state == "preparing"]
+    if demo and demo not in {stream.name for stream in live.streams()}:
+        reasons.append(f"stream {demo} is not on air yet")
+    if not live.ready and not reasons:
+        reasons.append("the worker is not ready")
+    return [] if live.ready else reasons
+
+
+@route("/healthz", http_method=READ, status_code=200)
+async def healthz(request: HttpRequest) -> ASGIResponse:
+    """200 as long as the event loop runs."""
+    return json_reply(request, Health())
+
+
+@route("/readyz", http_method=READ, status_code=200)
+async def readyz(request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
+    """200 when a viewer would see a face that can speak. Errors: 503 with the reasons."""
+    if reasons := unready(live, config.demo_stream):
+        raise Unavailable("; ".join(reasons), retry_after_s=1)
+    return json_reply(request, Health("ready"))
+
+
+ROUTES = [healthz, readyz]

@@ -1,0 +1,134 @@
+"""The pages a person sees. Each gets all it needs as one JSON object."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import jinja2
+import msgspec
+from litestar import route
+from litestar.params import Dependency
+from litestar.response.base import ASGIResponse
+
+from whep_server.settings import Settings
+from whep_server.web.bodies import HttpRequest
+from whep_server.web.on_air import Config, Live, Stream
+from whep_server.web.replies import READ, reply
+from whep_server.web.streams import StreamView, view
+
+HTML: Final = "text/html; charset=utf-8"
+HEADERS: Final = [
+    ("Cache-Control", "no-cache"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+]
+
+
+class IceServer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One entry of a browser's ``iceServers``."""
+
+    urls: list[str]
+    username: str = ""
+    credential: str = ""
+
+
+class PlayerConfig(msgspec.Struct, frozen=True, rename={"ice_servers": "iceServers"}):
+    """What the player page is told. All addresses are paths."""
+
+    stream: str
+    title: str
+    whep: str
+    events: str
+    speech: str
+    samples: str
+    poster: str | None
+    loop: list[str]
+    ice_servers: list[IceServer]
+    base: str
+    width: int
+    height: int
+
+
+class LandingConfig(msgspec.Struct, frozen=True):
+    """What the landing page is told."""
+
+    streams: list[StreamView]
+    base: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The templates, loaded at start."""
+
+    player: jinja2.Template
+    landing: jinja2.Template
+
+
+def load_pages(folder: Path) -> Pages:
+    """The templates of ``folder``."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder), autoescape=True, auto_reload=False, undefined=jinja2.StrictUndefined
+    )
+    return Pages(player=environment.get_template("player.html"), landing=environment.get_template("landing.html"))
+
+
+def ice_servers(settings: Settings) -> list[IceServer]:
+    """What a player in our own pages needs to reach us."""
+    servers = [IceServer([url]) for url in settings.stun_urls]
+    secret = settings.turn_pass.get_secret_value()
+    return servers + [IceServer([url], settings.turn_user, secret) for url in settings.turn_urls]
+
+
+def avatar_files(settings: Settings, avatar: str) -> tuple[str | None, list[str]]:
+    """Paths of an avatar's poster and of its idle loop, for when the stream cannot be had."""
+    folder = settings.assets / "avatars" / avatar
+    base = f"{settings.public_base_path}/assets/avatars/{avatar}"
+    posters = [f"{base}/{file.name}" for file in sorted(folder.glob("poster.*"))]
+    loops = [f"{base}/{file.name}" for suffix in ("mp4", "webm") for file in sorted(folder.glob(f"loop*.{suffix}"))]
+    return (posters[0] if posters else None), loops
+
+
+def player_config(stream: Stream, settings: Settings) -> PlayerConfig:
+    """What the page of ``stream`` is told."""
+    base, name = settings.public_base_path, stream.name
+    poster, loop = avatar_files(settings, stream.avatar)
+    return PlayerConfig(
+        stream=name,
+        title=stream.title,
+        whep=f"{base}/whep/{name}",
+        events=f"{base}/streams/{name}/events",
+        speech=f"{base}/streams/{name}/speech",
+        samples=f"{base}/assets/speech/index.json",
+        poster=poster,
+        loop=loop,
+        ice_servers=ice_servers(settings),
+        base=base,
+        width=stream.format.width,
+        height=stream.format.height,
+    )
+
+
+def render(template: jinja2.Template, config: msgspec.Struct, base: str) -> bytes:
+    """The page; ``config`` is to be written with ``tojson``, which is safe inside a script element."""
+    return template.render(config=msgspec.to_builtins(config), base=base).encode()
+
+
+PageSet = Annotated[Pages, Dependency(skip_validation=True)]
+
+
+@route("/player/{stream:str}", http_method=READ, status_code=200)
+async def player(stream: str, request: HttpRequest, live: Live, config: Config, pages: PageSet) -> ASGIResponse:
+    """The built-in player. Errors: 404."""
+    context = player_config(live.stream(stream), config)
+    return reply(request, render(pages.player, context, config.public_base_path), HTML, headers=HEADERS)
+
+
+@route("/", http_method=READ, status_code=200)
+async def landing(request: HttpRequest, live: Live, config: Config, pages: PageSet) -> ASGIResponse:
+    """What is on air."""
+    base = config.public_base_path
+    context = LandingConfig([view(stream, base) for stream in live.streams()], base)
+    return reply(request, render(pages.landing, context, base), HTML, headers=HEADERS)
+
+
+ROUTES = [player, landing]

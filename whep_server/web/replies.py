@@ -1,0 +1,35 @@
+"""Replies that several routes make."""
+
+from typing import Final
+
+import msgspec
+from litestar import HttpMethod
+from litestar.response.base import ASGIResponse
+
+from whep_server.web.bodies import HttpRequest
+
+READ: Final = [HttpMethod.GET, HttpMethod.HEAD]
+"""What can be read can be looked at (RFC 9110 section 9.3.2)."""
+
+HeaderLines = list[tuple[str, str]]
+
+
+def reply(
+    request: HttpRequest, body: bytes, media_type: str, status: int = 200, headers: HeaderLines | None = None
+) -> ASGIResponse:
+    """A reply with content; for HEAD the same headers without it."""
+    head = request.method == "HEAD"
+    lines = [*(headers or []), ("Content-Length", str(len(body)))]
+    if head:  # the framework writes no Content-Type on an answer without content
+        lines.append(("Content-Type", media_type))
+    return ASGIResponse(
+        body=b"" if head else body, status_code=status, headers=lines, media_type=media_type, is_head_response=head
+    )
+
+
+def json_reply(
+    request: HttpRequest, content: object, status: int = 200, headers: HeaderLines | None = None
+) -> ASGIResponse:
+    """A reply of JSON; never cached, as it tells what is so now."""
+    lines = [*(headers or []), ("Cache-Control", "no-store")]
+    return reply(request, msgspec.json.encode(content), "application/json", status, lines)

@@ -1,0 +1,116 @@
+"""Make a stream speak, and hear what becomes of it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, aclosing
+from typing import Annotated, Final
+
+import msgspec
+from litestar import get, post
+from litestar.params import Dependency
+from litestar.response.base import ASGIResponse
+from litestar.types import Receive, Send
+
+from whep_server.errors import NotSpeech
+from whep_server.web.bodies import HttpRequest, Upload, file_pieces
+from whep_server.web.on_air import Config, Event, Live
+from whep_server.web.replies import json_reply
+
+HEARTBEAT_S: Final = 15.0
+"""Below the 30 to 60 s after which proxies close a silent connection."""
+RETRY_MS: Final = 2000
+"""What a browser waits before it connects again."""
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The reply to speech that stands in the queue."""
+
+    utterance: str
+    seconds: float | None
+    queued: int
+
+
+class Closing(asyncio.Event):
+    """Set when the server is about to end; what would stay open for ever ends then."""
+
+
+@post("/streams/{stream:str}/speech", status_code=202)
+async def speak(stream: str, request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
+    """An audio file, as the body itself or as the one file of a form; passed on while it arrives.
+
+    Errors: 400, 404, 408, 413, 422, 429, 503.
+    """
+    target = live.stream(stream)
+    upload = Upload(request, limit=config.max_upload_bytes, stall_s=config.upload_stall_s)
+    if request.headers.get("content-length") == "0":
+        raise NotSpeech("the body is empty")
+    async with aclosing(file_pieces(upload, request.headers.get("content-type"))) as pieces:
+        utterance = await target.speak(pieces)
+    return json_reply(request, Accepted(utterance.id, utterance.seconds, utterance.queued), 202)
+
+
+@get("/streams/{stream:str}/events")
+async def events(
+    stream: str, live: Live, closing: Annotated[Closing, Dependency(skip_validation=True)]
+) -> ASGIResponse:
+    """Server-sent events: ``state``, ``viewers``, ``speech``, ``worker``. Errors: 404."""
+    return EventStream(live.stream(stream).listen(), closing)
+
+
+def encode_event(event: Event) -> bytes:
+    """One event; its JSON in exactly one ``data:`` line."""
+    return b"event: %s\ndata: %s\n\n" % (event.kind.encode(), msgspec.json.encode(event.data))
+
+
+class EventStream(ASGIResponse):
+    """Events until the stream is taken off air, the listener goes, falls too far behind, or the server ends."""
+
+    _should_set_content_length = False
+
+    def __init__(self, queue: AbstractContextManager[AsyncIterator[Event]], closing: Closing) -> None:
+        super().__init__(
+            media_type="text/event-stream",
+            headers=[("Cache-Control", "no-store"), ("X-Accel-Buffering", "no")],
+        )
+        self._queue = queue
+        self._closing = closing
+
+    async def send_body(self, send: Send, receive: Receive) -> None:
+        """Send until one of the reasons to end comes."""
+        with self._queue as queue:
+            async with asyncio.TaskGroup() as group:
+                enders = [
+                    group.create_task(self._until_gone(receive), name="sse-gone"),
+                    group.create_task(self._until_closing(), name="sse-closing"),
+                    group.create_task(self._send_events(queue, send), name="sse-events"),
+                    group.create_task(self._send_heartbeats(send), name="sse-heartbeat"),
+                ]
+                await asyncio.wait(enders, return_when=asyncio.FIRST_COMPLETED)
+                for task in enders:
+                    task.cancel()
+        with contextlib.suppress(OSError):
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _until_gone(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async def _until_closing(self) -> None:
+        await self._closing.wait()
+
+    async def _send_events(self, queue: AsyncIterator[Event], send: Send) -> None:
+        await self._write(send, b"retry: %d\n\n" % RETRY_MS)
+        async for event in queue:
+            await self._write(send, encode_event(event))
+
+    async def _send_heartbeats(self, send: Send) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            await self._write(send, b": still here\n\n")
+
+    async def _write(self, send: Send, data: bytes) -> None:
+        await send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+ROUTES = [speak, events]
