@@ -21,18 +21,18 @@ def _mel(frequency_hz: float) -> float:
     return float(2595 * np.log10(1 + frequency_hz / 700))
 
 
-def _mel_bank(low_hz: float = 50, high_hz: float = 7800) -> NDArray[np.float64]:
+def _mel_bank(low_hz: float = 50, high_hz: float = 7800) -> NDArray[np.float32]:
     """Triangles of unit area, evenly spaced on the mel scale. Shapes: (257, 80)."""
     mels = np.linspace(_mel(low_hz), _mel(high_hz), MELS + 2)
     corners = 700 * (10 ** (mels / 2595) - 1)
     low, centre, high = corners[:-2], corners[1:-1], corners[2:]
     frequency = np.fft.rfftfreq(_FFT, 1 / SAMPLE_RATE)[:, None]
     triangles = np.maximum(0, np.minimum((frequency - low) / (centre - low), (high - frequency) / (high - centre)))
-    return np.asarray(triangles / np.maximum(triangles.sum(0), 1e-6))
+    return np.asarray(triangles / np.maximum(triangles.sum(0), 1e-6), np.float32)
 
 
 _BANK = _mel_bank()
-_HANN = np.hanning(WINDOW + 2)[1:-1]
+_HANN = np.hanning(WINDOW + 2)[1:-1].astype(np.float32)
 
 
 def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -47,7 +47,6 @@ def _frames(padded: NDArray[np.float32]) -> NDArray[np.float32]:
     """All frames whose window fits. Shapes: (S,) -> ((S - 400) // 160 + 1, 80)."""
     if len(padded) < WINDOW:
         return np.zeros((0, MELS), np.float32)
-    # 64 bits: in 32 the rounding of near-silence, which the logarithm magnifies, depends on how many frames come at once.
     windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP] * _HANN  # (n, 400)
     spectrum = np.fft.rfft(windows, _FFT)
     power = spectrum.real**2 + spectrum.imag**2  # (n, 257)

@@ -8,8 +8,10 @@ speech: a bilabial seals the lips and takes its jaw from the vowels around it.
 Source: Cohen and Massaro, "Modeling coarticulation in synthetic visual speech" (1993).
 """
 
+import json
 import unicodedata
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +21,7 @@ from avatar.engines.viseme.parameters import JAW, NEUTRAL, PARAMETERS
 
 VISEMES = ("sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "ih", "oh", "ou")
 VOWELS = frozenset({"aa", "E", "ih", "oh", "ou"})
+_LONG_ARPABET = frozenset({"aa", "ae", "ao", "ay", "aw", "ey", "iy", "ow"})
 
 
 class Segment(NamedTuple):
@@ -28,7 +31,12 @@ class Segment(NamedTuple):
     end_s: float
     viseme: str
     phoneme: str
-    stressed: bool = False
+    """As the synthesiser wrote it: ``ˈaɪ``, ``ay``, ``a1``."""
+
+    @property
+    def stressed(self) -> bool:
+        """Whether a vowel is one that opens the mouth fully."""
+        return "ˈ" in self.phoneme or self.phoneme.endswith((":", "1")) or self.phoneme in _LONG_ARPABET
 
 
 POSES: dict[str, NDArray[np.float32]] = {
@@ -114,7 +122,6 @@ _ARPABET: dict[str, tuple[str, ...]] = {
         "oy": "oh ih",
     }.items()
 }
-_LONG_ARPABET = frozenset({"aa", "ae", "ao", "ay", "aw", "ey", "iy", "ow"})
 
 
 def segments_of_ipa(phoneme: str, start_s: float, end_s: float) -> list[Segment]:
@@ -127,23 +134,24 @@ def segments_of_ipa(phoneme: str, start_s: float, end_s: float) -> list[Segment]
         viseme = _IPA.get(letter)
         if viseme and visemes[-1:] != [viseme]:
             visemes.append(viseme)
-    return segments_of_visemes(
-        visemes[:3] or ["kk" if phoneme.strip("ˈˌː") else "sil"], phoneme, "ˈ" in phoneme, start_s, end_s
-    )
+    return segments_of_visemes(visemes[:3] or ["kk" if phoneme.strip("ˈˌː") else "sil"], phoneme, start_s, end_s)
 
 
 def segments_of_arpabet(phoneme: str, start_s: float, end_s: float) -> list[Segment]:
     """The segments of one ARPAbet phoneme as flite and festival write it; pauses are silence."""
     visemes = _ARPABET.get(phoneme.lower(), ("sil",))
-    return segments_of_visemes(visemes, phoneme, phoneme in _LONG_ARPABET, start_s, end_s)
+    return segments_of_visemes(visemes, phoneme, start_s, end_s)
 
 
-def segments_of_visemes(
-    visemes: Sequence[str], phoneme: str, stressed: bool, start_s: float, end_s: float
-) -> list[Segment]:
+def segments_of_visemes(visemes: Sequence[str], phoneme: str, start_s: float, end_s: float) -> list[Segment]:
     """One phoneme's segments, of equal length."""
     edges = np.linspace(start_s, end_s, len(visemes) + 1).tolist()
-    return [Segment(edges[i], edges[i + 1], viseme, phoneme, stressed) for i, viseme in enumerate(visemes)]
+    return [Segment(edges[i], edges[i + 1], viseme, phoneme) for i, viseme in enumerate(visemes)]
+
+
+def read_segments(path: Path) -> list[Segment]:
+    """The truth beside a recording: ``segments`` of a JSON file, each ``[start_s, end_s, viseme, phoneme]``."""
+    return [Segment(*row) for row in json.loads(path.read_text(encoding="utf-8"))["segments"]]
 
 
 def trajectory(segments: Sequence[Segment], times_s: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -157,7 +165,7 @@ def trajectory(segments: Sequence[Segment], times_s: NDArray[np.float64]) -> NDA
         dominance = _dominance(segment, times_s)  # (T, 7)
         weighted += dominance * _pose(segment)
         weight += dominance
-    return (weighted / weight).astype(np.float32)
+    return np.asarray(weighted / weight, np.float32)
 
 
 def viseme_indices(segments: Sequence[Segment], times_s: NDArray[np.float64]) -> NDArray[np.int64]:

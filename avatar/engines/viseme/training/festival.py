@@ -111,4 +111,4 @@ def _segments_of(phoneme: str, voice: str, start_s: float, end_s: float) -> list
         return segments_of_arpabet(phoneme, start_s, end_s)
     name = phoneme.rstrip("0123456789:*") or phoneme
     visemes = own.get(name) or _COMMON.get(name, "kk")
-    return segments_of_visemes(visemes.split(), phoneme, phoneme[-1] in ":1", start_s, end_s)
+    return segments_of_visemes(visemes.split(), phoneme, start_s, end_s)
