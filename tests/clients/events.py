@@ -36,6 +36,14 @@ class EventLog:
         """The same, once it is there."""
         return await until(lambda: self.find(kind, **wanted), seconds, f"event {kind} {wanted}; had {self.events}")
 
+    def states(self) -> list[str]:
+        """The stream's states so far, oldest first."""
+        return [str(event.data["state"]) for event in self.events if event.kind == "state"]
+
+    async def wait_idle(self, seconds: float) -> None:
+        """Wait until the stream is idle."""
+        await until(lambda: self.states()[-1] == "idle", seconds, f"idle again; states {self.states()}")
+
 
 @asynccontextmanager
 async def listening(base: str, stream: str = "demo") -> AsyncIterator[EventLog]:

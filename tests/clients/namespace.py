@@ -19,6 +19,7 @@ from tests.clients.waiting import until_now
 
 ADDRESS = "10.201.0.1"
 PORT = 8000
+READY_PROBE = Path(__file__).with_name("ready_probe.py")
 _serials = itertools.count(1)
 
 
@@ -72,11 +73,11 @@ def network_namespace() -> Iterator[Namespace]:
 
 @contextmanager
 def server_inside(space: Namespace) -> Iterator[None]:
-    """A server that listens on the namespace's address, ready."""
+    """A server that listens on the namespace's address, with both codecs of its idle loop ready."""
     log = CACHE / f"{space.name}.log"
     env = environment({"host": ADDRESS, "port": str(PORT), "cache": str(CACHE / "idle")})
     command = space.argv(sys.executable, "-m", "whep_server", "serve")
-    ask = space.argv(sys.executable, str(Path(__file__).with_name("ready_probe.py")), f"{space.base}/readyz")
+    ask = space.argv(sys.executable, str(READY_PROBE), f"{space.base}/streams/demo", '"H264"', '"VP8"')
     with spawned(command, log, env=env) as process:
         until_now(
             lambda: not process.is_running() or subprocess.run(ask, check=False, timeout=20).returncode == 0,

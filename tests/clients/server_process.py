@@ -51,6 +51,11 @@ class Server:
             return httpx.get(f"{self.base}/readyz", timeout=5, trust_env=False).status_code == 200
         return False
 
+    def codecs(self, stream: str = "demo") -> list[str]:
+        """The video codecs in which a stream can be watched now: H.264 first, VP8 a while after."""
+        described = httpx.get(f"{self.base}/streams/{stream}", timeout=5, trust_env=False)
+        return list(described.raise_for_status().json()["codecs"])
+
     def is_alive(self) -> bool:
         """Whether the process runs."""
         return self.process.is_running() and self.process.status() != psutil.STATUS_ZOMBIE

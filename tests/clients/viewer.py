@@ -34,6 +34,8 @@ class Packet:
     """Unwrapped."""
     rtp_time: int
     """Unwrapped."""
+    keyframe: bool
+    """It begins a picture that needs no other. Always False for VP8 and for sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +66,16 @@ class Track:
         newest = self.packets[-1].rtp_time
         return newest + ((rtp_time - newest + (1 << 31)) % (1 << 32)) - (1 << 31)
 
-    def add(self, sequence: int, rtp_time: int) -> None:
+    def add(self, sequence: int, rtp_time: int, keyframe: bool) -> None:
         """Note a packet."""
         if self.packets:
             newest = self.packets[-1].sequence
             sequence = newest + ((sequence - newest + (1 << 15)) % (1 << 16)) - (1 << 15)
-        self.packets.append(Packet(sequence, self.unwrap(rtp_time)))
+        self.packets.append(Packet(sequence, self.unwrap(rtp_time), keyframe))
+
+    def keyframe_times(self) -> list[int]:
+        """RTP times of keyframes, in order."""
+        return sorted({packet.rtp_time for packet in self.packets if packet.keyframe})
 
     def times(self) -> list[int]:
         """RTP times of pictures or sound packets, each once, in order."""
@@ -120,7 +126,18 @@ class Viewer:
         return first, whole
 
 
-def tap(receiver: RTCRtpReceiver, track: Track) -> None:
+def begins_h264_keyframe(payload: bytes) -> bool:
+    """Whether an RTP payload begins an IDR picture or the parameter sets before one (RFC 6184 sections 5.2 to 5.8)."""
+    parameters_or_idr = {5, 7, 8}
+    kind = payload[0] & 31
+    if kind == 24 and len(payload) > 3:  # STAP-A: two bytes of length, then the first unit
+        return payload[3] & 31 in parameters_or_idr
+    if kind == 28 and len(payload) > 1:  # FU-A: its start bit, then the kind of what is cut up
+        return bool(payload[1] & 128) and payload[1] & 31 in parameters_or_idr
+    return kind in parameters_or_idr
+
+
+def tap(receiver: RTCRtpReceiver, track: Track, h264: bool) -> None:
     """Note every packet before aiortc sees it. These two names of aiortc 1.16 are private; only tests use them."""
     handle_rtp, handle_rtcp = receiver._handle_rtp_packet, receiver._handle_rtcp_packet
     sources: list[int] = []
@@ -128,7 +145,8 @@ def tap(receiver: RTCRtpReceiver, track: Track) -> None:
     async def on_rtp(packet, arrival_time_ms):
         sources.append(packet.ssrc) if not sources else None
         if packet.ssrc == sources[0]:  # retransmissions come under another
-            track.add(packet.sequence_number, packet.timestamp)
+            keyframe = h264 and begins_h264_keyframe(packet.payload)
+            track.add(packet.sequence_number, packet.timestamp, keyframe)
         await handle_rtp(packet, arrival_time_ms=arrival_time_ms)
 
     async def on_rtcp(packet):
@@ -192,13 +210,13 @@ async def watching(whep: str, codec: str = "H264") -> AsyncIterator[Viewer]:
         )
         assert response.status_code == 201, response.text
         viewer = Viewer(connection, urljoin(whep, response.headers["Location"]), response.text)
-        for receiver, track in zip(connection.getReceivers(), (viewer.video, viewer.audio), strict=True):
-            tap(receiver, track)
+        video_receiver, audio_receiver = connection.getReceivers()
+        tap(video_receiver, viewer.video, codec == "H264")
+        tap(audio_receiver, viewer.audio, False)
         try:
             await connection.setRemoteDescription(RTCSessionDescription(response.text, "answer"))
-            video, audio = (receiver.track for receiver in connection.getReceivers())
-            group.create_task(keep_pictures(video, viewer))
-            group.create_task(keep_sound(audio, viewer))
+            group.create_task(keep_pictures(video_receiver.track, viewer))
+            group.create_task(keep_sound(audio_receiver.track, viewer))
             await until(lambda: viewer.pictures and viewer.sound, CONNECT_S, "first picture and sound")
             yield viewer
             assert (await client.delete(viewer.location)).status_code == 200

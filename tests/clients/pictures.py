@@ -1,0 +1,106 @@
+"""Measuring decoded pictures: how far one steps from the next, inside and outside the mouth's box, and which it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar.engines.viseme.painter import MouthPainter
+from avatar.prepared import Box, PreparedAvatar, find_avatar, load_prepared
+from tests.clients.viewer import Picture
+
+AVATARS = Path(__file__).resolve().parents[2] / "assets" / "avatars"
+FRAME_TICKS = 3600
+"""One picture at 25 frames a second on the 90 kHz clock."""
+BLOCK = 16
+"""Units: pixels. A macroblock's side."""
+
+Luma = NDArray[np.int16]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far one picture is from another, in steps of luma."""
+
+    mean: float
+    """Over all pixels that count."""
+    block: float
+    """The mean of the block that differs most."""
+
+
+class Reference:
+    """The avatar as it was made: its pictures, and where the mouth is in each."""
+
+    def __init__(self, name: str = "nova", size: tuple[int, int] = (1280, 720)) -> None:
+        self.avatar: PreparedAvatar = load_prepared(find_avatar(AVATARS, name), size)
+        self._painter = MouthPainter(self.avatar)
+
+    def __len__(self) -> int:
+        return len(self.avatar.pictures)
+
+    def luma(self, index: int) -> Luma:
+        """Shapes: (height, width)."""
+        height = self.avatar.size[1]
+        return self.avatar.pictures[index % len(self)][:height].astype(np.int16)
+
+    def box(self, index: int) -> Box:
+        """Where the mouth of a picture is."""
+        return self._painter.box(index % len(self))
+
+    def index_of(self, picture: Luma) -> int:
+        """Which picture of the loop this most resembles."""
+        small = picture[::8, ::8]
+        differences = [np.abs(self.luma(index)[::8, ::8] - small).mean() for index in range(len(self))]
+        return int(np.argmin(differences))
+
+
+def luma_of(picture: Picture) -> Luma:
+    """Shapes: (height, width)."""
+    return picture.i420()[: picture.frame.height].astype(np.int16)
+
+
+class Aligned:
+    """A recording whose every picture is known by its place in the avatar's loop."""
+
+    def __init__(self, reference: Reference, pictures: Sequence[Picture]) -> None:
+        self.reference = reference
+        self.pictures = list(pictures)
+        first = self.pictures[0]
+        self._first_time = first.rtp_time
+        self._first_index = reference.index_of(luma_of(first))
+
+    def index(self, position: int) -> int:
+        """The loop's picture under a recorded one, by media time."""
+        elapsed = self.pictures[position].rtp_time - self._first_time
+        return (self._first_index + elapsed // FRAME_TICKS) % len(self.reference)
+
+    def from_idle(self, position: int) -> float:
+        """How far the mouth's box is from the idle picture: the coding error while idle, much more while it speaks."""
+        index = self.index(position)
+        difference = np.abs(luma_of(self.pictures[position]) - self.reference.luma(index))
+        return float(difference[window(self.reference.box(index))].mean())
+
+    def steps(self, position: int) -> tuple[Step, Step]:
+        """From the picture before: outside the mouth's box, and inside it."""
+        difference = np.abs(luma_of(self.pictures[position]) - luma_of(self.pictures[position - 1]))
+        boxes = [window(self.reference.box(self.index(at))) for at in (position - 1, position)]
+        outside, inside = np.ones(difference.shape, bool), np.zeros(difference.shape, bool)
+        for box in boxes:
+            outside[box], inside[box] = False, True
+        return step_within(difference, outside), step_within(difference, inside)
+
+
+def window(box: Box) -> tuple[slice, slice]:
+    """A box as an index of a picture."""
+    return slice(box.y, box.y + box.height), slice(box.x, box.x + box.width)
+
+
+def step_within(difference: Luma, mask: NDArray[np.bool_]) -> Step:
+    """The mean difference where the mask is set, in all and in the worst block that is wholly inside."""
+    height, width = (side // BLOCK * BLOCK for side in difference.shape)
+    shape = (height // BLOCK, BLOCK, width // BLOCK, BLOCK)
+    blocks = difference[:height, :width].reshape(shape).mean(axis=(1, 3))
+    whole = mask[:height, :width].reshape(shape).all(axis=(1, 3))
+    return Step(float(difference[mask].mean()), float(blocks[whole].max()))
