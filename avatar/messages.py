@@ -142,7 +142,7 @@ class SpeechData(msgspec.Struct, frozen=True, tag=True):
 
 
 class AbandonSpeech(msgspec.Struct, frozen=True, tag=True):
-    """Forget an utterance that has not started: its upload broke off. Not answered; unknown or started ones are left."""
+    """Forget an utterance that has not started: its upload broke off. Not answered; unknown and started ones stay."""
 
     stream: str
     utterance: str

@@ -1,0 +1,170 @@
+"""Encoded idle loops: made once for an avatar, format and codec, kept on disk, sent phase by phase.
+
+Every picture is composed with the engine's neutral mouth, exactly as a live one is, so idle and speech meet without a
+seam. The work runs in one thread of low priority; the engine's part of it (2 % of it) is done by the render thread, one
+picture at a time. H.264 goes before VP8, because more viewers can play it.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from avatar.encode import SETTINGS_VERSION, PictureEncoder, opus_silence
+from avatar.engines.engine import Engine, Patch
+from avatar.messages import IDLE_PHASES, Codec, EncodeIdle, FromWorker, IdleFailed, IdleLoop, WorkerConfig, idle_grid
+from avatar.pipeline import Compose
+from avatar.prepared import PreparedAvatar
+
+log = logging.getLogger(__name__)
+
+NICE: Final = 15
+"""Live streams come first, and others on the machine too."""
+_ORDER: Final = {Codec.H264: 0, Codec.VP8: 1}
+
+GetAvatar = Callable[[str, tuple[int, int]], PreparedAvatar]
+RunErrand = Callable[[Callable[[], None]], None]
+
+
+@dataclass(order=True, slots=True)
+class _Entry:
+    rank: tuple[int, int]
+    request: EncodeIdle = field(compare=False)
+
+
+class IdleEncoder:
+    """Makes idle loops as they are asked for."""
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        get_avatar: GetAvatar,
+        compose: Compose,
+        engine: Engine,
+        run_errand: RunErrand,
+        send: Callable[[FromWorker], None],
+    ) -> None:
+        self._cache = LoopCache(Path(config.cache))
+        self._get_avatar, self._compose, self._engine = get_avatar, compose, engine
+        self._run_errand, self._send = run_errand, send
+        self._requests: queue.PriorityQueue[_Entry] = queue.PriorityQueue()
+        self._serial = 0
+        threading.Thread(target=self._run, name="idle-loop", daemon=True).start()
+
+    def put(self, request: EncodeIdle) -> None:
+        """Make one, after those of its codec asked for before."""
+        self._serial += 1
+        self._requests.put(_Entry((_ORDER.get(request.codec, len(_ORDER)), self._serial), request))
+
+    def _run(self) -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)  # Linux: of this thread alone
+        while True:
+            request = self._requests.get().request
+            try:
+                self._make(request)
+            except Exception as error:
+                log.exception("idle loop of %s failed", request.avatar)
+                self._send(IdleFailed(request.avatar, request.format, request.codec, f"{error}"))
+
+    def _make(self, request: EncodeIdle) -> None:
+        shape = request.format
+        if request.codec not in _ORDER:
+            raise ValueError(f"{request.codec} is not a picture codec")
+        avatar = self._get_avatar(request.avatar, (shape.width, shape.height))
+        label = f"idle loop {avatar.name} {shape.width}x{shape.height}@{shape.fps} {request.codec}"
+        began_s = time.monotonic()
+        neutral: list[Patch] | None = None
+        made = 0
+        for phase in range(IDLE_PHASES):
+            loop = self._cache.load(avatar.digest, request, phase)
+            if loop is None:
+                log.info("%s: phase %d of %d", label, phase + 1, IDLE_PHASES)
+                neutral = neutral or self._neutral(avatar, shape.fps)
+                loop = encode_phase(avatar, neutral, request, phase, self._compose)
+                self._cache.store(avatar.digest, loop)
+                made += 1
+            self._send(loop)
+        log.info("%s: ready, %d of %d phases new, %.1f s", label, made, IDLE_PHASES, time.monotonic() - began_s)
+
+    def _neutral(self, avatar: PreparedAvatar, fps: int) -> list[Patch]:
+        """The neutral mouth on every picture, drawn between the turns of live streams."""
+        slots: list[int] = []
+        patches: list[Patch] = []
+        self._run_errand(lambda: slots.append(self._engine.open(avatar, fps)))
+        (slot,) = slots
+        try:
+            for picture in range(len(avatar.pictures)):
+                self._run_errand(partial(self._draw_neutral, slot, picture, patches))
+        finally:
+            self._run_errand(lambda: self._engine.close(slot))
+        return patches
+
+    def _draw_neutral(self, slot: int, picture: int, patches: list[Patch]) -> None:
+        patches.append(self._engine.neutral(slot, picture))
+
+
+def encode_phase(
+    avatar: PreparedAvatar, neutral: list[Patch], request: EncodeIdle, phase: int, compose: Compose
+) -> IdleLoop:
+    """One phase: the whole loop, a keyframe every second, the first at ``phase * idle_grid``."""
+    shape = request.format
+    frames = len(avatar.pictures) * shape.fps // avatar.fps
+    first = phase * idle_grid(shape.fps)
+    encoder = PictureEncoder(request.codec, shape, idle=True)
+    canvas = np.empty(avatar.pictures[0].shape, np.uint8)
+    units: list[bytes] = []
+    for index in range(frames):
+        picture = avatar.picture_at((first + index) % frames, shape.fps)
+        compose(avatar.pictures[picture], neutral[picture], canvas)
+        units.append(encoder.encode(canvas, index, keyframe=index % shape.fps == 0).data)
+    return IdleLoop(request.avatar, shape, request.codec, phase, shape.fps, first, units, opus_silence())
+
+
+class LoopCache:
+    """Encoded phases on disk, named by everything that they depend on. A disk that fails costs time, nothing else."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(IdleLoop).decode
+
+    def load(self, digest: str, request: EncodeIdle, phase: int) -> IdleLoop | None:
+        """A phase stored before, or None."""
+        path = self._path(digest, request.format, request.codec, phase)
+        try:
+            loop = self._decode(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.DecodeError) as error:
+            log.warning("cached idle loop %s is not readable and is made anew: %s", path.name, error)
+            return None
+        whole = (loop.format, loop.codec, loop.phase) == (request.format, request.codec, phase) and all(loop.units)
+        return msgspec.structs.replace(loop, avatar=request.avatar) if whole else None
+
+    def store(self, digest: str, loop: IdleLoop) -> None:
+        """Keep a phase where the disk lets us."""
+        path = self._path(digest, loop.format, loop.codec, loop.phase)
+        scratch = path.with_suffix(f".{os.getpid()}.part")
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            scratch.write_bytes(self._encode(loop))
+            scratch.replace(path)
+        except OSError as error:
+            log.warning("an idle loop cannot be kept in %s: %s", self._directory, error)
+            with contextlib.suppress(OSError):
+                scratch.unlink(missing_ok=True)
+
+    def _path(self, digest: str, shape: object, codec: Codec, phase: int) -> Path:
+        name = hashlib.sha256(repr((digest, shape, codec.value, SETTINGS_VERSION)).encode()).hexdigest()[:32]
+        return self._directory / f"idle-{name}-{phase}.msgpack"

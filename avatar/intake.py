@@ -1,0 +1,192 @@
+"""Uploads on their way in: pieces gathered up to a limit, then decoded by a thread each, refused or accepted.
+
+The pieces are gathered first because half of the containers in use keep their index at the end. They go to an unnamed
+file once they are large, so a pile of waiting uploads is not held in memory.
+"""
+
+import logging
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar.decode import DecodeLimits, NotSpeech, decode
+from avatar.messages import AUDIO_HZ, SpeechData, SpeechRefusal, WorkerConfig
+from avatar.speech_buffer import Abandoned, SpeechBuffer
+
+log = logging.getLogger(__name__)
+
+HEAD_SAMPLES: Final = AUDIO_HZ * 3 // 10
+"""An utterance is accepted with this much decoded: what follows comes faster than it is spoken."""
+IN_MEMORY_BYTES: Final = 2 * 1024 * 1024
+
+Key = tuple[str, str]
+"""Stream and utterance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The beginning of an utterance is decoded."""
+
+    key: Key
+    buffer: SpeechBuffer
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An utterance will not be spoken."""
+
+    key: Key
+    reason: SpeechRefusal
+    detail: str
+
+
+Outcome = Heard | Refused
+
+
+class _Upload:
+    """The pieces of one utterance so far, or the memory of having refused it."""
+
+    def __init__(self) -> None:
+        self.file: tempfile.SpooledTemporaryFile[bytes] | None = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115  closed by its decoder
+        self.size = 0
+
+    def drop(self) -> None:
+        if self.file is not None:
+            self.file.close()
+            self.file = None
+
+
+class Intake:
+    """All uploads of a worker. One thread calls it; each utterance's fate is reported once through ``report``."""
+
+    def __init__(self, config: WorkerConfig, report: Callable[[Outcome], None]) -> None:
+        self._max_bytes = config.max_upload_bytes
+        self._limits = DecodeLimits(config.max_speech_s, config.decode_timeout_s)
+        self._report = report
+        self._uploads: dict[Key, _Upload] = {}
+        self._decoding: dict[Key, tuple[SpeechBuffer, float]] = {}
+
+    def take(self, piece: SpeechData) -> None:
+        """The next piece of an upload."""
+        key = (piece.stream, piece.utterance)
+        upload = self._uploads.setdefault(key, _Upload())
+        upload.size += len(piece.data)
+        if upload.file is not None:
+            try:
+                if upload.size > self._max_bytes:
+                    raise NotSpeech(SpeechRefusal.TOO_LARGE, f"the upload is larger than {self._max_bytes} bytes")
+                upload.file.write(piece.data)
+            except NotSpeech as refusal:
+                self._refuse(key, upload, refusal.reason, refusal.detail)
+            except OSError as error:
+                log.warning("no room for an upload: %s", error)
+                self._refuse(key, upload, SpeechRefusal.TOO_LARGE, "there is no room to keep the upload")
+        if piece.last:
+            del self._uploads[key]
+            self._decode(key, upload)
+
+    def _refuse(self, key: Key, upload: _Upload, reason: SpeechRefusal, detail: str) -> None:
+        upload.drop()
+        self._report(Refused(key, reason, detail))
+
+    def _decode(self, key: Key, upload: _Upload) -> None:
+        if upload.file is None:
+            return
+        if upload.size == 0:
+            self._refuse(key, upload, SpeechRefusal.EMPTY, "the upload is empty")
+            return
+        buffer = SpeechBuffer()
+        self._decoding[key] = (buffer, time.monotonic() + self._limits.stall_s)
+        job = _Job(key, upload.file, buffer, self._limits, self._report)
+        threading.Thread(target=job.run, name=f"decode-{key[1]}", daemon=True).start()
+
+    @property
+    def decoding(self) -> bool:
+        """Whether some utterance's fate is open: ``expire`` is to be called now and then."""
+        return bool(self._decoding)
+
+    def settle(self, outcome: Outcome) -> bool:
+        """An outcome has arrived; False where the utterance was given up meanwhile."""
+        known = self._decoding.pop(outcome.key, None)
+        if known is None and isinstance(outcome, Heard):
+            outcome.buffer.abandon()
+        return known is not None or isinstance(outcome, Refused)
+
+    def expire(self, now_s: float) -> None:
+        """Refuse what FFmpeg has chewed on for too long without a sound."""
+        for key, (buffer, deadline_s) in list(self._decoding.items()):
+            if now_s > deadline_s:
+                del self._decoding[key]
+                buffer.abandon()
+                self._report(Refused(key, SpeechRefusal.TOO_SLOW, "decoding the file takes too long"))
+
+    def abandon(self, stream: str, utterance: str | None = None) -> None:
+        """Forget an upload of ``stream``, or all of them."""
+        for key in [key for key in self._uploads if key[0] == stream and utterance in (None, key[1])]:
+            self._uploads.pop(key).drop()
+        for key in [key for key in self._decoding if key[0] == stream and utterance in (None, key[1])]:
+            self._decoding.pop(key)[0].abandon()
+
+
+class _Job:
+    """One utterance's decoding, in its own thread; what ``decode`` fills."""
+
+    def __init__(
+        self,
+        key: Key,
+        file: tempfile.SpooledTemporaryFile[bytes],
+        buffer: SpeechBuffer,
+        limits: DecodeLimits,
+        report: Callable[[Outcome], None],
+    ) -> None:
+        self._key, self._file, self._buffer, self._limits, self._report = key, file, buffer, limits, report
+        self._seconds: float | None = None
+        self._samples = 0
+        self._reported = False
+
+    def run(self) -> None:
+        try:
+            with self._file as file:
+                file.seek(0)
+                decode(file, self._limits, self)  # type: ignore[arg-type]  # a spooled file is a BinaryIO but for names
+        except NotSpeech as refusal:
+            if self._reported or self._samples > HEAD_SAMPLES:
+                self._end(refusal.detail)
+            else:
+                self._report(Refused(self._key, refusal.reason, refusal.detail))
+        except Abandoned:
+            log.debug("%s: nobody waits for the rest", self._key[1])
+        except Exception:  # the boundary of a thread that reads hostile bytes
+            log.exception("decoding failed")
+            if self._reported:
+                self._end("decoding the file failed")
+            else:
+                self._report(Refused(self._key, SpeechRefusal.NOT_AUDIO, "decoding the file failed"))
+        else:
+            self._end(None)
+
+    def _end(self, error: str | None) -> None:
+        self._buffer.finish(error)
+        self._seconds = self._samples / AUDIO_HZ
+        self._accept()
+
+    def _accept(self) -> None:
+        if not self._reported:
+            self._reported = True
+            self._report(Heard(self._key, self._buffer, self._seconds))
+
+    def known(self, seconds: float | None) -> None:
+        self._seconds = seconds
+
+    def put(self, play: NDArray[np.int16], analyse: NDArray[np.float32]) -> None:
+        self._buffer.put(play, analyse)
+        self._samples += len(play)
+        if self._samples >= HEAD_SAMPLES:
+            self._accept()

@@ -1,0 +1,197 @@
+"""One stream on air: its timeline, its engine slot and its encoders, from granted frames to encoded units.
+
+A live stretch is planned by the render thread (``prepare``: samples pushed, jobs for the engine) and finished by any
+one thread (``finish``: composed, encoded, sent), stretch after stretch on one clock.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar.encode import OpusEncoder, PictureEncoder
+from avatar.engines.engine import Engine, FrameJob, Patch
+from avatar.messages import (
+    AUDIO_HZ,
+    VIDEO_HZ,
+    Codec,
+    FromWorker,
+    OpenStream,
+    SpeechFinished,
+    SpeechStarted,
+    Unit,
+    WentIdle,
+    idle_grid,
+    start_grid,
+)
+from avatar.prepared import PreparedAvatar
+from avatar.scheduler import Demand, Turn
+from avatar.timeline import Block, Ease, Finished, Source, Started, Timeline
+
+Compose = Callable[[NDArray[np.uint8], Patch, NDArray[np.uint8]], object]
+Send = Callable[[FromWorker], None]
+
+
+class Meter(Protocol):
+    """Where times are added up."""
+
+    def add(self, stage: str, seconds: float) -> None:
+        """``seconds`` more were spent on ``stage``."""
+        ...
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A turn that the engine can make. Shapes: one job and one list of blocks a frame."""
+
+    first: int
+    jobs: list[FrameJob]
+    blocks: list[list[Block]]
+    idle_frame: int | None
+    """Where the stretch ends, after these frames."""
+
+
+class Pipeline:
+    """One stream."""
+
+    def __init__(self, opened: OpenStream, avatar: PreparedAvatar, engine: Engine, stall_s: float) -> None:
+        self.name, self.avatar, self.format = opened.stream, avatar, opened.format
+        self.slot = engine.open(avatar, self.format.fps)
+        self.timeline = Timeline(stall_s)
+        self.live = False
+        self.epoch = 0
+        self._engine = engine
+        self._next_frame = self._until = self._now = 0
+        self._frame_samples = AUDIO_HZ // self.format.fps
+        self._ahead: deque[Block] = deque()
+        self._ease = Ease(self.format.fps)
+        self._encoders: dict[Codec, PictureEncoder] = {}
+        self._keyframe_due: set[Codec] = set()
+        self._opus = OpusEncoder()
+        height, width = self.format.height * 3 // 2, self.format.width
+        self._canvas = np.empty((height, width), np.uint8)
+
+    def set_codecs(self, codecs: Sequence[Codec]) -> None:
+        """Encode pictures in these from now on; one that is added starts at a keyframe."""
+        for gone in self._encoders.keys() - set(codecs):
+            del self._encoders[gone]
+        for codec in codecs:
+            if codec not in self._encoders:
+                self._encoders[codec] = PictureEncoder(codec, self.format)
+                self._keyframe_due.add(codec)
+
+    def force_keyframe(self, codec: Codec) -> None:
+        """Make the next picture a keyframe."""
+        self._keyframe_due.add(codec)
+
+    def enqueue(self, utterance: str, source: Source) -> None:
+        """Speak ``utterance`` after what is queued."""
+        self.timeline.enqueue(utterance, source)
+
+    def go_live(self, frame: int) -> None:
+        """Start a stretch at ``frame``. Errors: ValueError where that is not on the grid."""
+        if frame % start_grid(self.format.fps):
+            raise ValueError(f"frame {frame} is not on the start grid of {self.format.fps} frames/s")
+        self._engine.reset(self.slot)
+        self._next_frame = self._until = self._now = frame
+        self.timeline.begin(frame * self._frame_samples)
+        self._ahead.clear()
+        self._ease = Ease(self.format.fps)
+        self._keyframe_due.update(self._encoders)
+        self._opus = OpusEncoder()  # the idle packets before it came from another one: start from silence as they did
+        self.live = True
+
+    def advance(self, until: int, now: int) -> None:
+        """Grant frames below ``until``."""
+        self._until, self._now = max(until, self._until), max(now, self._now)
+
+    def demand(self) -> Demand:
+        """What is granted and not made."""
+        return Demand(self.name, self.format.fps, self._next_frame, self._until, self._now)
+
+    def prepare(self, turn: Turn) -> Prepared:
+        """Push what the turn's frames need and say how each is to be drawn."""
+        while self._engine.ready(self.slot) < turn.count:
+            block = self.timeline.next_block()
+            self._engine.push(self.slot, block.analyse)
+            self._ahead.append(block)
+        prepared = Prepared(turn.first, [], [], None)
+        for frame in range(turn.first, turn.first + turn.count):
+            if self._idle_at(frame):
+                prepared.idle_frame = frame
+                break
+            strength = self._ease.step(speaking=self.timeline.speaking(frame * self._frame_samples))
+            draw = frame >= turn.first + turn.late and bool(self._encoders)
+            picture = self.avatar.picture_at(frame, self.format.fps)
+            prepared.jobs.append(FrameJob(picture, strength, draw))
+            prepared.blocks.append(self._blocks_before((frame + 1) * self._frame_samples))
+        self._next_frame = turn.first + len(prepared.jobs)
+        if prepared.idle_frame is not None:
+            self.live = False
+        return prepared
+
+    def _idle_at(self, frame: int) -> bool:
+        """Whether the stretch ends before ``frame``: all is said, the mouth is shut, an idle keyframe is there."""
+        on_grid = frame % idle_grid(self.format.fps) == 0
+        return on_grid and self._ease.shut and not self.timeline.speaking(frame * self._frame_samples)
+
+    def _blocks_before(self, sample: int) -> list[Block]:
+        blocks: list[Block] = []
+        while self._ahead and self._ahead[0].at < sample:
+            blocks.append(self._ahead.popleft())
+        return blocks
+
+    def finish(
+        self, prepared: Prepared, patches: Sequence[Patch | None], compose: Compose, send: Send, meter: Meter
+    ) -> None:
+        """Compose, encode and send the turn's frames."""
+        for index, patch in enumerate(patches):
+            frame = prepared.first + index
+            for block in prepared.blocks[index]:
+                self._send_marks(block, send)
+                data = self._opus.encode(block.play)
+                send(Unit(self.name, self.epoch, Codec.OPUS, block.at, True, data))
+            if patch is not None:
+                self._send_picture(frame, patch, compose, send, meter)
+        if prepared.idle_frame is not None:
+            for block in self._ahead:  # marks that came with blocks made ahead and never to be played
+                self._send_marks(block, send)
+            self._ahead.clear()
+            send(WentIdle(self.name, prepared.idle_frame))
+
+    def _send_picture(self, frame: int, patch: Patch, compose: Compose, send: Send, meter: Meter) -> None:
+        began_s = time.perf_counter()
+        compose(self.avatar.pictures[patch.picture], patch, self._canvas)
+        composed_s = time.perf_counter()
+        for codec, encoder in self._encoders.items():
+            picture = encoder.encode(self._canvas, frame, keyframe=codec in self._keyframe_due)
+            self._keyframe_due.discard(codec)
+            time_90k = frame * VIDEO_HZ // self.format.fps
+            send(Unit(self.name, self.epoch, codec, time_90k, picture.keyframe, picture.data))
+        meter.add("compose", composed_s - began_s)
+        meter.add("encode", time.perf_counter() - composed_s)
+
+    def _send_marks(self, block: Block, send: Send) -> None:
+        for mark in block.marks:
+            match mark:
+                case Started():
+                    send(SpeechStarted(self.name, mark.utterance, mark.at))
+                case Finished():
+                    send(SpeechFinished(self.name, mark.utterance, mark.at, mark.samples, mark.error))
+
+    def fail(self) -> tuple[int, list[str]]:
+        """Give the stretch up: the frame from which the stream is idle, and the utterances that are lost."""
+        self.live = False
+        self._ahead.clear()
+        grid = idle_grid(self.format.fps)
+        return -(-self._next_frame // grid) * grid, self.timeline.clear()
+
+    def close(self) -> list[str]:
+        """Free the slot; the utterances that are lost."""
+        self.live = False
+        self._engine.close(self.slot)
+        return self.timeline.clear()

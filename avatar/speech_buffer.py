@@ -1,0 +1,106 @@
+"""The samples of one utterance between the thread that decodes them and the one that speaks them. Bounded both ways.
+
+Overflow blocks the decoder: a ten minute file costs seconds of memory. An abandoned buffer lets the decoder go.
+"""
+
+import threading
+from collections import deque
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar.decode import RATIO, Samples
+from avatar.messages import AUDIO_HZ
+
+AHEAD_S: Final = 4.0
+"""Decoded ahead of speaking: far more than a busy machine's hiccup, 0.7 MB."""
+
+
+class Abandoned(Exception):
+    """Nobody wants the rest of this utterance."""
+
+
+class _Fifo:
+    """Samples in, exact counts of samples out."""
+
+    def __init__(self, kind: type[np.int16] | type[np.float32]) -> None:
+        self._parts: deque[NDArray[np.int16 | np.float32]] = deque()
+        self._kind = kind
+        self.count = 0
+
+    def append(self, part: NDArray[np.int16 | np.float32]) -> None:
+        if len(part):
+            self._parts.append(part)
+            self.count += len(part)
+
+    def take(self, count: int) -> NDArray[np.int16 | np.float32]:
+        """The first ``count`` samples, or all there are."""
+        taken: list[NDArray[np.int16 | np.float32]] = []
+        wanted = min(count, self.count)
+        self.count -= wanted
+        while wanted:
+            part = self._parts.popleft()
+            if len(part) > wanted:
+                self._parts.appendleft(part[wanted:])
+                part = part[:wanted]
+            wanted -= len(part)
+            taken.append(part)
+        return np.concatenate(taken) if taken else np.zeros(0, self._kind)
+
+
+class SpeechBuffer:
+    """One utterance's samples. ``put`` and ``finish`` belong to the decoder, the rest to the speaker."""
+
+    def __init__(self, ahead_s: float = AHEAD_S) -> None:
+        self._limit = int(ahead_s * AUDIO_HZ)
+        self._play, self._analyse = _Fifo(np.int16), _Fifo(np.float32)
+        self._changed = threading.Condition()
+        self._finished = False
+        self._abandoned = False
+        self._error: str | None = None
+
+    def put(self, play: NDArray[np.int16], analyse: NDArray[np.float32]) -> None:
+        """Append samples; waits while the buffer is full. Errors: Abandoned."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._abandoned or self._play.count < self._limit)
+            if self._abandoned:
+                raise Abandoned
+            self._play.append(play)
+            self._analyse.append(analyse)
+
+    def finish(self, error: str | None = None) -> None:
+        """No more samples will come; ``error`` says why too few came."""
+        with self._changed:
+            self._finished, self._error = True, error
+
+    @property
+    def error(self) -> str | None:
+        """Why the utterance ends before its file's end, or None. Settled once ``ended``."""
+        return self._error
+
+    @property
+    def ended(self) -> bool:
+        """Whether what is available is all there is to come."""
+        return self._finished
+
+    def available(self) -> int:
+        """Samples to play that can be taken now, with the samples to analyse that belong to them."""
+        with self._changed:
+            if self._finished:
+                return self._play.count
+            return min(self._play.count, self._analyse.count * RATIO)
+
+    def take(self, count: int) -> Samples:
+        """The next ``count`` samples to play (a multiple of 3 but for the last), or all there are."""
+        with self._changed:
+            play = self._play.take(count)
+            analyse = self._analyse.take(-(-count // RATIO))
+            self._changed.notify_all()
+        return Samples(play.astype(np.int16, copy=False), analyse.astype(np.float32, copy=False))
+
+    def abandon(self) -> None:
+        """Nobody will take the rest."""
+        with self._changed:
+            self._abandoned = True
+            self._changed.notify_all()

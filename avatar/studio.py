@@ -1,0 +1,348 @@
+"""The render thread: all streams of a worker, their turns, and the engine that only this thread touches.
+
+It sleeps until a message comes, and between two messages makes what has been granted, round by round. A stream that
+fails is taken out of its stretch and reported; the others go on.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from avatar.engines.engine import Patch, Work
+from avatar.idle_loop import IdleEncoder
+from avatar.intake import Heard, Intake, Outcome, Refused
+from avatar.library import Library
+from avatar.messages import (
+    AbandonSpeech,
+    Advance,
+    CloseStream,
+    EncodeIdle,
+    ForceKeyframe,
+    FromWorker,
+    GoLive,
+    OpenStream,
+    Ping,
+    Pong,
+    SetCodecs,
+    SpeechAccepted,
+    SpeechData,
+    SpeechRefusal,
+    SpeechRefused,
+    StreamFailed,
+    StreamOpened,
+    StreamRefused,
+    ToWorker,
+    WorkerConfig,
+    WorkerStats,
+)
+from avatar.pipeline import Pipeline, Prepared
+from avatar.prepared import AvatarInvalid, PreparedAvatar
+from avatar.scheduler import Turn, plan
+
+log = logging.getLogger(__name__)
+
+EXPIRE_CHECK_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An avatar for a stream is in memory, or is not to be had."""
+
+    opened: OpenStream
+    avatar: PreparedAvatar | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Something another thread wants done with the engine, which only the render thread may touch."""
+
+    call: Callable[[], None]
+
+
+Item = ToWorker | Outcome | Loaded | Errand
+
+
+class Meter:
+    """Seconds by stage, added up by several threads."""
+
+    def __init__(self) -> None:
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._lock = threading.Lock()
+
+    def add(self, stage: str, seconds: float) -> None:
+        """``seconds`` more were spent on ``stage``."""
+        with self._lock:
+            self._seconds[stage] += seconds
+
+    def mean_ms(self, frames: int) -> dict[str, float]:
+        """Milliseconds a frame, by stage."""
+        with self._lock:
+            return {stage: 1000 * seconds / max(1, frames) for stage, seconds in self._seconds.items()}
+
+
+class Avatars:
+    """Prepared avatars in memory, each loaded once whoever asks first. Any thread."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._loaded: dict[tuple[str, tuple[int, int]], PreparedAvatar] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str, size: tuple[int, int]) -> PreparedAvatar:
+        """Slow where nobody had it before. Errors: AvatarInvalid."""
+        with self._lock:
+            if (name, size) not in self._loaded:
+                self._loaded[name, size] = self._library.load(name, size)
+            return self._loaded[name, size]
+
+
+class Studio:
+    """The worker's state. All methods but ``put`` belong to the thread that calls ``run``."""
+
+    def __init__(self, config: WorkerConfig, library: Library, send: Callable[[FromWorker], None]) -> None:
+        self._config, self._library, self._send = config, library, send
+        self._inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
+        self._intake = Intake(config, self.put)
+        self._avatars = Avatars(library)
+        self._engine = library.engine()
+        self._streams: dict[str, Pipeline] = {}
+        self._opening: dict[str, OpenStream] = {}
+        self._loader = ThreadPoolExecutor(1, "load")
+        self._pool = ThreadPoolExecutor(max(1, config.threads), "finish")
+        self._idle = IdleEncoder(config, self._avatars.get, library.compose, self._engine, self.run_errand, send)
+        self._meter = Meter()
+        self._frames = self._late_frames = 0
+
+    def put(self, item: Item) -> None:
+        """Something to be looked at. Any thread."""
+        self._inbox.put(item)
+
+    def run_errand(self, call: Callable[[], None]) -> None:
+        """Have ``call`` run by the render thread, and wait for it. Any other thread. Errors: those of ``call``."""
+        done: Future[None] = Future()
+
+        def attempt() -> None:
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001  carried to the thread that asked
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+        self.put(Errand(attempt))
+        done.result()
+
+    def run(self) -> None:
+        """Serve for ever."""
+        while True:
+            self._take(self._next_item())
+            while not self._inbox.empty():
+                self._take(self._inbox.get())
+            self._round()
+            self._intake.expire(time.monotonic())
+
+    def _next_item(self) -> Item | None:
+        if any(stream.live and stream.demand().next_frame < stream.demand().until for stream in self._streams.values()):
+            return None
+        try:
+            return self._inbox.get(timeout=EXPIRE_CHECK_S if self._intake.decoding else None)
+        except queue.Empty:
+            return None
+
+    def _take(self, item: Item | None) -> None:
+        """Act on one item. The boundary between messages: one that fails does not take the worker along."""
+        try:
+            match item:
+                case Heard() | Refused() | Loaded() | Errand():
+                    self._take_own(item)
+                case SpeechData() | AbandonSpeech():
+                    self._speech(item)
+                case OpenStream() | CloseStream():
+                    self._open_or_close(item)
+                case SetCodecs() | GoLive() | Advance() | ForceKeyframe():
+                    self._steer(item)
+                case Ping():
+                    self._send(Pong(item.serial, self._stats()))
+                case EncodeIdle():
+                    self._idle.put(item)
+        except Exception as error:
+            log.exception("%s failed", type(item).__name__)
+            stream = getattr(item, "stream", "")
+            if stream in self._streams:
+                self._fail(self._streams[stream], error)
+
+    def _take_own(self, item: Outcome | Loaded | Errand) -> None:
+        """What this process's other threads put in."""
+        match item:
+            case Heard() | Refused():
+                self._settle(item)
+            case Loaded():
+                self._opened(item)
+            case Errand():
+                item.call()
+
+    def _open_or_close(self, message: OpenStream | CloseStream) -> None:
+        self._opening.pop(message.stream, None)
+        self._intake.abandon(message.stream)
+        if message.stream in self._streams:
+            self._streams.pop(message.stream).close()
+        if isinstance(message, OpenStream):
+            self._opening[message.stream] = message
+            self._loader.submit(self._load, message)
+
+    def _load(self, opened: OpenStream) -> None:
+        """On the loader's thread: pictures take a second to decode, too long for the streams that speak meanwhile."""
+        try:
+            avatar = self._avatars.get(opened.avatar, (opened.format.width, opened.format.height))
+        except AvatarInvalid as error:
+            self.put(Loaded(opened, None, str(error)))
+        except Exception:
+            log.exception("loading %s failed", opened.avatar)
+            self.put(Loaded(opened, None, f"the avatar {opened.avatar!r} cannot be loaded"))
+        else:
+            self.put(Loaded(opened, avatar, ""))
+
+    def _opened(self, loaded: Loaded) -> None:
+        opened = loaded.opened
+        if self._opening.get(opened.stream) is not opened:  # closed, or opened anew, meanwhile
+            return
+        del self._opening[opened.stream]
+        if loaded.avatar is None:
+            self._send(StreamRefused(opened.stream, loaded.detail))
+            return
+        try:
+            stream = Pipeline(opened, loaded.avatar, self._engine, self._config.decode_timeout_s)
+        except ValueError as error:
+            self._send(StreamRefused(opened.stream, str(error)))
+            return
+        self._streams[opened.stream] = stream
+        loop_frames = len(loaded.avatar.pictures) * opened.format.fps // loaded.avatar.fps
+        self._send(StreamOpened(opened.stream, loaded.avatar.title, loop_frames))
+
+    def _speech(self, message: SpeechData | AbandonSpeech) -> None:
+        stream = self._streams.get(message.stream)
+        if isinstance(message, AbandonSpeech):
+            self._intake.abandon(message.stream, message.utterance)
+            if stream is not None:
+                stream.timeline.abandon(message.utterance)
+        elif stream is not None:
+            stream.epoch = message.epoch
+            self._intake.take(message)
+        elif message.last:
+            detail = f"no stream {message.stream!r} here"
+            self._send(SpeechRefused(message.stream, message.utterance, SpeechRefusal.UNKNOWN_STREAM, detail))
+
+    def _settle(self, outcome: Outcome) -> None:
+        if not self._intake.settle(outcome):
+            return
+        name, utterance = outcome.key
+        match outcome:
+            case Refused():
+                log.info("stream %s: utterance %s refused: %s", name, utterance, outcome.detail)
+                self._send(SpeechRefused(name, utterance, outcome.reason, outcome.detail))
+            case Heard() if name in self._streams:
+                self._streams[name].timeline.enqueue(utterance, outcome.buffer)
+                self._send(SpeechAccepted(name, utterance, outcome.seconds))
+            case Heard():
+                outcome.buffer.abandon()
+
+    def _steer(self, message: SetCodecs | GoLive | Advance | ForceKeyframe) -> None:
+        stream = self._streams.get(message.stream)
+        if stream is None:
+            return
+        match message:
+            case SetCodecs():
+                stream.set_codecs(message.codecs)
+            case ForceKeyframe():
+                stream.force_keyframe(message.codec)
+            case GoLive() if not stream.live:
+                stream.go_live(message.frame)
+            case Advance() if stream.live:
+                stream.advance(message.until, message.now)
+            case _:
+                return
+
+    def _round(self) -> None:
+        """One turn for each stream that is due."""
+        demands = [stream.demand() for stream in self._streams.values() if stream.live]
+        turns = plan(demands, self._engine.max_batch)
+        planned: list[tuple[Pipeline, Prepared]] = []
+        for turn in turns:
+            stream = self._streams[turn.stream]
+            prepared = self._prepare(stream, turn)
+            if prepared is not None:
+                planned.append((stream, prepared))
+        if not planned:
+            return
+        if len(planned) == 1:
+            self._finish(*planned[0], self._draw(*planned[0]))
+            return
+        list(self._pool.map(lambda made: self._finish(*made), self._draw_all(planned)))
+
+    def _prepare(self, stream: Pipeline, turn: Turn) -> Prepared | None:
+        try:
+            prepared = stream.prepare(turn)
+        except Exception as error:
+            log.exception("stream %s: planning failed", stream.name)
+            self._fail(stream, error)
+            return None
+        late = sum(not job.draw for job in prepared.jobs[: turn.late])
+        self._frames += len(prepared.jobs)
+        self._late_frames += late
+        if late:
+            log.debug("stream %s: %d frames too late to be shown", stream.name, late)
+        return prepared
+
+    def _draw_all(
+        self, planned: list[tuple[Pipeline, Prepared]]
+    ) -> list[tuple[Pipeline, Prepared, list[Patch | None] | None]]:
+        """Patches for all streams in one batch; where that fails, for each by itself, to find the culprit."""
+        try:
+            patches = self._step(planned)
+        except Exception:
+            log.exception("a batch of %d streams failed", len(planned))
+            return [(stream, prepared, self._draw(stream, prepared)) for stream, prepared in planned if stream.live]
+        return [(stream, prepared, made) for (stream, prepared), made in zip(planned, patches, strict=True)]
+
+    def _draw(self, stream: Pipeline, prepared: Prepared) -> list[Patch | None] | None:
+        """One stream's patches; None where that failed."""
+        try:
+            return self._step([(stream, prepared)])[0]
+        except Exception as error:
+            log.exception("stream %s: drawing failed", stream.name)
+            self._fail(stream, error)
+            return None
+
+    def _step(self, planned: list[tuple[Pipeline, Prepared]]) -> list[list[Patch | None]]:
+        began_s = time.perf_counter()
+        patches = self._engine.step([Work(stream.slot, prepared.jobs) for stream, prepared in planned])
+        self._meter.add("engine", time.perf_counter() - began_s)
+        return patches
+
+    def _finish(self, stream: Pipeline, prepared: Prepared, patches: list[Patch | None] | None) -> None:
+        if patches is None:
+            return
+        try:
+            stream.finish(prepared, patches, self._library.compose, self._send, self._meter)
+        except Exception as error:
+            log.exception("stream %s: encoding failed", stream.name)
+            self._fail(stream, error)
+
+    def _fail(self, stream: Pipeline, error: Exception) -> None:
+        frame, utterances = stream.fail()
+        self._send(StreamFailed(stream.name, frame, utterances, f"{type(error).__name__}: {error}"))
+
+    def _stats(self) -> WorkerStats:
+        live = sum(stream.live for stream in self._streams.values())
+        return WorkerStats(self._frames, self._late_frames, live, self._meter.mean_ms(self._frames), _rss_bytes())
+
+
+def _rss_bytes() -> int:
+    with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123  a path object costs more than the read
+        return int(statm.read().split()[1]) * 4096

@@ -1,0 +1,238 @@
+"""What one stream says, and when: utterances laid out on the stream's clock in blocks of 20 ms. No clock, no thread.
+
+A live stretch starts at a video frame that falls on an audio packet. From there on the timeline yields block after
+block: the samples to play (one Opus packet), the samples to analyse, and the marks that hold for them. Blocks are asked
+for ahead of the frames they belong to, by as much as the engine looks ahead. Utterances start on a block, so the two
+sample rates and the packets stay aligned.
+"""
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar.decode import RATIO, Samples
+from avatar.messages import AUDIO_HZ, OPUS_SAMPLES
+
+GAP_BLOCKS: Final = 10
+"""Silence between two utterances: 200 ms, a speaker's breath between sentences."""
+FADE_SAMPLES: Final = 240
+"""5 ms: as short as a fade can be without a click."""
+RESUME_SAMPLES: Final = AUDIO_HZ // 4
+"""After running dry, speech goes on with this much in hand, lest it stutters."""
+
+
+class Source(Protocol):
+    """An utterance's samples as they become available (``SpeechBuffer``)."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether what is available is all there is to come."""
+        ...
+
+    @property
+    def error(self) -> str | None:
+        """Why it ended too early, or None."""
+        ...
+
+    def available(self) -> int:
+        """Samples to play that can be taken now."""
+        ...
+
+    def take(self, count: int) -> Samples:
+        """The next ``count``, or all there are."""
+        ...
+
+    def abandon(self) -> None:
+        """Nobody will take the rest."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The utterance's first sample is played at ``at`` (48 kHz samples on the stream's clock)."""
+
+    utterance: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The utterance's last sample is played before ``at``."""
+
+    utterance: str
+    at: int
+    samples: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """20 ms of the stretch.
+
+    Shapes: play (960,) int16, analyse (320,) float32.
+    """
+
+    at: int
+    """Units: 48 kHz samples on the stream's clock."""
+    play: NDArray[np.int16]
+    analyse: NDArray[np.float32]
+    marks: tuple[Started | Finished, ...]
+
+
+@dataclass(slots=True)
+class _Spoken:
+    """The utterance that is being spoken."""
+
+    name: str
+    source: Source
+    samples: int = 0
+    starved_blocks: int = 0
+
+
+class Timeline:
+    """The utterances of one stream, in order."""
+
+    def __init__(self, stall_s: float) -> None:
+        self._stall_blocks = int(stall_s * AUDIO_HZ / OPUS_SAMPLES)
+        self._queue: deque[tuple[str, Source]] = deque()
+        self._spoken: _Spoken | None = None
+        self._at = 0
+        self._next_start = 0
+        self._voiced_until = 0
+
+    def enqueue(self, utterance: str, source: Source) -> None:
+        """Speak ``utterance`` after all that is queued."""
+        self._queue.append((utterance, source))
+
+    def abandon(self, utterance: str) -> None:
+        """Drop ``utterance`` where it has not started."""
+        for name, source in self._queue:
+            if name == utterance:
+                source.abandon()
+        self._queue = deque(entry for entry in self._queue if entry[0] != utterance)
+
+    def clear(self) -> list[str]:
+        """Drop all utterances; their names."""
+        spoken = [] if self._spoken is None else [(self._spoken.name, self._spoken.source)]
+        dropped = [*spoken, *self._queue]
+        for _, source in dropped:
+            source.abandon()
+        self._spoken = None
+        self._queue.clear()
+        return [name for name, _ in dropped]
+
+    def begin(self, at: int) -> None:
+        """Start a stretch at sample ``at``: the next block stands there."""
+        self._at = self._next_start = self._voiced_until = at
+
+    def speaking(self, at: int) -> bool:
+        """Whether there is something to be said at or after sample ``at``, as far as the blocks made so far tell."""
+        starved = self._spoken is not None and self._spoken.starved_blocks > 0
+        return at < self._voiced_until or (self.busy and not starved)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an utterance is being spoken or waits."""
+        return self._spoken is not None or bool(self._queue)
+
+    def next_block(self) -> Block:
+        """The next 20 ms."""
+        at = self._at
+        self._at += OPUS_SAMPLES
+        started = self._start(at)
+        play, analyse = np.zeros(OPUS_SAMPLES, np.int16), np.zeros(OPUS_SAMPLES // RATIO, np.float32)
+        finished = None if self._spoken is None else self._speak(self._spoken, at, play, analyse)
+        return Block(at, play, analyse, tuple(mark for mark in (started, finished) if mark is not None))
+
+    def _start(self, at: int) -> Started | None:
+        if self._spoken is not None or not self._queue or at < self._next_start:
+            return None
+        name, source = self._queue.popleft()
+        self._spoken = _Spoken(name, source)
+        return Started(name, at)
+
+    def _speak(
+        self, spoken: _Spoken, at: int, play: NDArray[np.int16], analyse: NDArray[np.float32]
+    ) -> Finished | None:
+        """Fill a block from the utterance; its mark where the utterance ends in it."""
+        ended = spoken.source.ended  # read first: what is available after it is all there is
+        available = spoken.source.available()
+        count = _readable(available, ended, dry=spoken.starved_blocks > 0)
+        if count:
+            taken = spoken.source.take(count)
+            voice = taken.play.copy()
+            last = ended and available <= OPUS_SAMPLES
+            if spoken.samples == 0 or (spoken.starved_blocks and count == OPUS_SAMPLES):
+                _fade_in(voice)
+            if last or count < OPUS_SAMPLES:
+                _fade_out(voice)
+            play[: len(voice)] = voice
+            heard = taken.analyse[: len(analyse)]
+            analyse[: len(heard)] = heard
+            spoken.samples += len(voice)
+            self._voiced_until = at + len(voice)
+        if ended and available <= OPUS_SAMPLES:
+            return self._finish(at + count, spoken, spoken.source.error)
+        if count == OPUS_SAMPLES:
+            spoken.starved_blocks = 0
+            return None
+        spoken.starved_blocks += 1
+        if spoken.starved_blocks <= self._stall_blocks:
+            return None
+        spoken.source.abandon()
+        return self._finish(at, spoken, "decoding the file stalled")
+
+    def _finish(self, at: int, spoken: _Spoken, error: str | None) -> Finished:
+        self._spoken = None
+        end_block = -(-at // OPUS_SAMPLES) * OPUS_SAMPLES
+        self._next_start = end_block + GAP_BLOCKS * OPUS_SAMPLES
+        return Finished(spoken.name, at, spoken.samples, error)
+
+
+def _readable(available: int, ended: bool, *, dry: bool) -> int:
+    """How many samples of an utterance go into the next block.
+
+    A fade's worth is held back until more is there, so that running dry can fade out instead of clicking.
+    """
+    if ended or available >= (RESUME_SAMPLES if dry else OPUS_SAMPLES + FADE_SAMPLES):
+        return min(available, OPUS_SAMPLES)
+    return 0 if dry else min(available, FADE_SAMPLES) // RATIO * RATIO
+
+
+def _fade_in(voice: NDArray[np.int16]) -> None:
+    count = min(FADE_SAMPLES, len(voice))
+    voice[:count] = voice[:count] * np.linspace(0.0, 1.0, count, endpoint=False)
+
+
+def _fade_out(voice: NDArray[np.int16]) -> None:
+    count = min(FADE_SAMPLES, len(voice))
+    voice[len(voice) - count :] = voice[len(voice) - count :] * np.linspace(1.0, 0.0, count, endpoint=False)
+
+
+class Ease:
+    """How much of the heard mouth is shown, frame by frame: eased in at the start of speech, shut at its end."""
+
+    RISE_S: Final = 0.08
+    FALL_S: Final = 0.16
+
+    def __init__(self, fps: int) -> None:
+        # whole frames, so that the last of them is exactly 0 or 1
+        self._rise, self._fall = max(2, round(self.RISE_S * fps)), max(2, math.ceil(self.FALL_S * fps))
+        self._level = 0.0
+
+    def step(self, *, speaking: bool) -> float:
+        """The strength of the next frame."""
+        change = 1 / self._rise if speaking else -1 / self._fall
+        self._level = min(1.0, max(0.0, self._level + change))
+        if self._level < 1e-9:
+            self._level = 0.0
+        return self._level * self._level * (3 - 2 * self._level)
+
+    @property
+    def shut(self) -> bool:
+        """Whether the latest frame showed the neutral mouth exactly."""
+        return self._level == 0.0

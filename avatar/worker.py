@@ -1,0 +1,165 @@
+"""The worker process: ``python -m avatar.worker --fd N``. Started by ``avatar.client``, never by hand.
+
+Threads: this one reads the socket; one writes it; one renders (``studio``); one encodes idle loops; one decodes for
+each utterance. All of them sleep while nobody speaks. The process ends when its socket closes, whatever the others do.
+"""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch: more threads only add latency here
+
+import argparse
+import contextlib
+import faulthandler
+import logging
+import queue
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from avatar.library import DiskLibrary, Library
+from avatar.messages import (
+    Configure,
+    FromWorker,
+    LogLine,
+    MessageReader,
+    Ready,
+    Shutdown,
+    ToWorker,
+    WorkerConfig,
+    decode_to_worker,
+    frame_message,
+)
+from avatar.studio import Studio
+
+log = logging.getLogger(__name__)
+
+READ_BYTES: Final = 256 * 1024
+SOCKET_BYTES: Final = 4 * 1024 * 1024
+"""A phase of an idle loop fits, so that a unit of a live stream waits behind none."""
+
+
+class _Outbox:
+    """Messages home, written in order by a thread of its own so that nobody who renders waits for the server."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._messages: queue.SimpleQueue[bytes | threading.Event] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name="outbox", daemon=True).start()
+
+    def send(self, message: FromWorker) -> None:
+        self._messages.put(frame_message(message))
+
+    def flush(self, timeout_s: float) -> None:
+        """Wait until all sent so far is written."""
+        written = threading.Event()
+        self._messages.put(written)
+        written.wait(timeout_s)
+
+    def _run(self) -> None:
+        while True:
+            message = self._messages.get()
+            if isinstance(message, threading.Event):
+                message.set()
+                continue
+            with contextlib.suppress(OSError):  # the reader sees the same end and ends the process
+                self._sock.sendall(message)
+
+
+class _LogHome(logging.Handler):
+    """Log records as messages; a traceback goes along as text."""
+
+    def __init__(self, send: Callable[[FromWorker], None]) -> None:
+        super().__init__()
+        self._send = send
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._send(LogLine(record.levelno, record.name, self.format(record)))
+
+
+def run(fd: int, make_library: Callable[[WorkerConfig], Library]) -> None:
+    """Serve the socket ``fd`` until it closes or asks to end; does not return."""
+    with socket.socket(fileno=fd) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
+        outbox = _Outbox(sock)
+        logging.basicConfig(handlers=[_LogHome(outbox.send)], level=logging.INFO, format="%(message)s", force=True)
+        status = 0
+        try:
+            _serve(sock, outbox, make_library)
+        except Exception:
+            log.exception("the worker ends")
+            status = 1
+        outbox.flush(1.0)
+        # daemon threads may be inside native code: no interpreter shutdown that waits for them or pulls memory away
+        os._exit(status)
+
+
+def _serve(sock: socket.socket, outbox: _Outbox, make_library: Callable[[WorkerConfig], Library]) -> None:
+    reader = MessageReader()
+    studio: Studio | None = None
+    while data := _receive(sock):
+        for body in reader.feed(data):
+            message = _decoded(body)
+            match message:
+                case None:
+                    continue
+                case Shutdown():
+                    return
+                case Configure():
+                    studio = _start(message.config, outbox, make_library)
+                case _ if studio is not None:
+                    studio.put(message)
+                case _:
+                    log.warning("%s before Configure", type(message).__name__)
+
+
+def _receive(sock: socket.socket) -> bytes:
+    try:
+        return sock.recv(READ_BYTES)
+    except OSError:
+        return b""
+
+
+def _decoded(body: bytes) -> ToWorker | None:
+    try:
+        message: ToWorker = decode_to_worker(body)
+    except msgspec.DecodeError:
+        log.exception("a message cannot be read")
+        return None
+    return message
+
+
+def _start(config: WorkerConfig, outbox: _Outbox, make_library: Callable[[WorkerConfig], Library]) -> Studio:
+    logging.getLogger().setLevel(config.log_level)
+    library = make_library(config)
+    studio = Studio(config, library, outbox.send)
+    threading.Thread(target=_render, args=(studio, outbox), name="render", daemon=True).start()
+    outbox.send(Ready(os.getpid(), library.avatars()))
+    return studio
+
+
+def _render(studio: Studio, outbox: _Outbox) -> None:
+    try:
+        studio.run()
+    finally:  # it never returns: a worker without it would answer no ping, so end now and be started anew
+        log.critical("the render thread ended", exc_info=sys.exc_info())
+        outbox.flush(1.0)
+        os._exit(1)
+
+
+def main(make_library: Callable[[WorkerConfig], Library] = DiskLibrary) -> None:
+    """The command line of the process."""
+    parser = argparse.ArgumentParser(prog="avatar.worker", description=__doc__)
+    parser.add_argument("--fd", type=int, required=True, help="the socket to the server, inherited")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group; the server ends us in order
+    faulthandler.enable()
+    run(parser.parse_args().fd, make_library)
+
+
+if __name__ == "__main__":
+    main()
