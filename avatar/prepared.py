@@ -8,11 +8,31 @@ A picture's index in the loop is a function of media time alone (``picture_at``)
 motion and a switch between them has no jump.
 """
 
+import hashlib
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import Final, NamedTuple
 
+import av
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from avatar.engines.viseme import pose as viseme_pose
+from avatar.engines.viseme.mouth import PAINTER_VERSION
+
+FORMAT: Final = 1
+"""Version of the directory's layout."""
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_FILE: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_MOST_PICTURES: Final = 1500  # a minute at 25 fps; every picture is held in memory
+_MOST_PIXELS: Final = 1920 * 1080
+
+
+class AvatarInvalid(Exception):
+    """A prepared avatar that cannot be shown: missing, damaged or inconsistent."""
 
 
 class Box(NamedTuple):
@@ -45,3 +65,135 @@ class PreparedAvatar:
     def picture_at(self, frame: int, fps: int) -> int:
         """Which picture is under video frame ``frame`` of a stream at ``fps``: idle motion keeps its natural speed."""
         return (frame * self.fps // fps) % len(self.pictures)
+
+
+class SizeEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One size of an avatar, as avatar.json lists it."""
+
+    width: int
+    height: int
+    film: str
+    poster: str
+    view: tuple[float, float, float]
+    """Left, top and width of what the size shows, in the engine's own units."""
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """avatar.json."""
+
+    format: int
+    name: str
+    title: str
+    engine: str
+    fps: int
+    pictures: int
+    palette: str
+    sizes: list[SizeEntry]
+    files: list[str]
+    """What the engine keeps beside the films and what a viewer could see of it."""
+
+
+_Loader = Callable[[Path, SizeEntry, int], object]
+
+
+def _load_viseme(directory: Path, entry: SizeEntry, pictures: int) -> object:
+    x, y, width = entry.view
+    if not width > 0:
+        raise ValueError(f"view of width {width}")
+    view = viseme_pose.View(x, y, width, (entry.width, entry.height))
+    return viseme_pose.load_state(directory, view, pictures)
+
+
+_ENGINES: Final[dict[str, tuple[_Loader, int]]] = {"viseme": (_load_viseme, PAINTER_VERSION)}
+"""How each engine loads its state, and the version of what it draws."""
+
+
+def find_avatar(root: Path, name: str) -> Path:
+    """The directory of the avatar ``name`` under ``root``. Errors: AvatarInvalid for no such avatar or no such name."""
+    if not _NAME.fullmatch(name):
+        raise AvatarInvalid(f"{name[:80]!r} is no avatar's name: lower-case letters, digits and hyphens only")
+    directory = root / name
+    if not (directory / "avatar.json").is_file():
+        raise AvatarInvalid(f"no avatar named {name!r}")
+    return directory
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """What avatar.json says. Errors: AvatarInvalid where it is missing or says what cannot be."""
+    try:
+        manifest = msgspec.json.decode((directory / "avatar.json").read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError) as error:
+        raise AvatarInvalid(f"avatar.json: {error}") from error
+    if manifest.format != FORMAT:
+        raise AvatarInvalid(f"avatar.json: format {manifest.format}, this version reads {FORMAT}")
+    if manifest.engine not in _ENGINES:
+        raise AvatarInvalid(f"avatar.json: unknown engine {manifest.engine[:40]!r}")
+    if not (1 <= manifest.fps <= 60 and 1 <= manifest.pictures <= _MOST_PICTURES):
+        raise AvatarInvalid(f"avatar.json: {manifest.pictures} pictures at {manifest.fps} fps")
+    names = [name for entry in manifest.sizes for name in (entry.film, entry.poster)] + manifest.files
+    if not all(_FILE.fullmatch(name) for name in names):
+        raise AvatarInvalid("avatar.json: a file's name is not a plain name")
+    for entry in manifest.sizes:
+        if entry.width % 2 or entry.height % 2 or not 0 < entry.width * entry.height <= _MOST_PIXELS:
+            raise AvatarInvalid(f"avatar.json: size {entry.width}x{entry.height}")
+    return manifest
+
+
+def load_prepared(directory: Path, size: tuple[int, int]) -> PreparedAvatar:
+    """The avatar in ``directory`` at ``size`` (width, height).
+
+    Errors: AvatarInvalid where a file is missing, damaged or does not agree with the others, or the size is not there.
+    """
+    manifest = read_manifest(directory)
+    entry = next((each for each in manifest.sizes if (each.width, each.height) == tuple(size)), None)
+    if entry is None:
+        there = ", ".join(f"{each.width}x{each.height}" for each in manifest.sizes)
+        raise AvatarInvalid(f"{manifest.name}: no size {size[0]}x{size[1]}; there are {there}")
+    loader, version = _ENGINES[manifest.engine]
+    try:
+        state = loader(directory, entry, manifest.pictures)
+        digest = _digest(directory, entry, manifest, version)
+    except (OSError, ValueError) as error:
+        raise AvatarInvalid(f"{manifest.name}: {error}") from error
+    pictures = _decode(directory / entry.film, entry, manifest.pictures)
+    return PreparedAvatar(
+        manifest.name,
+        manifest.title,
+        manifest.engine,
+        manifest.fps,
+        (entry.width, entry.height),
+        pictures,
+        digest,
+        state,
+    )
+
+
+def _digest(directory: Path, entry: SizeEntry, manifest: Manifest, version: int) -> str:
+    whole = hashlib.sha256(f"{FORMAT} {manifest.engine} {version}".encode())
+    for name in ("avatar.json", entry.film, *sorted(manifest.files)):
+        content = (directory / name).read_bytes()
+        whole.update(f"\0{name}\0{len(content)}\0".encode() + content)
+    return whole.hexdigest()
+
+
+def _decode(film: Path, entry: SizeEntry, count: int) -> NDArray[np.uint8]:
+    """All pictures of a film as I420. Shapes: (count, height * 3 // 2, width)."""
+    pictures = np.empty((count, entry.height * 3 // 2, entry.width), np.uint8)
+    seen = 0
+    try:
+        with av.open(str(film)) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            for frame in container.decode(stream):
+                if (frame.width, frame.height, frame.format.name) != (entry.width, entry.height, "yuv420p"):
+                    raise AvatarInvalid(f"{film.name}: pictures of {frame.width}x{frame.height} {frame.format.name}")
+                if seen == count:
+                    raise AvatarInvalid(f"{film.name}: more than {count} pictures")
+                pictures[seen] = frame.to_ndarray()
+                seen += 1
+    except (OSError, IndexError, ValueError) as error:  # PyAV's errors are OSErrors or ValueErrors too
+        raise AvatarInvalid(f"{film.name}: {error}") from error
+    if seen != count:
+        raise AvatarInvalid(f"{film.name}: {seen} pictures, avatar.json says {count}")
+    pictures.setflags(write=False)
+    return pictures

@@ -1,0 +1,113 @@
+"""Blouse and blazer: cloth as flat shapes with soft folds, seams and the shade of what lies over them."""
+
+import numpy as np
+
+from avatar.engines.viseme.canvas import Curve, Layer, Mask, Points, moved, ramp, smoothstep, spline
+from avatar.engines.viseme.palette import Palette
+
+
+def _mirror(points: Points) -> list[tuple[float, float]]:
+    return [(1000 - x, y) for x, y in points]
+
+
+_SHOULDER = (
+    (420, 754), (380, 769), (322, 786), (262, 804), (214, 826),
+    (180, 862), (158, 928), (140, 1036), (128, 1166), (122, 1330),
+)  # fmt: skip
+_OPENING = ((420, 754), (418, 796), (430, 866), (456, 956), (488, 1056), (500, 1096))
+_LAPEL = ((418, 752), (390, 772), (374, 812), (364, 860), (396, 866), (372, 892), (410, 960), (458, 1038), (494, 1098))
+
+
+def _coat_outline() -> Curve:
+    left, right = list(_SHOULDER), _mirror(_SHOULDER)
+    opening = spline(_OPENING)
+    return np.vstack([spline(left), spline(right)[::-1], (opening * (-1, 1) + (1000, 0)), opening[::-1]])
+
+
+def paint_blouse(layer: Layer, palette: Palette) -> None:
+    """A silk top with a soft V between the lapels."""
+    neckline = spline([(396, 762), (424, 826), (462, 878), (500, 898), (538, 878), (576, 826), (604, 762)])
+    mask = layer.fill(np.vstack([neckline, [(700, 1320), (300, 1320)]]), blur=0.6)
+    gx, gy = layer.grid()
+    value = 0.86 - 0.34 * smoothstep(500, 620, gx) - 0.18 * (1 - smoothstep(380, 480, gx)) + 0 * gy
+    layer.paint(ramp(palette.blouse, value.astype(np.float32)), mask)
+    for points, width, depth in (
+        (((446, 876), (470, 966), (494, 1076)), 13.0, 0.40),
+        (((552, 876), (534, 956), (508, 1066)), 15.0, 0.46),
+        (((496, 902), (492, 976), (500, 1076)), 9.0, 0.25),
+        (((470, 888), (482, 936), (484, 986)), 6.0, 0.28),
+    ):
+        layer.multiply(0x9AA2B8, layer.stroke(points, width, blur=7) * mask, depth)
+    layer.multiply(0x8F97AE, _edge_shade(layer) * mask, 0.55)
+    hem = spline([(406, 788), (426, 828), (463, 879), (500, 899), (537, 879), (574, 828), (594, 788)])
+    layer.screen(0xFFFFFF, layer.stroke(moved(hem, 0, 3), 3.0, blur=1.6) * mask, 0.55)
+    layer.multiply(0x9A8C92, layer.stroke(moved(hem, 0, 8), 2.0, blur=1.6) * mask, 0.35)
+
+
+def _edge_shade(layer: Layer) -> Mask:
+    """The lapels' shadow on the blouse."""
+    left = layer.stroke([(x + 8, y) for x, y in _OPENING], 20.0, blur=9)
+    right = layer.stroke([(x - 10, y) for x, y in _mirror(_OPENING)], 24.0, blur=9)
+    return np.maximum(left, right)
+
+
+def paint_neckline_shadow(layer: Layer) -> None:
+    """What the blouse's edge shades on the chest (painted on skin, before the blouse)."""
+    hem = [(410, 776), (428, 820), (464, 870), (500, 890), (536, 870), (572, 820), (590, 776)]
+    layer.multiply(0xA9684F, layer.stroke(hem, 10.0, blur=5), 0.45)
+
+
+def paint_coat(layer: Layer, palette: Palette) -> None:
+    """The blazer: body, sleeves, collar and lapels."""
+    outline = layer.fill(_coat_outline(), blur=0.7)
+    gx, gy = layer.grid()
+    across = 0.60 - 0.40 * smoothstep(480, 900, gx) - 0.16 * (1 - smoothstep(90, 260, gx))
+    value = across + 0.10 * (1 - smoothstep(800, 960, gy)) - 0.10 * smoothstep(900, 1300, gy)
+    layer.paint(ramp(palette.coat, value.astype(np.float32)), outline)
+    _folds(layer, palette, outline)
+    for mirrored in (False, True):
+        _lapel(layer, palette, mirrored, outline)
+    weave = np.random.default_rng(4).normal(0, 1, layer.shape).astype(np.float32)
+    layer.pixels[..., :3] += (layer.blur(weave, 0.35) * 3.2 * outline)[..., None]
+
+
+def _folds(layer: Layer, palette: Palette, outline: Mask) -> None:
+    dark, light = palette.coat[0], palette.coat[3]
+    for points, width, depth in (
+        (((214, 856), (232, 956), (222, 1076), (206, 1266)), 12.0, 0.55),
+        (((786, 856), (768, 956), (778, 1076), (794, 1266)), 14.0, 0.62),
+        (((262, 896), (292, 986), (352, 1066)), 16.0, 0.22),
+        (((738, 896), (708, 986), (648, 1066)), 16.0, 0.26),
+        (((250, 1086), (330, 1116), (440, 1112)), 18.0, 0.24),
+        (((750, 1086), (670, 1116), (560, 1112)), 18.0, 0.26),
+        (((140, 1036), (170, 1066), (206, 1072)), 12.0, 0.30),
+    ):
+        layer.tint(dark, layer.stroke(points, width, blur=9) * outline, depth)
+    for points, width, depth in (
+        (((300, 808), (236, 832), (190, 870), (166, 926)), 12.0, 0.34),
+        (((240, 936), (254, 1036), (244, 1176)), 14.0, 0.22),
+        (((690, 802), (752, 822), (800, 854)), 8.0, 0.16),
+    ):
+        layer.tint(light, layer.stroke(points, width, blur=8) * outline, depth)
+    for points in (((212, 842), (206, 906), (210, 986)), ((788, 842), (794, 906), (790, 986))):
+        layer.tint(dark, layer.stroke(points, 1.8, blur=0.8) * outline, 0.65)
+
+
+def _lapel(layer: Layer, palette: Palette, mirrored: bool, outline: Mask) -> None:
+    outer = _mirror(_LAPEL) if mirrored else list(_LAPEL)
+    inner = _mirror(_OPENING) if mirrored else list(_OPENING)
+    notch = [spline(outer[:4]), np.array(outer[4:6]), spline(outer[5:])]
+    shape = np.vstack([*notch, spline(inner)[::-1]])
+    mask = layer.fill(shape, blur=0.6)
+    cast = layer.fill(moved(shape, 3 if mirrored else -5, 9), blur=6) * outline
+    layer.tint(palette.coat[0], cast * (1 - mask), 0.62)
+    gx, gy = layer.grid()
+    value = (0.70 if not mirrored else 0.42) - 0.16 * smoothstep(900, 1110, gy) + 0.0008 * (500 - gx)
+    layer.tint(ramp(palette.coat, value.astype(np.float32)), mask)
+    roll = layer.fill(np.vstack([moved(spline(inner), 9 if mirrored else -9, 0), spline(inner)[::-1]]), blur=3.5) * mask
+    layer.tint(palette.coat[3], roll, 0.35 if not mirrored else 0.18)
+    collar = [(x, y) for x, y in (outer[4], inner[2])]
+    seam = [collar[0], ((collar[0][0] + collar[1][0]) / 2, collar[0][1] - 14), (collar[1][0], collar[1][1] - 20)]
+    layer.tint(palette.coat[0], layer.stroke(seam, 2.0, blur=0.8) * mask, 0.75)
+    edge = np.maximum.reduce([layer.stroke(part, 1.6, blur=0.7) for part in (outer[:4], outer[3:6], outer[5:])])
+    layer.tint(palette.coat[0], edge * outline, 0.55)

@@ -1,0 +1,319 @@
+"""The mouth as vectors: seven parameters to an SVG drawing of lips, teeth, tongue and the shading around them.
+
+Drawn over bare skin, so everything but lips and opening is a translucent glaze that fades to nothing. Numpy only; the
+subset of SVG is what ThorVG draws fast: paths, gradients in user space, one clip path, stroke and fill opacity.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar.engines.viseme.palette import NOVA, css
+
+PAINTER_VERSION: Final = 1
+"""Raise with every change to what is drawn: it is part of the digest of every prepared avatar."""
+
+MOUTH_X, MOUTH_Y = 500.0, 569.0
+"""Where closed lips meet, in design units."""
+GLAZE_BOX: Final = (404.0, 524.0, 192.0, 146.0)
+"""x, y, width, height, design units: all that is drawn lies inside."""
+
+_C = NOVA
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The measures of a mouth in design units, about its centre (MOUTH_X, MOUTH_Y); y grows downwards."""
+
+    open: float
+    """Visible opening of the jaw, 0..1: jaw, less what pressing closes."""
+    round: float
+    wide: float
+    press: float
+    bite: float
+    teeth: float
+    tongue: float
+    half: float
+    """Half the distance between the corners."""
+    corner: float
+    """Height of the corners."""
+    upper: float
+    """Inner edge of the upper lip at the centre."""
+    lower: float
+    """Inner edge of the lower lip at the centre."""
+    top: float
+    """Outer edge of the upper lip at its peaks."""
+    bottom: float
+    """Outer edge of the lower lip."""
+
+    @property
+    def gap(self) -> float:
+        """Height of the opening at the centre."""
+        return self.lower - self.upper
+
+
+def shape_of(mouth: NDArray[np.float32]) -> Shape:
+    """Measures of the mouth that the seven parameters describe. Shapes: (7,)."""
+    jaw, wide, round_, press, bite, teeth, tongue = (float(v) for v in np.clip(mouth, 0, 1))
+    opening = jaw * max(0.0, 1 - 1.15 * press)
+    free = max(0.0, 1 - 1.15 * press)
+    gap = max(46 * opening * (1 - 0.10 * round_) * (1 - 0.40 * bite), 7.0 * max(teeth, 0.8 * bite) * free)
+    plump = 1 + 0.22 * round_ - 0.30 * press + 0.04 * opening
+    up, low = 0.20 * gap + 3.0 * bite * free, 0.80 * gap - 3.0 * bite * free
+    half = (
+        49 + 9 * wide * (1 - 0.3 * opening) - 17 * round_ * (1 - 0.25 * press) - 4 * opening * (1 - wide) - 1.5 * press
+    )
+    corner = -6.2 - 3.2 * wide * (1 - opening) + 0.27 * gap + 3.6 * round_ + 1.6 * press
+    return Shape(
+        opening, round_, wide, press, bite, teeth, tongue,
+        half=half, corner=corner, upper=-up, lower=low,
+        top=-up - 12.0 * plump * (1 - 0.10 * wide), bottom=low + 16.5 * plump * (1 - 0.28 * bite),
+    )  # fmt: skip
+
+
+def jaw_drop(mouth: NDArray[np.float32]) -> float:
+    """How far the chin goes down, in design units."""
+    shape = shape_of(mouth)
+    return 25 * shape.open * (1 - 0.25 * shape.bite) + 4.0 * float(np.clip(mouth[0], 0, 1)) * shape.press
+
+
+_Half = Sequence[tuple[float, float]]
+
+
+def _mirrored(half: _Half) -> list[tuple[float, float]]:
+    """A curve from the left corner to the centre, continued to the right; the right side a hair lower, as in life."""
+    right = [(-x * 0.985, y + 0.6 * abs(x) / 50) for x, y in half[:-1]][::-1]
+    return [*half, *right]
+
+
+def _path(points: Sequence[tuple[float, float]], start: bool = True) -> str:
+    """Cubic Béziers through the points (Catmull-Rom). Plain floats: a mouth has a dozen of these, numpy costs more."""
+    (x0, y0), (x1, y1) = points[0], points[1]
+    before = (2 * x0 - x1, 2 * y0 - y1)
+    after = (2 * points[-1][0] - points[-2][0], 2 * points[-1][1] - points[-2][1])
+    whole = [before, *points, after]
+    parts = [f"{'M' if start else 'L'}{x0 + MOUTH_X:.1f} {y0 + MOUTH_Y:.1f}"]
+    for (ax, ay), (bx, by), (cx, cy), (dx, dy) in zip(whole, whole[1:], whole[2:], whole[3:], strict=False):
+        parts.append(
+            f"C{bx + (cx - ax) / 6 + MOUTH_X:.1f} {by + (cy - ay) / 6 + MOUTH_Y:.1f} "
+            f"{cx - (dx - bx) / 6 + MOUTH_X:.1f} {cy - (dy - by) / 6 + MOUTH_Y:.1f} "
+            f"{cx + MOUTH_X:.1f} {cy + MOUTH_Y:.1f}"
+        )
+    return "".join(parts)
+
+
+def _mix(a: float, b: float, t: float) -> float:
+    return a + (b - a) * t
+
+
+@dataclass(frozen=True, slots=True)
+class _Curves:
+    """Contours of the lips from the left corner to the right."""
+
+    outer_upper: list[tuple[float, float]]
+    inner_upper: list[tuple[float, float]]
+    inner_lower: list[tuple[float, float]]
+    outer_lower: list[tuple[float, float]]
+
+
+def _curves(s: Shape) -> _Curves:
+    w, c = s.half, s.corner
+    full = 0.10 * s.open + 0.08 * s.round
+    bow = 3.0 - 1.4 * s.round - 1.0 * s.press
+    tail = (-w + 2.5, c + 0.3)
+    outer_upper = [(-w, c), (-0.74 * w, _mix(c, s.top, 0.42 + full)), (-0.44 * w, _mix(c, s.top, 0.82 + 0.3 * full))]
+    outer_upper += [(-0.17 * w, s.top), (0.0, s.top + bow)]
+    inner_upper = [tail, (-0.62 * w, _mix(c, s.upper, 0.56 + full)), (-0.26 * w, s.upper - 0.6), (0.0, s.upper + 1.0)]
+    inner_lower = [tail, (-0.68 * w, _mix(c, s.lower, 0.60 + full)), (-0.34 * w, _mix(c, s.lower, 0.93))]
+    inner_lower += [(0.0, s.lower + 0.6)]
+    outer_lower = [(-w + 1, c + 0.6), (-0.76 * w, _mix(c, s.bottom, 0.50 + full)), (-0.42 * w, _mix(c, s.bottom, 0.90))]
+    outer_lower += [(0.0, s.bottom)]
+    if s.gap < 3:  # closed lips meet: one line
+        line_x, line_y = ([point[i] for point in inner_upper] for i in (0, 1))
+        met = max(0.0, s.gap / 3)
+        inner_lower = [(x, _mix(float(np.interp(x, line_x, line_y)), y, met)) for x, y in inner_lower]
+    return _Curves(*(_mirrored(half) for half in (outer_upper, inner_upper, inner_lower, outer_lower)))
+
+
+@lru_cache(maxsize=4096)
+def _fading(colour: int, percent: int) -> str:
+    """Stops of a Gaussian fall-off to nothing."""
+    c = css(colour)
+    fall = ((0, 1), (0.5, 0.88), (1.0, 0.60), (1.5, 0.31), (2.0, 0.11), (2.6, 0))
+    return "".join(
+        f'<stop offset="{r / 2.6:.2f}" stop-color="{c}" stop-opacity="{percent * v / 100:.3f}"/>' for r, v in fall
+    )
+
+
+class _Sheet:
+    """Collects the drawing; gradients get running names."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self._names = 0
+
+    def name(self) -> str:
+        self._names += 1
+        return f"g{self._names}"
+
+    def soft(self, x: float, y: float, rx: float, ry: float, colour: int, opacity: float) -> None:
+        """A soft spot with Gaussian fall-off, standard deviations rx and ry, about the mouth's centre."""
+        if opacity < 0.004:
+            return
+        name, stops = self.name(), _fading(colour, round(opacity * 100))
+        x, y, a, b = x + MOUTH_X, y + MOUTH_Y, 2.6 * rx, 2.6 * ry
+        self.parts.append(
+            f'<radialGradient id="{name}" gradientUnits="userSpaceOnUse" cx="0" cy="0" r="1" '
+            f'gradientTransform="translate({x:.1f} {y:.1f}) scale({a:.1f} {b:.1f})">{stops}</radialGradient>'
+            f'<ellipse cx="{x:.1f}" cy="{y:.1f}" rx="{a:.1f}" ry="{b:.1f}" fill="url(#{name})"/>'
+        )
+
+    def fill(self, path: str, y0: float, y1: float, stops: Sequence[tuple[float, int]], opacity: float = 1) -> None:
+        """A path filled with a vertical gradient from y0 to y1."""
+        name = self.name()
+        body = "".join(f'<stop offset="{at:.2f}" stop-color="{css(colour)}"/>' for at, colour in stops)
+        self.parts.append(
+            f'<linearGradient id="{name}" gradientUnits="userSpaceOnUse" x1="0" y1="{y0 + MOUTH_Y:.1f}" x2="0" '
+            f'y2="{y1 + MOUTH_Y:.1f}">{body}</linearGradient>'
+            f'<path d="{path}" fill="url(#{name})" fill-opacity="{opacity:.2f}"/>'
+        )
+
+    def stroke(self, path: str, colour: int, width: float, opacity: float) -> None:
+        if opacity >= 0.004:
+            self.parts.append(
+                f'<path d="{path}" fill="none" stroke="{css(colour)}" stroke-width="{width:.1f}" '
+                f'stroke-opacity="{opacity:.3f}" stroke-linecap="round" stroke-linejoin="round"/>'
+            )
+
+
+def _around(sheet: _Sheet, s: Shape) -> None:
+    """What lips and jaw do to the skin: shadow under the lip, dimples at the corners, folds of a wide or open mouth."""
+    shade, deep = _C.skin[1], _C.skin[0]
+    sheet.soft(1, s.bottom + 7.5, 0.42 * s.half, 4.6, shade, 0.46)
+    for side in (-1, 1):
+        x = side * (s.half + 2.5)
+        sheet.soft(x, s.corner + 0.5, 3.6, 3.8, shade, 0.40 + 0.12 * s.wide)
+        strength = 0.16 * s.wide * (1 - s.round) + 0.20 * s.open
+        sheet.soft(side * (s.half + 13), s.corner + 4 + 10 * s.open, 4.0, 13 + 8 * s.open, shade, strength)
+        sheet.soft(side * (s.half - 6), _mix(s.corner, s.bottom, 0.5) + 11, 9, 6, deep, 0.10 + 0.06 * s.open)
+        sheet.soft(side * 0.42 * s.half, s.top - 3.0, 0.2 * s.half, 1.6, _C.skin[6], 0.30)
+
+
+def _cavity(sheet: _Sheet, s: Shape, inner: str) -> None:
+    """Inside of the opening: darkness, lower teeth, tongue, upper teeth, all in the shade of the upper lip."""
+    sheet.parts.append(f'<clipPath id="m"><path d="{inner}"/></clipPath><g clip-path="url(#m)">')
+    sheet.fill(inner, s.upper, s.lower, ((0, _C.cavity), (0.7, _C.cavity), (1, _C.cavity_back)))
+    together = s.teeth * (1 - s.press)
+    if s.tongue < 0.45:
+        _tongue(sheet, s)
+    _lower_teeth(sheet, s, together)
+    if s.tongue >= 0.45:
+        _tongue(sheet, s)
+    _upper_teeth(sheet, s, together)
+    for side in (-1, 1):
+        sheet.soft(side * s.half * 0.92, s.corner, 0.20 * s.half, 3 + 0.30 * s.gap, _C.cavity, 0.85)
+    sheet.soft(0, s.upper - 1.5, 0.60 * s.half, 1.0 + 0.045 * s.gap, _C.cavity, 0.60)
+    sheet.parts.append("</g>")
+
+
+def _tongue(sheet: _Sheet, s: Shape) -> None:
+    if s.gap < 5:
+        return
+    rise = s.tongue
+    height = (0.26 + 0.06 * rise) * s.gap + 2
+    y = _mix(s.lower - 0.10 * s.gap, s.upper + 0.62 * s.gap, rise)
+    width = s.half * _mix(0.62, 0.46, rise)
+    points = [
+        (-width, y + height * 1.2),
+        (-0.86 * width, y - 0.1 * height),
+        (-0.4 * width, y - 0.85 * height),
+        (0.0, y - 0.80 * height),
+    ]
+    body = _path(_mirrored(points)) + "Z"
+    sheet.fill(body, y - height, y + height, ((0, _C.tongue_light if rise > 0.4 else _C.tongue), (1, _C.tongue)))
+    sheet.soft(0, y + 0.2 * height, 2.2, 0.5 * height, _C.lip_line, 0.40)
+    sheet.soft(-0.3 * width, y - 0.35 * height, 0.22 * width, 0.18 * height, _C.lip_light, 0.35)
+
+
+def _lower_teeth(sheet: _Sheet, s: Shape, together: float) -> None:
+    height = 7.5 * max(0.0, s.open - 0.35) + together * 0.46 * s.gap
+    if height < 0.6:
+        return
+    w, y = 0.60 * s.half, s.lower - height
+    edge = _path(_mirrored([(-w, s.lower + 1), (-0.86 * w, y + 1.6), (-0.45 * w, y + 0.2), (0.0, y)]))
+    sheet.fill(
+        f"{edge}L{MOUTH_X + w:.1f} {s.lower + MOUTH_Y + 12:.1f}H{MOUTH_X - w:.1f}Z",
+        y,
+        s.lower + 4,
+        ((0, 0xDDD3C8), (1, _C.tooth_shade)),
+    )
+
+
+def _upper_teeth(sheet: _Sheet, s: Shape, together: float) -> None:
+    show = min(0.46 * s.gap, 5.0 + 8.5 * s.open + 2.0 * s.wide) * (1 - 0.35 * s.round)
+    height = max(show, together * 0.58 * s.gap, s.bite * 0.9 * s.gap)
+    if height < 0.6:
+        return
+    w, y = 0.80 * s.half, s.upper + height
+    half = [
+        (-w, _mix(s.corner, s.upper, 0.55)),
+        (-0.86 * w, y - 0.42 * height),
+        (-0.58 * w, y - 0.10 * height),
+        (-0.24 * w, y + 0.3),
+        (0.0, y + 0.5),
+    ]
+    edge = _path(_mirrored(half))
+    stops = ((0, _C.tooth_shade), (0.40, 0xECE6DE), (0.75, _C.tooth), (1, 0xDFD5CB))
+    sheet.fill(f"{edge}L{MOUTH_X + w:.1f} {s.upper + MOUTH_Y - 14:.1f}H{MOUTH_X - w:.1f}Z", s.upper - 1, y + 0.8, stops)
+    for at in (-0.52, -0.26, 0.0, 0.26, 0.52):
+        x = MOUTH_X + at * w
+        sheet.stroke(f"M{x:.1f} {s.upper + MOUTH_Y:.1f}V{y + MOUTH_Y - 1:.1f}", 0x9A8878, 0.8, 0.20)
+
+
+def _lips(sheet: _Sheet, s: Shape, curves: _Curves) -> None:
+    upper = _path(curves.outer_upper) + _path(curves.inner_upper[::-1], start=False) + "Z"
+    lower = _path(curves.inner_lower) + _path(curves.outer_lower[::-1], start=False) + "Z"
+    for path in (_path(curves.outer_lower), _path(curves.outer_upper)):
+        sheet.stroke(path, _C.lip, 5.0, 0.13)
+        sheet.stroke(path, _C.lip, 2.6, 0.22)
+    sheet.fill(lower, s.lower, s.bottom, ((0, _C.lip_dark), (0.22, _C.lip), (0.62, 0xCC736A), (1, 0xBB655C)), 0.96)
+    sheet.fill(upper, s.top, s.upper + 1, ((0, 0xC46D64), (0.45, 0xB45852), (1, _C.lip_dark)), 0.96)
+    thick = s.bottom - s.lower
+    shine = 0.62 - 0.30 * s.press
+    sheet.soft(-4, s.lower + 0.46 * thick, 0.26 * s.half, 0.13 * thick, _C.lip_light, shine)
+    sheet.soft(-9, s.lower + 0.44 * thick, 0.10 * s.half, 0.08 * thick, 0xFFE4DA, 0.55 * shine)
+    for side in (-1, 1):
+        sheet.soft(side * 0.20 * s.half, s.top + 2.6, 0.11 * s.half, 1.3, _C.lip_light, 0.42)
+        sheet.soft(side * 0.80 * s.half, s.corner + 1, 0.12 * s.half, 3.2, _C.lip_dark, 0.34)
+    sheet.stroke(_path(curves.inner_upper), _C.lip_line, 1.6, 0.50)
+
+
+def _seam(sheet: _Sheet, s: Shape, curves: _Curves) -> None:
+    """The line of closed lips; it fades as they part."""
+    shut = max(0.0, 1 - s.gap / 3)
+    line = _path(curves.inner_upper)
+    sheet.stroke(line, _C.lip_line, 3.6, 0.22 * shut)
+    sheet.stroke(line, _C.lip_line, 1.7, 0.75 * shut)
+
+
+def mouth_svg(mouth: NDArray[np.float32], matrix: NDArray[np.float64], size: tuple[int, int]) -> str:
+    """The mouth as an SVG document of ``size`` pixels; ``matrix`` (2, 3) takes design units to its pixels."""
+    s = shape_of(mouth)
+    curves = _curves(s)
+    sheet = _Sheet()
+    _around(sheet, s)
+    if s.gap > 0.4:
+        inner = _path(curves.inner_upper) + _path(curves.inner_lower[::-1], start=False) + "Z"
+        _cavity(sheet, s, inner)
+    _lips(sheet, s, curves)
+    _seam(sheet, s, curves)
+    a, c, e, b, d, f = matrix.ravel().tolist()
+    width, height = size
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
+        f'<g transform="matrix({a:.6f} {b:.6f} {c:.6f} {d:.6f} {e:.4f} {f:.4f})">{"".join(sheet.parts)}</g></svg>'
+    )
