@@ -1,0 +1,57 @@
+// The stream's server-sent events, with a reconnect of our own: EventSource gives up for good on an HTTP error.
+// Tells `state`, `viewers`, `speech`, `worker` (detail: the JSON), and `up` / `down` of the channel itself.
+
+import { backoffMs } from "./retry.js";
+
+const KINDS = ["state", "viewers", "speech", "worker"];
+
+export class StreamEvents extends EventTarget {
+  #source = null;
+  #timer = null;
+  #attempt = 0;
+  up = false;
+
+  constructor(url) {
+    super();
+    this.url = url;
+    addEventListener("pagehide", () => this.close());
+    addEventListener("pageshow", (event) => event.persisted && this.open());
+    addEventListener("online", () => !this.up && this.open());
+  }
+
+  open() {
+    this.close();
+    const source = new EventSource(this.url);
+    this.#source = source;
+    source.onopen = () => {
+      this.#attempt = 0;
+      this.#turn(true);
+    };
+    source.onerror = () => {
+      this.#turn(false);
+      if (source.readyState !== EventSource.CLOSED) return; // it tries again by itself
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.open(), backoffMs((this.#attempt += 1)));
+    };
+    for (const kind of KINDS) {
+      source.addEventListener(kind, ({ data }) => this.#tell(kind, JSON.parse(data)));
+    }
+  }
+
+  close() {
+    clearTimeout(this.#timer);
+    this.#source?.close();
+    this.#source = null;
+    this.#turn(false);
+  }
+
+  #turn(up) {
+    if (up === this.up) return;
+    this.up = up;
+    this.#tell(up ? "up" : "down", {});
+  }
+
+  #tell(kind, detail) {
+    this.dispatchEvent(new CustomEvent(kind, { detail }));
+  }
+}

@@ -1,0 +1,114 @@
+// Sending speech, and keeping count of what is said and what waits.
+
+/** A refusal in words for the person in front of the page; `detail` is the server's own sentence. */
+export class SpeechRefused extends Error {
+  constructor(status, detail = "") {
+    super(words(status));
+    this.name = "SpeechRefused";
+    this.status = status;
+    this.detail = detail;
+  }
+}
+
+function words(status) {
+  const known = {
+    0: "The server can’t be reached right now.",
+    400: "That upload didn’t arrive in one piece.",
+    404: "This avatar is not on air at the moment.",
+    408: "The upload took too long.",
+    413: "That file is too large.",
+    415: "That isn’t an audio file we can read.",
+    422: "There is no speech in that file we can read.",
+    429: "Too much is waiting already. Try again in a moment.",
+    503: "The voice is just starting up. Try again in a few seconds.",
+  };
+  return known[status] ?? (status >= 500 ? "Something went wrong at the server." : "The server didn’t accept that file.");
+}
+
+/**
+ * Posts one audio file. `progress` is told the part sent, 0 to 1. Resolves to {utterance, seconds, queued}.
+ * XMLHttpRequest, because fetch still cannot tell how much of a body has left. Errors: SpeechRefused.
+ */
+export function postSpeech(url, blob, progress = () => {}) {
+  return new Promise((resolve, reject) => {
+    if (blob.size === 0) {
+      reject(new SpeechRefused(422, "The file is empty."));
+      return;
+    }
+    const request = new XMLHttpRequest();
+    request.open("POST", url);
+    request.setRequestHeader("Content-Type", blob.type || "application/octet-stream");
+    request.upload.onprogress = ({ lengthComputable, loaded, total }) => lengthComputable && progress(loaded / total);
+    request.onerror = () => reject(new SpeechRefused(0));
+    request.onload = () => {
+      const body = parsed(request.responseText);
+      if (request.status === 202) resolve(body);
+      else reject(new SpeechRefused(request.status, body.detail ?? ""));
+    };
+    request.send(blob);
+  });
+}
+
+/** The built-in sentences: [{id, title, text, url, seconds}]; empty where there are none. */
+export async function loadSamples(index) {
+  try {
+    const response = await fetch(index);
+    if (!response.ok) return [];
+    const found = await response.json();
+    const list = Array.isArray(found) ? found : (found.samples ?? []);
+    return list.map((sample) => ({ ...sample, url: new URL(sample.file, response.url).href }));
+  } catch {
+    return [];
+  }
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
+}
+
+/** What is being said and what waits, from `speech` events and our own uploads, in whichever order these arrive. */
+export class SpeechQueue extends EventTarget {
+  #notes = new Map(); // utterance -> {title, text} of what this page sent
+  #waiting = new Map(); // utterance -> seconds
+  current = null; // {utterance, seconds, title, text}
+
+  get waiting() {
+    return this.#waiting.size;
+  }
+
+  /** This page's upload was accepted under this id. */
+  note(utterance, note) {
+    this.#notes.set(utterance, note);
+    if (this.current?.utterance === utterance) Object.assign(this.current, note);
+    this.#changed();
+  }
+
+  /** A `speech` event; returns the note of the utterance where it is this page's. */
+  take({ utterance, state, seconds }) {
+    const note = this.#notes.get(utterance);
+    if (state === "queued") this.#waiting.set(utterance, seconds);
+    else this.#waiting.delete(utterance);
+    if (state === "started") this.current = { utterance, seconds, ...note };
+    if (state === "finished" || state === "failed") {
+      this.#notes.delete(utterance);
+      if (this.current?.utterance === utterance) this.current = null;
+    }
+    this.#changed();
+    return note;
+  }
+
+  /** The channel was lost or the stream fell silent: what was counted may be wrong. */
+  clear() {
+    this.#waiting.clear();
+    this.current = null;
+    this.#changed();
+  }
+
+  #changed() {
+    this.dispatchEvent(new Event("change"));
+  }
+}

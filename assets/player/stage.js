@@ -1,0 +1,127 @@
+// The face itself: poster, idle loop from memory, live picture; from back to front. Whatever happens, one of them shows.
+
+import { calm, config, get, icon } from "./dom.js";
+
+export class Stage extends EventTarget {
+  #live = get("live");
+  #loop = get("loop");
+  #stage = get("stage");
+  #frames = 0;
+  #wantsSound = true;
+
+  constructor() {
+    super();
+    this.firstFrame = new Promise((resolve) => this.addEventListener("frame", resolve, { once: true }));
+    this.#stage.style.setProperty("--ratio", `${config.width ?? 16} / ${config.height ?? 9}`);
+    this.#stage.style.setProperty("--width-per-height", String((config.width ?? 16) / (config.height ?? 9)));
+    this.#keepLoop();
+    calm.addEventListener("change", () => this.#runLoop());
+    this.#live.addEventListener("volumechange", () => this.#showSound());
+    get("mute").addEventListener("click", () => this.toggleSound());
+    get("sound").addEventListener("click", () => this.toggleSound(true));
+    get("full").addEventListener("click", () => this.toggleFullScreen());
+    document.addEventListener("fullscreenchange", () => this.#showFullScreen());
+    document.addEventListener("visibilitychange", () => this.#inSight());
+    this.#showSound();
+  }
+
+  /** Puts a new stream into the live picture and plays it; in a gesture, this also earns the right to sound. */
+  attach(stream) {
+    this.detach();
+    this.#live.srcObject = stream;
+    this.#awaitFrame();
+    this.#play();
+  }
+
+  /** Back to the idle loop. */
+  detach() {
+    this.#frames += 1;
+    this.#stage.removeAttribute("data-live");
+    this.#runLoop();
+  }
+
+  get playing() {
+    return this.#stage.hasAttribute("data-live");
+  }
+
+  toggleSound(on = this.#live.muted) {
+    this.#wantsSound = on;
+    this.#live.muted = !on;
+    if (on) this.#play(); // a tap may start what was refused before
+  }
+
+  toggleFullScreen() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else if (this.#stage.requestFullscreen) this.#stage.requestFullscreen().catch(() => {});
+    else this.#live.webkitEnterFullscreen?.(); // iPhones know full screen for videos alone
+  }
+
+  async #play() {
+    try {
+      await this.#live.play();
+    } catch (error) {
+      if (error.name !== "NotAllowedError") return; // replaced by the next stream
+      this.#live.muted = true;
+      await this.#live.play().catch(() => {}); // low-power mode on iPhones: the tap for sound starts it
+    }
+  }
+
+  #awaitFrame() {
+    const mine = this.#frames;
+    const shown = () => {
+      if (mine !== this.#frames) return;
+      this.#stage.setAttribute("data-live", "");
+      this.dispatchEvent(new Event("frame"));
+    };
+    if (this.#live.requestVideoFrameCallback) this.#live.requestVideoFrameCallback(shown);
+    else this.#live.addEventListener("playing", shown, { once: true });
+  }
+
+  #inSight() {
+    if (document.visibilityState !== "visible") return;
+    if (this.#live.srcObject && this.#live.paused) this.#play(); // phones pause what they do not show
+    this.#runLoop();
+  }
+
+  /** The loop is held in memory: when it is needed, there may be no network to fetch it from. */
+  async #keepLoop() {
+    const types = { mp4: "video/mp4", webm: "video/webm" };
+    const url = config.loop?.find((path) => this.#loop.canPlayType(types[path.split(".").pop()] ?? ""));
+    if (url === undefined) return;
+    this.#loop.addEventListener("playing", () => this.#stage.setAttribute("data-loop", ""));
+    try {
+      const response = await fetch(url);
+      if (!response.ok) return;
+      this.#loop.src = URL.createObjectURL(await response.blob());
+    } catch {
+      return; // the poster remains
+    }
+    this.#runLoop();
+  }
+
+  #runLoop() {
+    if (!this.#loop.src) return;
+    if (this.playing || calm.matches) this.#loop.pause();
+    else this.#loop.play().catch(() => {});
+  }
+
+  /** Once the live picture covers it, the loop need not cost anything. */
+  rest() {
+    this.#runLoop();
+  }
+
+  #showSound() {
+    const { muted } = this.#live;
+    const mute = get("mute");
+    mute.replaceChildren(icon(muted ? "sound-off" : "sound"));
+    mute.setAttribute("aria-label", muted ? "Sound on" : "Mute");
+    mute.title = `${muted ? "Sound on" : "Mute"} (m)`;
+    get("sound").hidden = !(muted && this.#wantsSound);
+  }
+
+  #showFullScreen() {
+    const on = document.fullscreenElement !== null;
+    get("full").replaceChildren(icon(on ? "window" : "full"));
+    get("full").setAttribute("aria-label", on ? "Leave full screen" : "Full screen");
+  }
+}
