@@ -20,15 +20,15 @@ OpenRegistry = Callable[[Settings], AbstractAsyncContextManager[Registry]]
 def exchange_router(direction: endpoints.Direction) -> Router:
     """The endpoint and the sessions of one protocol."""
     return Router(
-        direction.prefix,
+        f"/{direction.protocol}",
         route_handlers=[
+            endpoints.endpoint_options,  # each path's OPTIONS first: else Litestar's own one takes the place
             endpoints.take_offer,
             endpoints.show_endpoint,
-            endpoints.endpoint_options,
+            sessions.session_options,
             sessions.trickle,
             sessions.end_session,
             sessions.show_session,
-            sessions.session_options,
         ],
         dependencies={"direction": Provide(lambda: direction, use_cache=True, sync_to_thread=False)},
     )

@@ -6,14 +6,15 @@ WHEP and WHIP are one protocol in two directions: the handlers here and in ``ses
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated
 
 from litestar import HttpMethod, post, route
+from litestar.di import NamedDependency
 from litestar.enums import MediaType
-from litestar.params import Dependency
+from litestar.params import FromPath, SkipValidation
 from litestar.response.base import ASGIResponse
 
 from whep_server.settings import Settings
+from whep_server.signaling.headers import ice_server_link, session_location
 from whep_server.web import exchange
 from whep_server.web.bodies import HttpRequest, read_text, require_type
 from whep_server.web.on_air import Config, Live, Session, Stream
@@ -21,27 +22,26 @@ from whep_server.web.on_air import Config, Live, Session, Stream
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """What tells WHEP from WHIP: the path, and what an offer opens."""
+    """What tells WHEP from WHIP: the name in the path, and what an offer opens."""
 
-    prefix: str
+    protocol: str
     open: Callable[[Stream, str], Awaitable[Session]]
     find: Callable[[Stream, str], Session]
 
 
-Protocol = Annotated[Direction, Dependency(skip_validation=True)]
+Protocol = NamedDependency[SkipValidation[Direction]]
 """The router's direction, as a handler's argument."""
 
 WHEP = Direction(
-    "/whep", lambda stream, offer: stream.open_viewer(offer), lambda stream, session: stream.viewer(session)
+    "whep", lambda stream, offer: stream.open_viewer(offer), lambda stream, session: stream.viewer(session)
 )
 
 
 def ice_links(settings: Settings) -> list[str]:
     """``Link`` values for the configured STUN and TURN servers."""
     secret = settings.turn_pass.get_secret_value()
-    return [
-        exchange.ice_server_link(url, settings.turn_user, secret) for url in settings.stun_urls + settings.turn_urls
-    ]
+    turn = [ice_server_link(url, settings.turn_user, secret) for url in settings.turn_urls]
+    return [ice_server_link(url) for url in settings.stun_urls] + turn
 
 
 def empty(status: int, lines: exchange.HeaderLines) -> ASGIResponse:
@@ -51,14 +51,14 @@ def empty(status: int, lines: exchange.HeaderLines) -> ASGIResponse:
 
 @post("/{stream:str}", status_code=201)
 async def take_offer(
-    stream: str, request: HttpRequest, live: Live, config: Config, direction: Protocol
+    stream: FromPath[str], request: HttpRequest, live: Live, config: Config, direction: Protocol
 ) -> ASGIResponse:
     """Offer in, complete answer out. Errors: 400, 404, 413, 415, 422, 503."""
     target = live.stream(stream)
     require_type(request.headers.get("content-type"), exchange.SDP)
     offer = await read_text(request, limit=config.max_sdp_bytes, stall_s=config.upload_stall_s)
     session = await direction.open(target, offer)
-    location = f"{config.public_base_path}{direction.prefix}/{target.name}/{session.id}"
+    location = session_location(config.public_base_path, direction.protocol, target.name, session.id)
     return ASGIResponse(
         body=session.answer.encode(),
         status_code=201,
@@ -68,13 +68,13 @@ async def take_offer(
 
 
 @route("/{stream:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], status_code=200)
-async def show_endpoint(stream: str, request: HttpRequest, live: Live) -> ASGIResponse:
+async def show_endpoint(stream: FromPath[str], request: HttpRequest, live: Live) -> ASGIResponse:
     """Nothing, typed as SDP: a player may look here whether this is WHEP. Errors: 404."""
     live.stream(stream)
     return ASGIResponse(body=b"", headers=[("Accept-Post", exchange.SDP)], media_type=exchange.SDP)
 
 
-@route("/{stream:str}", http_method=[HttpMethod.OPTIONS], status_code=204)
+@route("/{stream:str}", http_method=[HttpMethod.OPTIONS])
 async def endpoint_options(request: HttpRequest, config: Config) -> ASGIResponse:
     """What may be sent here; the same for any stream, so that a preflight tells nobody what is on air."""
     return empty(204, exchange.options_headers(request.headers, exchange.ENDPOINT_METHODS, ice_links(config)))

@@ -1,4 +1,4 @@
-"""The headers of WHEP (and WHIP): what an endpoint and a session say beside the SDP. Pure.
+"""The header lines of a WHEP (and WHIP) reply: what an endpoint and a session say beside the SDP. Pure.
 
 Sources: RFC 9725 sections 4.1 to 4.6; draft-ietf-wish-whep-04 sections 4.1 to 4.5 and 4.8.
 """
@@ -6,25 +6,12 @@ Sources: RFC 9725 sections 4.1 to 4.6; draft-ietf-wish-whep-04 sections 4.1 to 4
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from whep_server.errors import PreconditionFailed
-
 SDP: Final = "application/sdp"
 FRAGMENT: Final = "application/trickle-ice-sdpfrag"
 ENDPOINT_METHODS: Final = "POST, OPTIONS, GET, HEAD"
 SESSION_METHODS: Final = "PATCH, DELETE, OPTIONS, GET, HEAD"
-WILDCARDS: Final = frozenset({"*", '"*"'})
-"""Bare as HTTP means it, quoted as both specifications print it."""
-
 HeaderLines = list[tuple[str, str]]
 """Headers in order; a name may come twice: naive players want one ``Link`` line a server."""
-
-
-def ice_server_link(url: str, user: str, password: str) -> str:
-    """One ``Link`` value (RFC 9725 section 4.6). Parameters in the order that naive parsers expect."""
-    link = f'<{url}>; rel="ice-server"'
-    if url.startswith(("turn:", "turns:")):
-        link += f'; username="{user}"; credential="{password}"; credential-type="password"'
-    return link
 
 
 def created_headers(location: str, etag: str, links: Sequence[str]) -> HeaderLines:
@@ -45,15 +32,3 @@ def options_headers(request: Mapping[str, str], methods: str, links: Sequence[st
         lines.append(("Accept-Patch", FRAGMENT))
     preflight = "origin" in request and "access-control-request-method" in request
     return lines if preflight else lines + [("Link", link) for link in links]
-
-
-def check_if_match(if_match: str | None, etag: str) -> None:
-    """Whether a PATCH may proceed. Lenient where the header is missing: several players never send it.
-
-    Errors: PreconditionFailed where it names another ICE session.
-    """
-    if if_match is None:
-        return
-    named = {tag.strip() for tag in if_match.split(",")}
-    if not named & {etag, etag.strip('"'), *WILDCARDS}:
-        raise PreconditionFailed("If-Match names another ICE session")

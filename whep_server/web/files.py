@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from litestar import route
+from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Send
 
@@ -106,7 +107,7 @@ class FileResponse(ASGIResponse):
 
 
 @route("/assets/{name:path}", http_method=READ, status_code=200)
-async def asset(name: str, request: HttpRequest, config: Config) -> ASGIResponse:
+async def asset(name: FromPath[str], request: HttpRequest, config: Config) -> ASGIResponse:
     """One file. Errors: 404."""
     found = await asyncio.to_thread(find, config.assets, name)
     lines = [("ETag", found.etag), ("Cache-Control", "no-cache"), ("Accept-Ranges", "bytes")]

@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Annotated, Protocol
+from typing import Protocol
 
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
 from avatar.messages import AvatarInfo, Codec, VideoFormat
 from whep_server.settings import Settings
@@ -165,7 +166,7 @@ class Registry(Protocol):
         ...
 
 
-Live = Annotated[Registry, Dependency(skip_validation=True)]
+Live = NamedDependency[SkipValidation[Registry]]
 """The registry, as a handler's argument."""
-Config = Annotated[Settings, Dependency(skip_validation=True)]
+Config = NamedDependency[SkipValidation[Settings]]
 """The settings, as a handler's argument."""

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import jinja2
 import msgspec
 from litestar import route
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import FromPath, SkipValidation
 from litestar.response.base import ASGIResponse
 
 from whep_server.settings import Settings
@@ -79,19 +80,19 @@ def ice_servers(settings: Settings) -> list[IceServer]:
     return servers + [IceServer([url], settings.turn_user, secret) for url in settings.turn_urls]
 
 
-def avatar_files(settings: Settings, avatar: str) -> tuple[str | None, list[str]]:
-    """Paths of an avatar's poster and of its idle loop, for when the stream cannot be had."""
+def avatar_files(settings: Settings, avatar: str, size: str) -> tuple[str | None, list[str]]:
+    """Paths of an avatar's poster and of its idle loop at ``size``, for when the stream cannot be had."""
     folder = settings.assets / "avatars" / avatar
     base = f"{settings.public_base_path}/assets/avatars/{avatar}"
-    posters = [f"{base}/{file.name}" for file in sorted(folder.glob("poster.*"))]
-    loops = [f"{base}/{file.name}" for suffix in ("mp4", "webm") for file in sorted(folder.glob(f"loop*.{suffix}"))]
-    return (posters[0] if posters else None), loops
+    posters = [name for name in (f"poster-{size}.jpg", f"poster-{size}.webp") if (folder / name).is_file()]
+    loops = [name for name in (f"idle-{size}.mp4", f"idle-{size}.webm") if (folder / name).is_file()]
+    return (f"{base}/{posters[0]}" if posters else None), [f"{base}/{name}" for name in loops]
 
 
 def player_config(stream: Stream, settings: Settings) -> PlayerConfig:
     """What the page of ``stream`` is told."""
     base, name = settings.public_base_path, stream.name
-    poster, loop = avatar_files(settings, stream.avatar)
+    poster, loop = avatar_files(settings, stream.avatar, f"{stream.format.width}x{stream.format.height}")
     return PlayerConfig(
         stream=name,
         title=stream.title,
@@ -113,11 +114,13 @@ def render(template: jinja2.Template, config: msgspec.Struct, base: str) -> byte
     return template.render(config=msgspec.to_builtins(config), base=base).encode()
 
 
-PageSet = Annotated[Pages, Dependency(skip_validation=True)]
+PageSet = NamedDependency[SkipValidation[Pages]]
 
 
 @route("/player/{stream:str}", http_method=READ, status_code=200)
-async def player(stream: str, request: HttpRequest, live: Live, config: Config, pages: PageSet) -> ASGIResponse:
+async def player(
+    stream: FromPath[str], request: HttpRequest, live: Live, config: Config, pages: PageSet
+) -> ASGIResponse:
     """The built-in player. Errors: 404."""
     context = player_config(live.stream(stream), config)
     return reply(request, render(pages.player, context, config.public_base_path), HTML, headers=HEADERS)

@@ -19,12 +19,8 @@ def reply(
 ) -> ASGIResponse:
     """A reply with content; for HEAD the same headers without it."""
     head = request.method == "HEAD"
-    lines = [*(headers or []), ("Content-Length", str(len(body)))]
-    if head:  # the framework writes no Content-Type on an answer without content
-        lines.append(("Content-Type", media_type))
-    return ASGIResponse(
-        body=b"" if head else body, status_code=status, headers=lines, media_type=media_type, is_head_response=head
-    )
+    lines = [*(headers or []), ("Content-Type", media_type), ("Content-Length", str(len(body)))]
+    return ASGIResponse(body=b"" if head else body, status_code=status, headers=lines, is_head_response=head)
 
 
 def json_reply(

@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, aclosing
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 from litestar import get, post
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import FromPath, SkipValidation
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Send
 
@@ -36,7 +37,7 @@ class Closing(asyncio.Event):
 
 
 @post("/streams/{stream:str}/speech", status_code=202)
-async def speak(stream: str, request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
+async def speak(stream: FromPath[str], request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
     """An audio file, as the body itself or as the one file of a form; passed on while it arrives.
 
     Errors: 400, 404, 408, 413, 422, 429, 503.
@@ -51,9 +52,7 @@ async def speak(stream: str, request: HttpRequest, live: Live, config: Config) -
 
 
 @get("/streams/{stream:str}/events")
-async def events(
-    stream: str, live: Live, closing: Annotated[Closing, Dependency(skip_validation=True)]
-) -> ASGIResponse:
+async def events(stream: FromPath[str], live: Live, closing: NamedDependency[SkipValidation[Closing]]) -> ASGIResponse:
     """Server-sent events: ``state``, ``viewers``, ``speech``, ``worker``. Errors: 404."""
     return EventStream(live.stream(stream).listen(), closing)
 

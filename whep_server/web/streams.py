@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import delete, post, route
+from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
 from avatar.messages import Codec, VideoFormat
@@ -106,13 +107,13 @@ async def put_on_air(request: HttpRequest, live: Live, config: Config) -> ASGIRe
 
 
 @route("/streams/{stream:str}", http_method=READ, status_code=200)
-async def show_stream(stream: str, request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
+async def show_stream(stream: FromPath[str], request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
     """One stream. Errors: 404."""
     return json_reply(request, view(live.stream(stream), config.public_base_path))
 
 
 @delete("/streams/{stream:str}", status_code=204)
-async def take_off_air(stream: str, live: Live) -> None:
+async def take_off_air(stream: FromPath[str], live: Live) -> None:
     """Take it off air; its viewers are closed. Errors: 404."""
     await live.take_off_air(stream)
 

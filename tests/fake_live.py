@@ -1,0 +1,172 @@
+"""A registry of the live layer's shape for tests of the HTTP surface alone: no worker, no WebRTC, exact outcomes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+
+from avatar.messages import AvatarInfo, Codec, VideoFormat
+from whep_server.errors import (
+    AlreadyOnAir,
+    MalformedFragment,
+    MalformedSdp,
+    NoSuchAvatar,
+    NoSuchSession,
+    NotAcceptable,
+    NotOnAir,
+    NotSpeech,
+)
+from whep_server.settings import Settings
+
+
+@dataclass(frozen=True)
+class FakeEvent:
+    kind: str
+    data: dict[str, object]
+
+
+@dataclass(frozen=True)
+class FakeUtterance:
+    id: str
+    seconds: float | None
+    queued: int
+
+
+@dataclass
+class FakeSession:
+    stream: "FakeStream"
+    id: str = "session-secret-0123456789"
+    etag: str = '"etag-0123456789abcdef"'
+    answer: str = "v=0\r\ns=réponse\r\n"
+    fragments: list[str] = field(default_factory=list)
+
+    async def trickle(self, fragment: str) -> None:
+        if "a=" not in fragment:
+            raise MalformedFragment("no attribute in it")
+        self.fragments.append(fragment)
+
+    async def close(self) -> None:
+        del self.stream.sessions[self.id]
+
+
+class FakeQueue:
+    """Events of one listener."""
+
+    def __init__(self) -> None:
+        self.waiting: asyncio.Queue[FakeEvent | None] = asyncio.Queue()
+
+    def __aiter__(self) -> "FakeQueue":
+        return self
+
+    async def __anext__(self) -> FakeEvent:
+        event = await self.waiting.get()
+        if event is None:
+            raise StopAsyncIteration
+        return event
+
+
+@dataclass
+class FakeStream:
+    name: str
+    avatar: str = "nova"
+    title: str = "Nova"
+    format: VideoFormat = field(default_factory=VideoFormat)
+    state: str = "idle"
+    queued: int = 0
+    on_air_s: float = 1.0
+    codecs: Sequence[Codec] = (Codec.H264,)
+    sessions: dict[str, FakeSession] = field(default_factory=dict)
+    listeners: list[FakeQueue] = field(default_factory=list)
+    spoken: list[bytes] = field(default_factory=list)
+    pieces: int = 0
+    """Pieces of the last upload."""
+    began: int = 0
+    """Uploads begun."""
+    fault: Exception | None = None
+    """Raised by the next offer."""
+
+    @property
+    def viewer_count(self) -> int:
+        return len(self.sessions)
+
+    async def open_viewer(self, offer: str) -> FakeSession:
+        if self.fault:
+            raise self.fault
+        if not offer.startswith("v=0"):
+            raise MalformedSdp("no v= line")
+        if "VP9" in offer:
+            raise NotAcceptable("neither H264 nor VP8 is offered")
+        session = FakeSession(self)
+        self.sessions[session.id] = session
+        return session
+
+    def viewer(self, session_id: str) -> FakeSession:
+        try:
+            return self.sessions[session_id]
+        except KeyError:
+            raise NoSuchSession("no such session") from None
+
+    async def speak(self, pieces: AsyncIterator[bytes]) -> FakeUtterance:
+        self.began += 1
+        self.pieces = 0
+        speech = b""
+        async for piece in pieces:
+            self.pieces += 1
+            speech += piece
+            if speech.startswith(b"junk"):
+                raise NotSpeech("not audio: no known format")
+        if not speech:
+            raise NotSpeech("empty: no audio in it")
+        self.spoken.append(speech)
+        return FakeUtterance("u1", None, 0)
+
+    @contextmanager
+    def listen(self) -> Iterator[FakeQueue]:
+        queue = FakeQueue()
+        queue.waiting.put_nowait(FakeEvent("state", {"state": self.state}))
+        queue.waiting.put_nowait(FakeEvent("viewers", {"viewers": self.viewer_count}))
+        self.listeners.append(queue)
+        try:
+            yield queue
+        finally:
+            self.listeners.remove(queue)
+
+
+class FakeRegistry:
+    """One stream on air: ``demo``."""
+
+    def __init__(self) -> None:
+        self.avatars = [AvatarInfo("nova", "Nova", "viseme", [(1280, 720)])]
+        self.ready = True
+        self.closed = False
+        self.by_name = {"demo": FakeStream("demo")}
+
+    def streams(self) -> list[FakeStream]:
+        return list(self.by_name.values())
+
+    def stream(self, name: str) -> FakeStream:
+        try:
+            return self.by_name[name]
+        except KeyError:
+            raise NotOnAir(f"no stream {name!r}") from None
+
+    async def put_on_air(self, name: str, avatar: str, format: VideoFormat) -> FakeStream:  # noqa: A002
+        if avatar not in {info.name for info in self.avatars}:
+            raise NoSuchAvatar(f"no avatar {avatar!r}")
+        if name in self.by_name:
+            raise AlreadyOnAir(f"{name!r} is on air")
+        self.by_name[name] = FakeStream(name, avatar, format=format)
+        return self.by_name[name]
+
+    async def take_off_air(self, name: str) -> None:
+        stream = self.stream(name)
+        for queue in stream.listeners:
+            queue.waiting.put_nowait(None)
+        del self.by_name[name]
+
+    @asynccontextmanager
+    async def open(self, _: Settings) -> AsyncIterator["FakeRegistry"]:
+        try:
+            yield self
+        finally:
+            self.closed = True

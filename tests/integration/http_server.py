@@ -1,0 +1,31 @@
+"""A server of ours in the test's own event loop, on a real socket of 127.0.0.1."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+
+from tests.clients.waiting import until
+from whep_server.app import OpenRegistry, create_app
+from whep_server.command.serve import address_of, listen, make_server
+from whep_server.settings import Settings
+from whep_server.web.speech import Closing
+
+
+@asynccontextmanager
+async def serving(settings: Settings, open_registry: OpenRegistry) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a running server; leaving the block ends the server as SIGTERM would."""
+    closing = Closing()
+    server = make_server(create_app(settings, open_registry, closing), closing)
+    with listen("127.0.0.1", 0) as listener:
+        base = address_of(listener)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(server.serve([listener]))
+            await until(lambda: server.started or running.done(), 10, "server started")
+            async with httpx.AsyncClient(base_url=base, timeout=10, trust_env=False) as client:
+                try:
+                    yield client
+                finally:
+                    server.handle_exit(signal.SIGTERM, None)

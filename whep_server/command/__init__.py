@@ -1,0 +1,1 @@
+"""What the ``whep-avatar`` command does; ``__main__`` reads its arguments."""

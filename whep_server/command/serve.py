@@ -1,0 +1,139 @@
+"""Run the server in this process until it is told to stop, saying what a slow start is waiting for."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from types import FrameType
+from typing import Final
+
+import uvicorn
+import uvloop
+from litestar import Litestar
+
+from whep_server.app import OpenRegistry, create_app
+from whep_server.settings import Settings
+from whep_server.web.on_air import Registry
+from whep_server.web.speech import Closing
+
+GRACE_S: Final = 3
+"""What requests under way get when the server is to end."""
+BACKLOG: Final = 512
+PROGRESS_S: Final = 0.2
+"""How often the start's progress is looked at."""
+
+
+class PortTaken(OSError):
+    """Nobody can listen there now."""
+
+
+class Server(uvicorn.Server):
+    """A server that ends open event streams first, and whose end by a signal is an ordinary end (exit status 0)."""
+
+    def __init__(self, config: uvicorn.Config, closing: Closing) -> None:
+        super().__init__(config)
+        self._closing = closing
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal: end; Ctrl-C a second time: at once."""
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """What would stay open for ever is told to end, then uvicorn waits for the rest within its grace time."""
+        self._closing.set()
+        await super().shutdown(sockets)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Errors: PortTaken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    server = socket.socket(family, socket.SOCK_STREAM)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        server.bind((host, port))
+        server.listen(BACKLOG)
+    except OSError as error:
+        server.close()
+        raise PortTaken(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    server.setblocking(False)
+    return server
+
+
+def address_of(server: socket.socket) -> str:
+    """``http://HOST:PORT``, with an address that a browser on this machine can open."""
+    host, port = server.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{port}"
+
+
+def make_server(app: Litestar, closing: Closing) -> Server:
+    """Uvicorn as this server needs it."""
+    logging.getLogger("uvicorn.access").disabled = True  # it writes session URLs, which are capabilities
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        ws="none",
+        http="httptools",
+        timeout_graceful_shutdown=GRACE_S,
+        backlog=BACKLOG,
+    )
+    return Server(config, closing)
+
+
+def waiting_for(registry: Registry, demo: str) -> str | None:
+    """What the start is waiting for, in words; None when all is ready."""
+    if registry.ready:
+        return None
+    stream = next((stream for stream in registry.streams() if stream.name == demo), None)
+    if not registry.avatars:
+        return "starting the worker: loading its models"
+    if stream is None:
+        return "putting the avatar on air"
+    return "encoding the idle loop; its parts are kept, so the next start is quick"
+
+
+async def report_start(registry: Registry, settings: Settings, base: str, say: Callable[[str], None]) -> None:
+    """A line for each slow step, and the player's address last."""
+    last = None
+    while (step := waiting_for(registry, settings.demo_stream)) is not None:
+        if step != last:
+            say(step)
+            last = step
+        await asyncio.sleep(PROGRESS_S)
+    say(f"ready; the API is at {base}, press Ctrl-C to stop")
+    path = f"/player/{settings.demo_stream}" if settings.demo_stream else "/"
+    say(f"Player: {base}{path}")
+
+
+async def run(
+    settings: Settings, open_registry: OpenRegistry, listener: socket.socket, say: Callable[[str], None]
+) -> None:
+    """Serve until a signal comes."""
+    closing = Closing()
+    base = address_of(listener)
+
+    @contextlib.asynccontextmanager
+    async def open_and_report(given: Settings) -> AsyncIterator[Registry]:
+        async with open_registry(given) as registry, asyncio.TaskGroup() as group:
+            reporter = group.create_task(report_start(registry, settings, base, say), name="report-start")
+            try:
+                yield registry
+            finally:
+                reporter.cancel()
+
+    app = create_app(settings, open_and_report, closing)
+    await make_server(app, closing).serve([listener])
+
+
+def serve(settings: Settings, open_registry: OpenRegistry, say: Callable[[str], None]) -> None:
+    """Listen, then serve on uvloop. Errors: PortTaken."""
+    with listen(settings.host, settings.port) as listener:
+        say(f"listening on {address_of(listener)}")
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run(settings, open_registry, listener, say))
