@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from avatar.engines.viseme.measure import mouth_opening
 from avatar.engines.viseme.parameters import gap
 from avatar.engines.viseme.phonemes import Segment, trajectory
-from tests.clients.pictures import Aligned
+from tests.clients.picture_steps import Aligned
+from tests.clients.recording_viewer import AUDIO_HZ, Viewer
 from tests.clients.speech_files import Sentence
-from tests.clients.viewer import AUDIO_HZ, Viewer
 
 CLOSED = 0.1
 """Opening below which lips count as closed; the widest is 1."""

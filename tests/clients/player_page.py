@@ -1,6 +1,6 @@
 """Where things are on the player page, as far as the tests touch it."""
 
-PLAY = "#play"
+PLAY = "#start"
 """What a person clicks to start."""
-SAMPLE = "#samples button"
+SAMPLE = "#chips button"
 """A built-in sentence."""

@@ -8,7 +8,7 @@ from playwright.async_api import Page
 
 from tests.clients.browser_report import Recording
 from tests.clients.chromium import chromium_page
-from tests.clients.events import EventLog, listening
+from tests.clients.event_log import EventLog, listening
 from tests.clients.player_page import PLAY, SAMPLE
 from tests.clients.server_process import Server
 
@@ -44,7 +44,7 @@ async def test_one_click_then_idle_speech_idle_without_a_hitch(server: Server):
         await page.wait_for_function(
             "__probe.connections.length && __probe.connections[0].connectionState == 'connected'"
         )
-        await page.wait_for_function("document.querySelector('video').currentTime > 1")
+        await page.wait_for_function("document.querySelector('#live').currentTime > 1")
         await page.evaluate("void __probe.record()")
         await shown(page, 125)
         quiet = await page.evaluate("__probe.polls.at(-1)")

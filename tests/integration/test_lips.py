@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.clients.events import listening, speak
+from tests.clients.event_log import listening, speak
 from tests.clients.lip_reading import read_lips
-from tests.clients.pictures import Aligned, Reference
+from tests.clients.picture_steps import Aligned, Reference
+from tests.clients.recording_viewer import watching
 from tests.clients.server_process import Server
 from tests.clients.speech_files import VOICES, sentence
-from tests.clients.viewer import watching
 
 pytestmark = pytest.mark.timeout(400)  # the first test waits for the idle loop to be encoded
 

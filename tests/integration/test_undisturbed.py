@@ -9,10 +9,10 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.clients.events import listening, speak
+from tests.clients.event_log import listening, speak
+from tests.clients.recording_viewer import watching
 from tests.clients.server_process import Server
 from tests.clients.speech_files import sentence
-from tests.clients.viewer import watching
 
 pytestmark = pytest.mark.timeout(400)  # the first test waits for the idle loop to be encoded
 

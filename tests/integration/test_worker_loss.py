@@ -6,11 +6,11 @@ from itertools import pairwise
 import httpx
 import pytest
 
-from tests.clients.events import EventLog, listening, speak
-from tests.clients.pictures import FRAME_TICKS, Aligned, Reference
+from tests.clients.event_log import EventLog, listening, speak
+from tests.clients.picture_steps import FRAME_TICKS, Aligned, Reference
+from tests.clients.recording_viewer import VIDEO_HZ, Viewer, watching
 from tests.clients.server_process import Server, running_server
 from tests.clients.speech_files import sentence
-from tests.clients.viewer import VIDEO_HZ, Viewer, watching
 
 pytestmark = pytest.mark.timeout(400)
 

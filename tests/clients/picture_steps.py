@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar.compose import compose
+from avatar.engines.engine import Patch
 from avatar.engines.viseme.painter import MouthPainter
+from avatar.engines.viseme.parameters import NEUTRAL
 from avatar.prepared import Box, PreparedAvatar, find_avatar, load_prepared
-from tests.clients.viewer import Picture
+from tests.clients.recording_viewer import Picture
 
 AVATARS = Path(__file__).resolve().parents[2] / "assets" / "avatars"
 FRAME_TICKS = 3600
@@ -31,19 +34,23 @@ class Step:
 
 
 class Reference:
-    """The avatar as it was made: its pictures, and where the mouth is in each."""
+    """The avatar as it was made: its pictures with the mouth at rest, and where the mouth is in each."""
 
     def __init__(self, name: str = "nova", size: tuple[int, int] = (1280, 720)) -> None:
         self.avatar: PreparedAvatar = load_prepared(find_avatar(AVATARS, name), size)
         self._painter = MouthPainter(self.avatar)
+        self._shown: dict[int, NDArray[np.uint8]] = {}
 
     def __len__(self) -> int:
         return len(self.avatar.pictures)
 
     def luma(self, index: int) -> Luma:
         """Shapes: (height, width)."""
-        height = self.avatar.size[1]
-        return self.avatar.pictures[index % len(self)][:height].astype(np.int16)
+        index %= len(self)
+        if index not in self._shown:
+            patch = Patch(index, self.box(index), self._painter.paint(index, NEUTRAL))
+            self._shown[index] = compose(self.avatar.pictures[index], patch)[: self.avatar.size[1]]
+        return self._shown[index].astype(np.int16)
 
     def box(self, index: int) -> Box:
         """Where the mouth of a picture is."""
@@ -52,7 +59,8 @@ class Reference:
     def index_of(self, picture: Luma) -> int:
         """Which picture of the loop this most resembles."""
         small = picture[::8, ::8]
-        differences = [np.abs(self.luma(index)[::8, ::8] - small).mean() for index in range(len(self))]
+        height = self.avatar.size[1]
+        differences = [np.abs(one[:height:8, ::8].astype(np.int16) - small).mean() for one in self.avatar.pictures]
         return int(np.argmin(differences))
 
 
