@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from avatar.engines.viseme.features import MELS, SILENCE
+from avatar.engines.viseme.features import MELS, SILENCE, log_mel
 from avatar.engines.viseme.network import (
     FRAMES_A_STEP,
     NetworkConfig,
@@ -16,10 +16,11 @@ from avatar.engines.viseme.network import (
     hear,
     load_network,
     rest_state,
+    rested,
     save_network,
     sharpened,
 )
-from avatar.engines.viseme.parameters import BITE, PARAMETERS, PRESS
+from avatar.engines.viseme.parameters import BITE, NEUTRAL, PARAMETERS, PRESS, gap
 from avatar.engines.viseme.phonemes import VISEMES
 
 WEIGHTS = Path(__file__).parents[2] / "assets" / "viseme" / "weights.pt"
@@ -115,8 +116,20 @@ def test_shipped_weights_are_small_and_answer_in_range() -> None:
 
 def test_silence_leaves_the_mouth_at_rest() -> None:
     mouth = hear(load_network(WEIGHTS), np.full((200, MELS), SILENCE, np.float32))
-    assert mouth[:, 0].max() < 0.05
-    assert mouth[:, 2:].max() < 0.15
+    np.testing.assert_allclose(mouth, np.tile(NEUTRAL, (100, 1)), atol=0.02)
+
+
+@pytest.mark.parametrize("level", [0.001, 0.01])
+def test_room_noise_leaves_the_mouth_shut(level: float) -> None:
+    noise = np.random.default_rng(0).standard_normal(32_000) * level
+    opening = gap(hear(load_network(WEIGHTS), log_mel(noise.astype(np.float32))))
+    assert opening[10:].max() < 0.1  # the sudden start of noise may pass for a burst
+
+
+def test_what_is_almost_neutral_is_neutral() -> None:
+    almost = NEUTRAL + np.float32(0.019)
+    np.testing.assert_array_equal(rested(almost), NEUTRAL)
+    np.testing.assert_allclose(rested(np.ones(len(PARAMETERS), np.float32)), 1, atol=0.01)
 
 
 def test_the_rest_state_is_that_of_silence() -> None:

@@ -16,12 +16,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from avatar.engines.viseme.features import HOP, MELS, SAMPLE_RATE, SILENCE, WINDOW
-from avatar.engines.viseme.parameters import BITE, PARAMETERS, PRESS
+from avatar.engines.viseme.parameters import BITE, NEUTRAL, PARAMETERS, PRESS, WIDE
 from avatar.engines.viseme.phonemes import VISEMES
 
 STEP_RATE = 50
 """Units: Hz."""
 FRAMES_A_STEP = 2
+
+_HOVER = np.full(len(PARAMETERS), 0.05, np.float32)
+_HOVER[WIDE] = 0.02
+"""How far from neutral still counts as neutral."""
 
 State = list[Tensor]
 """What a network remembers of B streams; the first dimension of every tensor is the stream."""
@@ -116,6 +120,18 @@ def sharpened(mouth: NDArray[np.float32], scores: NDArray[np.float32]) -> NDArra
     return sharp
 
 
+def rested(mouth: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``mouth`` with what is almost neutral made neutral, so that silence shows exactly the idle picture.
+
+    A sigmoid never says 0: in silence and room noise the network hovers up to 0.05 around the neutral mouth.
+
+    Shapes: (..., 7) -> (..., 7).
+    """
+    away = mouth - NEUTRAL
+    moved = np.sign(away) * np.maximum(np.abs(away) - _HOVER, 0) / (1 - _HOVER)
+    return np.asarray(np.clip(NEUTRAL + moved, 0, 1), np.float32)
+
+
 @torch.inference_mode()
 def hear(network: VisemeNetwork, mel: NDArray[np.float32]) -> NDArray[np.float32]:
     """The sharpened mouth at every 20 ms of a whole recording, silence before and after it.
@@ -127,7 +143,7 @@ def hear(network: VisemeNetwork, mel: NDArray[np.float32]) -> NDArray[np.float32
     missing = FRAMES_A_STEP * (steps + config.first_step) - len(mel)
     padded = np.concatenate([mel, np.full((missing, MELS), SILENCE, np.float32)])
     mouth, scores, _ = network(torch.from_numpy(padded)[None], rest_state(network))
-    return sharpened(mouth[0].numpy(), scores[0].numpy())[config.first_step :]
+    return rested(sharpened(mouth[0].numpy(), scores[0].numpy()))[config.first_step :]
 
 
 @torch.inference_mode()

@@ -22,6 +22,7 @@ from avatar.engines.viseme.network import (
     VisemeNetwork,
     load_network,
     rest_state,
+    rested,
     sharpened,
 )
 from avatar.engines.viseme.painter import MouthPainter
@@ -154,7 +155,7 @@ class VisemeEngine:
             mel[row, : FRAMES_A_STEP * count] = slot.waiting[: FRAMES_A_STEP * count]
         state = [torch.cat(parts) for parts in zip(*(slot.state for slot in slots), strict=True)]
         said, scores, after = self._network(torch.from_numpy(mel), state, torch.tensor(counts))
-        mouths = sharpened(said.numpy(), scores.numpy())  # (B, N, 7)
+        mouths = rested(sharpened(said.numpy(), scores.numpy()))  # (B, N, 7)
         for row, (slot, count) in enumerate(zip(slots, counts, strict=True)):
             slot.state = [part[row : row + 1].clone() for part in after]
             slot.waiting = slot.waiting[FRAMES_A_STEP * count :]
