@@ -13,6 +13,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,23 @@ def test_loading_the_server_loads_neither_torch_nor_pictures():
     script = "import json, sys, whep_server.app; print(json.dumps(sorted(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, check=True, timeout=60)
     assert not {"torch", "cv2", "thorvg_python", "avatar.worker"} & set(json.loads(result.stdout))
+
+
+def declared_distributions() -> set[str]:
+    """What pyproject says that the product, its training and its tests need; names normalised."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    return {re.split(r"[^\w.-]", line)[0].replace("_", "-").lower() for group in groups for line in group}
+
+
+def test_everything_imported_is_declared():
+    """What another package happens to bring along may be gone with its next release."""
+    owners = packages_distributions()
+    foreign = {
+        target.split(".")[0] for name in MODULES for target in imports_of(name) if target.split(".")[0] not in PACKAGES
+    } - sys.stdlib_module_names
+    by_name = {name: {owner.replace("_", "-").lower() for owner in owners.get(name, [name])} for name in foreign}
+    assert not {name for name, owned in by_name.items() if not owned & declared_distributions()}
 
 
 def attribute_path(node: ast.expr) -> str:
