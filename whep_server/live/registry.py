@@ -1,0 +1,261 @@
+"""What is on air: the streams, the idle loops they share, and the worker that serves them all."""
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
+
+from avatar.client import Worker, WorkerGone, WorkerLimits, WorkerListener, WorkerState, open_worker
+from avatar.messages import (
+    FRAME_RATES,
+    AvatarInfo,
+    EncodeIdle,
+    FromWorker,
+    IdleFailed,
+    IdleLoop,
+    Ready,
+    SpeechAccepted,
+    SpeechFinished,
+    SpeechRefused,
+    SpeechStarted,
+    StreamFailed,
+    StreamOpened,
+    StreamRefused,
+    Unit,
+    VideoFormat,
+    WentIdle,
+    WorkerConfig,
+)
+from whep_server.errors import AlreadyOnAir, BadRequest, NoSuchAvatar, NotOnAir, TooMany, Unavailable
+from whep_server.live.idle import IdleLoops
+from whep_server.live.pictures import VIDEO_CODECS
+from whep_server.live.stream import Stream, StreamState
+from whep_server.rtc.ice import ice_policy
+from whep_server.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+STREAM_NAME: Final = re.compile(r"[A-Za-z0-9._~-]{1,64}")
+"""What needs no escaping in a URL's path (RFC 3986 unreserved)."""
+OFF_AIR_TIMEOUT_S: Final = 10.0
+"""Viewers' connections close in 3 s each, side by side."""
+CLAIMED: Final = frozenset({".", ".."})
+"""A client would resolve these away."""
+
+OpenWorker = Callable[[WorkerConfig, WorkerLimits, WorkerListener], AbstractAsyncContextManager[Worker]]
+
+
+class Registry:
+    """All streams on air. Made by ``open_registry``; also whom the worker's messages are for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.worker: Worker
+        self.avatars: list[AvatarInfo] = []
+        self._settings = settings
+        self._streams: dict[str, Stream] = {}
+        self._loops: dict[tuple[str, VideoFormat], IdleLoops] = {}
+        self._group: asyncio.TaskGroup
+        self._worker_came = asyncio.Event()
+
+    # --- what others see
+
+    @property
+    def ready(self) -> bool:
+        """Whether a player would see the demo stream, and could make it speak."""
+        demo = self._streams.get(self._settings.demo_stream)
+        shown = demo is not None and demo.state is not StreamState.PREPARING
+        return self.worker.state is WorkerState.READY and (shown or not self._settings.demo_stream)
+
+    def streams(self) -> list[Stream]:
+        """Those on air, oldest first."""
+        return list(self._streams.values())
+
+    def stream(self, name: str) -> Stream:
+        """The stream of that name.
+
+        Errors: NotOnAir.
+        """
+        try:
+            return self._streams[name]
+        except KeyError:
+            raise NotOnAir(f"no stream {name[:64]!r} is on air") from None
+
+    async def put_on_air(self, name: str, avatar: str, video: VideoFormat) -> Stream:
+        """A new stream; it can be watched at once and shows itself as soon as its idle loop is there.
+
+        Errors: BadRequest, AlreadyOnAir, NoSuchAvatar, TooMany; Unavailable before the worker has named its avatars.
+        """
+        if not STREAM_NAME.fullmatch(name) or name in CLAIMED:
+            raise BadRequest("a stream's name has 1 to 64 letters, digits, dots, dashes, underscores or tildes")
+        if name in self._streams:
+            raise AlreadyOnAir(f"{name} is on air")
+        if len(self._streams) >= self._settings.max_streams:
+            raise TooMany(f"{len(self._streams)} streams are on air already")
+        if not self.avatars:
+            raise Unavailable("the avatars are being loaded")
+        info = self._avatar(avatar, video)
+        stream = Stream(name, info, video, self._shared_loops(info, video), self.worker, self._settings)
+        self._streams[name] = stream
+        self._group.create_task(self._run(stream), name=f"on-air-{name}")
+        await asyncio.sleep(0)  # its task group is open when the caller sees it
+        if self.worker.state is WorkerState.READY:
+            stream.worker_ready()
+        return stream
+
+    def _avatar(self, name: str, video: VideoFormat) -> AvatarInfo:
+        info = next((info for info in self.avatars if info.name == name), None)
+        if info is None:
+            raise NoSuchAvatar(f"no avatar {name[:64]!r}")
+        if (video.width, video.height) not in info.sizes:
+            sizes = ", ".join(f"{width}x{height}" for width, height in info.sizes)
+            raise BadRequest(f"{name} can be shown at {sizes}")
+        if video.fps not in FRAME_RATES:
+            raise BadRequest(f"frames a second must be one of {', '.join(map(str, FRAME_RATES))}")
+        if not 100_000 <= video.bitrate_bps <= 20_000_000:
+            raise BadRequest("the bitrate must be from 100000 to 20000000 bits a second")
+        return info
+
+    async def take_off_air(self, name: str) -> None:
+        """End a stream and its viewers' sessions.
+
+        Errors: NotOnAir.
+        """
+        stream = self.stream(name)
+        stream.off_air.set()
+        async with asyncio.timeout(OFF_AIR_TIMEOUT_S):
+            await stream.ended.wait()
+
+    async def _run(self, stream: Stream) -> None:
+        try:
+            await stream.run()
+        except* Exception:  # one stream's mistake must not take the others off the air
+            logger.exception("stream %s failed", stream.name)
+        finally:
+            del self._streams[stream.name]
+            stream.ended.set()
+            self._forget_unused_loops()
+
+    async def run(self, group: asyncio.TaskGroup) -> None:
+        """Put the demo on air once the worker has come."""
+        self._group = group
+        settings = self._settings
+        if settings.demo_stream:
+            await self._worker_came.wait()
+            video = VideoFormat(settings.width, settings.height, settings.fps, settings.bitrate_bps)
+            try:
+                await self.put_on_air(settings.demo_stream, settings.avatar, video)
+            except (BadRequest, NoSuchAvatar) as error:
+                logger.error("the demo stream cannot go on air: %s", error.detail)
+
+    # --- idle loops
+
+    def _shared_loops(self, avatar: AvatarInfo, video: VideoFormat) -> IdleLoops:
+        key = (avatar.name, video)
+        if key not in self._loops:
+            self._loops[key] = IdleLoops()
+            self._request_loops(*key)
+        return self._loops[key]
+
+    def _request_loops(self, avatar: str, video: VideoFormat) -> None:
+        """H.264 first: what most players take; the worker encodes VP8 when it has nothing better to do."""
+        try:
+            for codec in VIDEO_CODECS:
+                self.worker.send(EncodeIdle(avatar, video, codec))
+        except WorkerGone:
+            logger.debug("idle loops of %s will be asked for when the worker is back", avatar)
+
+    def _forget_unused_loops(self) -> None:
+        used = {(stream.avatar, stream.format) for stream in self._streams.values()}
+        for key in self._loops.keys() - used:
+            del self._loops[key]
+
+    # --- the worker's listener
+
+    def worker_ready(self, ready: Ready) -> None:
+        """Tell a worker that knows nothing what is on air."""
+        self.avatars = list(ready.avatars)
+        self._worker_came.set()
+        for (avatar, video), loops in self._loops.items():
+            if any(not loops.complete(codec) for codec in VIDEO_CODECS):
+                self._request_loops(avatar, video)
+        for stream in self.streams():
+            stream.worker_ready()
+
+    def worker_lost(self, detail: str) -> None:
+        """Every stream falls back to its idle loop."""
+        logger.warning("the worker was lost: %s", detail)
+        for stream in self.streams():
+            stream.worker_lost(detail)
+
+    def worker_message(self, message: FromWorker) -> None:
+        """Hand a message to the stream it is about."""
+        match message:
+            case IdleLoop():
+                self._idle_loop(message)
+            case IdleFailed():
+                logger.error("no %s idle loop of %s: %s", message.codec, message.avatar, message.detail)
+            case (
+                Unit(stream=name)
+                | WentIdle(stream=name)
+                | SpeechAccepted(stream=name)
+                | SpeechRefused(stream=name)
+                | SpeechStarted(stream=name)
+                | SpeechFinished(stream=name)
+                | StreamOpened(stream=name)
+                | StreamRefused(stream=name)
+                | StreamFailed(stream=name)
+            ) if name in self._streams:
+                self._streams[name].message(message)
+
+    def _idle_loop(self, message: IdleLoop) -> None:
+        loops = self._loops.get((message.avatar, message.format))
+        if loops is not None:
+            loops.add(message)
+            for stream in self.streams():
+                stream.idle_loop_grew()
+
+
+def worker_config(settings: Settings) -> WorkerConfig:
+    """What the worker is told about its surroundings."""
+    return WorkerConfig(
+        assets=str(settings.assets),
+        avatars=str(settings.assets / "avatars"),
+        cache=str(settings.cache),
+        threads=settings.worker_threads,
+        max_speech_s=settings.max_speech_s,
+        max_upload_bytes=settings.max_upload_bytes,
+        log_level=settings.log_level,
+    )
+
+
+def worker_limits(settings: Settings) -> WorkerLimits:
+    """How long the worker may take."""
+    return WorkerLimits(
+        start_s=settings.worker_start_s,
+        ping_s=settings.worker_ping_s,
+        slow_s=settings.worker_slow_s,
+        dead_s=settings.worker_dead_s,
+        stop_s=settings.worker_stop_s,
+    )
+
+
+@asynccontextmanager
+async def open_registry(settings: Settings, opener: OpenWorker = open_worker) -> AsyncIterator[Registry]:
+    """The registry with its worker, the demo stream going on air by itself. Leaving takes everything off the air.
+
+    Does not wait for the worker: see ``Registry.ready``.
+    """
+    registry = Registry(settings)
+    with ice_policy(settings):
+        async with opener(worker_config(settings), worker_limits(settings), registry) as worker:
+            registry.worker = worker
+            async with asyncio.TaskGroup() as group:
+                demo = group.create_task(registry.run(group), name="demo")
+                try:
+                    yield registry
+                finally:
+                    demo.cancel()
+                    for stream in registry.streams():
+                        stream.off_air.set()

@@ -1,0 +1,56 @@
+"""Which audio packet goes out at a time: live or silent, one every 20 ms, none left out, none twice. No clock.
+
+A live packet that is late is waited for a little, since a receiver's jitter buffer hides that; then silence takes its
+place for good, so that audio never stops.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from avatar.messages import OPUS_SAMPLES, Codec
+from whep_server.live.fanout import Feed
+from whep_server.live.idle import IdleLoops
+from whep_server.live.packetize import Packetised
+from whep_server.live.playout import Playout
+
+PATIENCE_PACKETS: Final = 3
+"""How long a live packet is waited for: 60 ms, what a jitter buffer on a good path holds."""
+
+
+class Sounds:
+    """Hands out the audio packets of one stream."""
+
+    def __init__(self, loops: IdleLoops, playout: Playout) -> None:
+        self._loops = loops
+        self._playout = playout
+        self._next = 0
+        self.silent_live = 0
+        """Packets of a live stretch that were replaced by silence."""
+
+    def skip_to(self, packet: int) -> None:
+        """Go on at ``packet``: nobody listened until now."""
+        self._next = max(self._next, packet)
+
+    def play(self, packet: int, feeds: Iterable[Feed], live: bool) -> None:
+        """Put what is due up to ``packet`` into the feeds that are read."""
+        reading = [feed for feed in feeds if feed.reading]
+        for unit in self._playout.pop_due(Codec.OPUS, packet * OPUS_SAMPLES):
+            at = unit.media_time // OPUS_SAMPLES
+            if at >= self._next:
+                self._fill(at, reading, live)
+                self._give(unit.data, reading)
+        if packet - self._next >= (PATIENCE_PACKETS if live else 0):
+            self._fill(packet - PATIENCE_PACKETS + 1 if live else packet + 1, reading, live)
+
+    def _fill(self, until: int, feeds: list[Feed], live: bool) -> None:
+        """Silence for the packets below ``until`` that are missing."""
+        while self._next < until:
+            self.silent_live += live
+            self._give(self._loops.silence, feeds)
+
+    def _give(self, data: bytes | None, feeds: list[Feed]) -> None:
+        if data is not None:
+            unit = Packetised((data,), self._next * OPUS_SAMPLES, keyframe=True)
+            for feed in feeds:
+                feed.push(unit)
+        self._next += 1

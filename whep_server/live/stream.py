@@ -1,0 +1,369 @@
+"""One avatar on air: its clock, its playout, its viewers, and what it says to the worker.
+
+The stream ticks with its media time: a picture every 1 / fps, an audio packet every 20 ms, both put into the viewers'
+rings in one go. It sleeps while nobody watches and nobody speaks. What is due when is decided in the pure parts
+(``stretches``, ``pictures``, ``sounds``, ``speech``); here are the one timer, the messages and the sessions.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
+from enum import StrEnum
+from typing import Final
+
+from avatar.client import Worker, WorkerGone, WorkerState
+from avatar.messages import (
+    AUDIO_HZ,
+    OPUS_SAMPLES,
+    Advance,
+    AvatarInfo,
+    CloseStream,
+    Codec,
+    ForceKeyframe,
+    GoLive,
+    OpenStream,
+    SetCodecs,
+    SpeechAccepted,
+    SpeechFinished,
+    SpeechRefused,
+    SpeechStarted,
+    StreamFailed,
+    StreamOpened,
+    StreamRefused,
+    ToWorker,
+    Unit,
+    VideoFormat,
+    WentIdle,
+)
+from whep_server.errors import NoSuchSession, Unavailable
+from whep_server.live.clock import StreamClock
+from whep_server.live.events import EventQueue, Events, StreamEvent
+from whep_server.live.idle import IdleLoops
+from whep_server.live.pictures import VIDEO_CODECS, Pictures
+from whep_server.live.playout import Playout
+from whep_server.live.sounds import Sounds
+from whep_server.live.speech import Speech, Utterance
+from whep_server.live.stretches import Stretches
+from whep_server.live.upload import send_speech
+from whep_server.live.viewer import ViewerSession, answer_viewer
+from whep_server.settings import Settings
+from whep_server.signaling.negotiation import level_of, plan_answer
+from whep_server.signaling.sdp import parse_offer
+
+logger = logging.getLogger(__name__)
+
+CATCH_UP_S: Final = 0.5
+"""A loop that stood still for less sends what it missed, in order; after more it goes on at the present."""
+
+StreamMessage = (
+    Unit
+    | WentIdle
+    | SpeechAccepted
+    | SpeechRefused
+    | SpeechStarted
+    | SpeechFinished
+    | StreamOpened
+    | StreamRefused
+    | StreamFailed
+)
+
+
+class StreamState(StrEnum):
+    """What a stream is doing."""
+
+    PREPARING = "preparing"
+    """Its idle loop is being encoded; viewers are answered, and see it as soon as it is there."""
+    IDLE = "idle"
+    SPEAKING = "speaking"
+
+
+class Stream:
+    """One avatar on air. Made by the registry, which runs it."""
+
+    def __init__(
+        self, name: str, avatar: AvatarInfo, video: VideoFormat, loops: IdleLoops, worker: Worker, settings: Settings
+    ) -> None:
+        self.name = name
+        self.avatar = avatar.name
+        self.title = avatar.title
+        self.format = video
+        self.epoch = 0
+        """How often speech was interrupted; what is older is no longer played."""
+        self.off_air = asyncio.Event()
+        """Set to take the stream off the air."""
+        self.ended = asyncio.Event()
+        """Set when it is, and its name is free again."""
+        self._loops = loops
+        self._worker = worker
+        self._settings = settings
+        self._time = asyncio.get_running_loop().time
+        self._clock = StreamClock(self._time(), video.fps)
+        self._lead = math.ceil(settings.lead_ms * video.fps / 1000)
+        self._playout = Playout()
+        self._pictures = Pictures(self._clock, loops, self._playout, self._force_keyframe)
+        self._sounds = Sounds(loops, self._playout)
+        self._stretches = Stretches(video.fps)
+        self._speech = Speech(settings.max_queued_utterances)
+        self._events = Events(settings.event_queue)
+        self._viewers: dict[str, ViewerSession] = {}
+        self._joining = 0
+        self._sessions: asyncio.TaskGroup | None = None
+        self._wake = asyncio.Event()
+        self._frame = self._packet = -1  # the last ones that were handed out
+        self._asked_keyframe_s: dict[Codec, float] = {}
+        self._codecs: list[Codec] = []
+        self._told_state = StreamState.PREPARING
+
+    # --- what others see
+
+    @property
+    def state(self) -> StreamState:
+        """What the stream is doing now."""
+        if self._stretches.speaking(self._clock.frame_at(self._time())):
+            return StreamState.SPEAKING
+        return StreamState.IDLE if Codec.H264 in self._loops.codecs else StreamState.PREPARING
+
+    @property
+    def viewer_count(self) -> int:
+        """Sessions that were answered and have not ended."""
+        return len(self._viewers)
+
+    @property
+    def claimed(self) -> int:
+        """Viewers, and those that are being answered."""
+        return len(self._viewers) + self._joining
+
+    @property
+    def queued(self) -> int:
+        """Utterances that were accepted and have not begun."""
+        return self._speech.queued
+
+    @property
+    def on_air_s(self) -> float:
+        """Time since the stream went on air."""
+        return self._time() - self._clock.started_s
+
+    @property
+    def codecs(self) -> list[Codec]:
+        """Picture codecs whose idle loop is there."""
+        return self._loops.codecs
+
+    def viewer(self, session_id: str) -> ViewerSession:
+        """The session with that id.
+
+        Errors: NoSuchSession.
+        """
+        session = self._viewers.get(session_id)
+        if session is None:
+            raise NoSuchSession("no such session")
+        return session
+
+    def listen(self) -> AbstractContextManager[EventQueue]:
+        """Events from now on; the first two say how things stand."""
+        return self._events.listen([self._state_event(), self._viewers_event()])
+
+    # --- its life
+
+    async def run(self) -> None:
+        """Be on air until ``off_air`` is set; then end every session."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._sessions = group
+                ticker = group.create_task(self._tick_on(), name=f"stream-{self.name}")
+                await self.off_air.wait()
+                ticker.cancel()
+                for session in list(self._viewers.values()):
+                    group.create_task(session.close())
+        finally:
+            self._sessions = None
+            self._events.close()
+            self._speech.fail("the stream was taken off the air", 0)
+            self._tell_worker(CloseStream(self.name))
+
+    async def _tick_on(self) -> None:
+        while True:
+            if not self._busy():
+                self._wake.clear()
+                self._tell_state()
+                await self._wake.wait()
+                self._resume()
+            self._tick(self._time())
+            due_s = min(self._clock.frame_due_s(self._frame + 1), self._clock.packet_due_s(self._packet + 1))
+            await asyncio.sleep(max(0.0, due_s - self._time()))
+
+    def _busy(self) -> bool:
+        reading = any(feed.reading for session in self._viewers.values() for feed in session.feeds)
+        return reading or self._speech.pending or self._stretches.speaking(self._frame)
+
+    def _resume(self) -> None:
+        """Nothing was due while nobody watched: go on at the present."""
+        now_s = self._time()
+        self._frame = max(self._frame, self._clock.frame_at(now_s) - 1)
+        self._packet = max(self._packet, self._clock.packet_at(now_s) - 1)
+        self._sounds.skip_to(self._packet + 1)
+
+    def _tick(self, now_s: float) -> None:
+        """Hand out what is due; audio and video of one media time leave together."""
+        frame, packet = self._clock.frame_at(now_s), self._clock.packet_at(now_s)
+        if frame - self._frame > CATCH_UP_S * self.format.fps:
+            logger.warning("stream %s: the event loop stood still for %d frames", self.name, frame - self._frame)
+            self._resume()
+        sessions = list(self._viewers.values())
+        pictures = [session.video for session in sessions if session.video is not None]
+        sounds = [session.audio for session in sessions if session.audio is not None]
+        while self._frame < frame:
+            self._frame += 1
+            self._pictures.show(self._frame, pictures, self._stretches.live_at(self._frame))
+        while self._packet < packet:
+            self._packet += 1
+            live = self._stretches.live_at(self._clock.frame_of_packet(self._packet))
+            self._sounds.play(self._packet, sounds, live)
+        if self._stretches.open:
+            self._tell_worker(Advance(self.name, frame + self._lead + 1, frame))
+        for event in self._speech.due((packet + 1) * OPUS_SAMPLES - 1):
+            self._events.emit(event)
+        self._tell_state()
+
+    # --- the worker
+
+    def _tell_worker(self, message: ToWorker) -> None:
+        try:
+            self._worker.send(message)
+        except WorkerGone:
+            logger.debug("no worker for %s", type(message).__name__)
+
+    def worker_ready(self) -> None:
+        """A worker has started and knows nothing of this stream."""
+        self._tell_worker(OpenStream(self.name, self.avatar, self.format))
+        self._tell_worker(SetCodecs(self.name, self._codecs))
+        self._events.emit(StreamEvent("worker", {"state": "ready"}))
+
+    def worker_lost(self, detail: str) -> None:
+        """Play what is there until the next idle keyframe; what was accepted and not finished fails."""
+        self._fall_idle(self._stretches.cut(self._now_frame()), detail)
+        self._events.emit(StreamEvent("worker", {"state": "lost"}))
+
+    def _fall_idle(self, frame: int, detail: str, only: list[str] | None = None) -> None:
+        heard_until = frame * AUDIO_HZ // self.format.fps
+        self._playout.cut(self._clock.video_time(frame), heard_until)
+        for event in self._speech.fail(detail, heard_until, only):
+            self._events.emit(event)
+        self._wake.set()
+
+    def idle_loop_grew(self) -> None:
+        """A phase of the idle loop has come."""
+        self._tell_state()
+
+    def message(self, message: StreamMessage) -> None:
+        """What the worker says about this stream."""
+        match message:
+            case Unit():
+                self._playout.push(message)
+            case WentIdle():
+                self._stretches.end(message.frame)
+            case SpeechAccepted():
+                self._accepted(message)
+            case SpeechRefused():
+                self._speech.refused(message)
+            case SpeechStarted():
+                self._speech.started(message)
+            case SpeechFinished():
+                self._speech.finished(message)
+            case StreamFailed():
+                self._failed(message)
+            case StreamRefused():
+                logger.error("the worker refuses stream %s: %s", self.name, message.detail)
+            case StreamOpened():
+                logger.debug("the worker knows stream %s", self.name)
+
+    def _accepted(self, message: SpeechAccepted) -> None:
+        event = self._speech.accepted(message)
+        if event is None:
+            return
+        self._events.emit(event)
+        if not self._stretches.open:
+            now = self._now_frame()
+            self._tell_worker(GoLive(self.name, self._stretches.begin(now, self._lead)))
+            self._tell_worker(Advance(self.name, now + self._lead + 1, now))
+            self._wake.set()
+            self._tell_state()
+
+    def _failed(self, message: StreamFailed) -> None:
+        logger.error("stream %s: the worker failed to speak: %s", self.name, message.detail)
+        end = self._stretches.cut(self._now_frame())
+        self._fall_idle(end, message.detail, message.utterances)
+
+    def _force_keyframe(self, codec: Codec) -> None:
+        """Ask the encoder, at most once in ``keyframe_interval_ms``: one keyframe serves all who wait."""
+        now_s = self._time()
+        if now_s - self._asked_keyframe_s.get(codec, -math.inf) >= self._settings.keyframe_interval_ms / 1000:
+            self._asked_keyframe_s[codec] = now_s
+            self._tell_worker(ForceKeyframe(self.name, codec))
+
+    def _now_frame(self) -> int:
+        return self._clock.frame_at(self._time())
+
+    # --- viewers
+
+    async def open_viewer(self, offer: str) -> ViewerSession:
+        """A session for an offer, with its answer.
+
+        Errors: MalformedSdp, NotAcceptable, Unavailable.
+        """
+        plan = plan_answer(parse_offer(offer), VIDEO_CODECS)
+        level_idc = self._loops.level_idc or level_of(self.format.width, self.format.height, self.format.fps)
+        self._joining += 1
+        try:
+            session = await answer_viewer(plan, level_idc, self._settings, self._wake.set)
+        finally:
+            self._joining -= 1
+        if self._sessions is None or self.off_air.is_set():
+            await session.discard()
+            raise Unavailable("the stream is being taken off the air")
+        self._viewers[session.id] = session
+        self._sessions.create_task(self._run_viewer(session))
+        self._viewers_changed()
+        return session
+
+    async def _run_viewer(self, session: ViewerSession) -> None:
+        try:
+            await session.run(self._settings.join_timeout_s)
+        except Exception:  # a session's task must not take the stream's other sessions with it
+            logger.exception("stream %s: a session failed", self.name)
+        finally:
+            del self._viewers[session.id]
+            self._viewers_changed()
+
+    def _viewers_changed(self) -> None:
+        needed = [codec for codec in VIDEO_CODECS if any(codec in each.codecs for each in self._viewers.values())]
+        if needed != self._codecs:
+            self._codecs = needed
+            self._tell_worker(SetCodecs(self.name, needed))
+        self._events.emit(self._viewers_event())
+
+    # --- speech
+
+    async def speak(self, pieces: AsyncIterator[bytes]) -> Utterance:
+        """Upload a file to be spoken after what is queued; returns when all of it is with the worker.
+
+        Errors: NotSpeech, TooLarge, TooMany, WorkerLost, Unavailable, BadRequest.
+        """
+        if self._worker.state is not WorkerState.READY:
+            raise Unavailable("the speech engine is starting")
+        return await send_speech(self.name, self.epoch, self._speech, self._worker, pieces, self._settings)
+
+    # --- events
+
+    def _state_event(self) -> StreamEvent:
+        return StreamEvent("state", {"state": self.state.value})
+
+    def _viewers_event(self) -> StreamEvent:
+        return StreamEvent("viewers", {"viewers": self.viewer_count})
+
+    def _tell_state(self) -> None:
+        state = self.state
+        if state is not self._told_state:
+            self._told_state = state
+            self._events.emit(StreamEvent("state", {"state": state.value}))

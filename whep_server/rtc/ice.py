@@ -1,0 +1,77 @@
+"""Which addresses and ICE servers peers are told, and how soon a vanished peer is given up.
+
+aioice takes both from module names, so that they hold for the whole process: ``ice_policy`` puts ours there and puts
+back what it found. Relied on, read at aioice 0.13.0: ``aioice.ice.get_host_addresses``, ``CONSENT_INTERVAL``,
+``CONSENT_FAILURES``, ``Connection.check_incoming``.
+"""
+
+import ipaddress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import aioice.ice
+from aioice import stun
+from aiortc import RTCConfiguration, RTCIceServer
+from aiortc.rtcconfiguration import RTCBundlePolicy
+
+from whep_server.settings import Settings
+
+CONSENT_INTERVAL_S: Final = 2
+"""RFC 7675 asks for 5 s; shorter, so that a viewer that vanished is not sent media for half a minute."""
+CONSENT_FAILURES: Final = 3
+"""With the interval: a vanished viewer's session ends within about 8 s."""
+DEFAULT_PRIORITY: Final = 0x6E0000FF
+"""A peer-reflexive candidate's where a check names none, as FFmpeg before 8.1 does (RFC 8445 section 5.1.2)."""
+
+
+def configuration(settings: Settings) -> RTCConfiguration:
+    """The peer connection's configuration. The list of servers is always given: aiortc's default is a public one."""
+    servers = [RTCIceServer(urls=url) for url in settings.stun_urls]
+    password = settings.turn_pass.get_secret_value()
+    servers += [RTCIceServer(urls=url, username=settings.turn_user, credential=password) for url in settings.turn_urls]
+    return RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether HTTP on ``host`` can be reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@contextmanager
+def ice_policy(settings: Settings) -> Iterator[None]:
+    """Our addresses and consent times for all connections made inside the block.
+
+    A server whose HTTP listens on loopback offers 127.0.0.1 alone: nobody else can have asked it for media. Otherwise
+    all addresses are offered, IPv4 first, since some players look at the first candidate only.
+    """
+    found = aioice.ice.get_host_addresses
+    before = (found, aioice.ice.CONSENT_INTERVAL, aioice.ice.CONSENT_FAILURES, aioice.ice.Connection.check_incoming)
+    loopback = settings.ice_loopback and is_loopback(settings.host)
+
+    def host_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
+        if loopback:
+            return ["127.0.0.1"] if use_ipv4 else []
+        usable = [address for address in found(use_ipv4, use_ipv6) if not ipaddress.ip_address(address).is_link_local]
+        return sorted(usable, key=lambda address: ipaddress.ip_address(address).version)
+
+    def check_incoming(
+        connection: aioice.Connection,
+        message: stun.Message,
+        address: tuple[str, int],
+        protocol: aioice.ice.StunProtocol,
+    ) -> None:
+        message.attributes.setdefault("PRIORITY", DEFAULT_PRIORITY)
+        before[3](connection, message, address, protocol)
+
+    aioice.ice.get_host_addresses = host_addresses
+    aioice.ice.CONSENT_INTERVAL, aioice.ice.CONSENT_FAILURES = CONSENT_INTERVAL_S, CONSENT_FAILURES
+    aioice.ice.Connection.check_incoming = check_incoming  # type: ignore[method-assign, assignment]  # see the module
+    try:
+        yield
+    finally:
+        aioice.ice.get_host_addresses, aioice.ice.CONSENT_INTERVAL, aioice.ice.CONSENT_FAILURES = before[:3]
+        aioice.ice.Connection.check_incoming = before[3]  # type: ignore[method-assign]  # see the module

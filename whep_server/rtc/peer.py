@@ -1,0 +1,113 @@
+"""One viewer's peer connection: offer in, answer out, candidates, connected, closed. aiortc's odd corners end here.
+
+aiortc raises AssertionError, KeyError, ValueError and its own errors on remote input; here they become MalformedSdp or
+NotAcceptable. Its callbacks only set events. Its closing has no time limit; ours has.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
+from aiortc.sdp import candidate_from_sdp
+
+from whep_server.errors import MalformedSdp, NotAcceptable, Unavailable
+from whep_server.rtc.ice import configuration
+from whep_server.rtc.sender import SourceTrack, UnitSource, attach
+from whep_server.settings import Settings
+from whep_server.signaling.negotiation import Plan, dress_answer, set_role
+from whep_server.signaling.sdpfrag import TrickledCandidate
+
+logger = logging.getLogger(__name__)
+
+ANSWER_TIMEOUT_S: Final = 8.0
+"""Gathering takes 1 ms without ICE servers; a STUN server that is silent costs 5 s."""
+CLOSE_TIMEOUT_S: Final = 3.0
+"""A close waits for the senders' last packets and the sockets: milliseconds."""
+MISREAD: Final = (AssertionError, AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError)
+"""What aiortc raises on SDP that it cannot read."""
+REFUSED: Final = (InternalError, InvalidAccessError, InvalidStateError, OperationError)
+
+
+class ViewerPeer:
+    """The server's end of one viewer's session."""
+
+    def __init__(self, plan: Plan, sources: Mapping[str, UnitSource], level_idc: int, settings: Settings) -> None:
+        self._plan = plan
+        self._level_idc = level_idc
+        self._connection = RTCPeerConnection(configuration(settings))
+        self._connected = False
+        self._settled = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._connection.on("connectionstatechange", self._state_changed)
+        for served in plan.served:  # before the remote description, else aiortc makes receivers of its own
+            kind = served.section.kind
+            transceiver = self._connection.addTransceiver(SourceTrack(kind), direction="sendonly")
+            attach(transceiver.sender, sources[kind])
+
+    def _state_changed(self) -> None:
+        state = self._connection.connectionState
+        if state == "connected":
+            self._connected = True
+            self._settled.set()
+        elif state in ("failed", "closed"):
+            self.end()
+
+    def end(self) -> None:
+        """Media can no longer flow, or shall not: wakes whoever waits for that. ``close`` is still to be called."""
+        self._ended.set()
+        self._settled.set()
+
+    async def answer(self) -> str:
+        """The complete answer, with all candidates.
+
+        Errors: MalformedSdp, NotAcceptable for an offer that aiortc cannot work with; Unavailable where gathering
+        takes too long. The connection is then still to be closed.
+        """
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                await self._connection.setRemoteDescription(RTCSessionDescription(self._plan.peer_offer, "offer"))
+                local = await self._connection.createAnswer()
+                local.sdp = set_role(local.sdp, self._plan)
+                await self._connection.setLocalDescription(local)
+        except TimeoutError as error:
+            raise Unavailable("gathering candidates took too long") from error
+        except REFUSED as error:
+            raise NotAcceptable(str(error) or "the offer cannot be served") from error
+        except MISREAD as error:
+            raise MalformedSdp(f"the offer cannot be read: {error}") from error
+        return dress_answer(self._connection.localDescription.sdp, self._plan, self._level_idc)
+
+    async def add_candidate(self, candidate: TrickledCandidate) -> None:
+        """Try a candidate that came later. One that is of no use is dropped silently (RFC 8838 section 9)."""
+        parsed = candidate_from_sdp(candidate.value)
+        parsed.sdpMid = self._plan.served[0].mid  # one transport a session
+        try:
+            await self._connection.addIceCandidate(parsed)
+        except MISREAD as error:
+            logger.debug("candidate dropped: %s", error)
+
+    async def wait_connected(self, timeout_s: float) -> bool:
+        """Wait for ICE and DTLS; False where they failed, were given up, or are not there in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._settled.wait()
+        except TimeoutError:
+            return False
+        return self._connected and not self._ended.is_set()
+
+    async def wait_ended(self) -> None:
+        """Wait until ICE, consent or DTLS failed, the peer said goodbye, or ``end``."""
+        await self._ended.wait()
+
+    async def close(self) -> None:
+        """End the session: RTCP BYE, DTLS close_notify, sockets closed. Bounded in time; may be called again."""
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._connection.close()
+        except TimeoutError:
+            logger.warning("a peer connection did not close within %g s", CLOSE_TIMEOUT_S)
+        finally:
+            self.end()

@@ -1,0 +1,122 @@
+"""Trickle ICE fragments (RFC 8840): what a player sends by PATCH. Pure.
+
+Read as leniently as players write them: LF or CRLF; ufrag and pwd at session level or under a section; media lines of
+any protocol; candidates of any component or kind, of which only the usable ones are kept; unknown lines ignored.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from whep_server.errors import MalformedFragment
+from whep_server.signaling.sdp import usable_candidate
+
+MAX_CANDIDATES: Final = 50
+"""A fragment's; further ones are ignored. Browsers gather 2 to 12."""
+KNOWN: Final = (
+    "a=candidate:",
+    "a=end-of-candidates",
+    "a=group:",
+    "a=ice-lite",
+    "a=ice-options:",
+    "a=ice-pacing:",
+    "a=ice-pwd:",
+    "a=ice-ufrag:",
+    "a=mid:",
+    "m=",
+)
+"""Beginnings of lines that mark a body as a fragment."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrickledCandidate:
+    """One candidate that ICE can use."""
+
+    mid: str | None
+    """Its section's mid; None where the fragment gives none."""
+    index: int
+    """Its section's place in the fragment, 0 for the first."""
+    value: str
+    """What stands after ``a=candidate:``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """What a fragment says."""
+
+    ufrag: str | None = None
+    password: str | None = None
+    candidates: tuple[TrickledCandidate, ...] = ()
+    complete: bool = False
+    """Whether it says end-of-candidates."""
+
+    def to_bytes(self) -> bytes:
+        """The fragment in its regular form: credentials first, one section for each place that has candidates."""
+        lines = []
+        if self.ufrag is not None:
+            lines.append(f"a=ice-ufrag:{self.ufrag}")
+        if self.password is not None:
+            lines.append(f"a=ice-pwd:{self.password}")
+        if self.complete or not (lines or self.candidates):
+            lines.append("a=end-of-candidates" if self.complete else "a=ice-options:trickle")
+        at = -1
+        for candidate in self.candidates:
+            while at < candidate.index:
+                at += 1
+                lines.append("m=audio 9 UDP/TLS/RTP/SAVPF 0")
+                if at == candidate.index and candidate.mid is not None:
+                    lines.append(f"a=mid:{candidate.mid}")
+            lines.append(f"a=candidate:{candidate.value}")
+        return "".join(f"{line}\r\n" for line in lines).encode()
+
+
+@dataclass(slots=True)
+class _Reader:
+    """State of a parse: the section that lines fall in, and what was found."""
+
+    ufrag: str | None = None
+    password: str | None = None
+    complete: bool = False
+    mid: str | None = None
+    section: int = -1
+    known: bool = False
+    found: list[TrickledCandidate] = field(default_factory=list)
+
+    def line(self, line: str) -> None:
+        self.known = self.known or line.startswith(KNOWN)
+        if line.startswith("m="):
+            self.section, self.mid = self.section + 1, None
+            return
+        name, _, value = line[2:].partition(":") if line.startswith("a=") else ("", "", "")
+        value = value.strip()
+        if name == "mid":
+            self.mid = value or None
+        elif name == "ice-ufrag" and self.ufrag is None:
+            self.ufrag = value or None
+        elif name == "ice-pwd" and self.password is None:
+            self.password = value or None
+        elif name == "end-of-candidates":
+            self.complete = True
+        elif name == "candidate":
+            self._candidate(value)
+
+    def _candidate(self, value: str) -> None:
+        usable = usable_candidate(value)
+        if usable is not None and len(self.found) < MAX_CANDIDATES:
+            self.found.append(TrickledCandidate(self.mid, max(self.section, 0), usable))
+
+
+def parse_fragment(body: bytes) -> Fragment:
+    """Read a fragment. One made only of unusable candidates is a fragment all the same.
+
+    Errors: MalformedFragment where it is not text or no line of it belongs in a fragment (RFC 8840 section 9).
+    """
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise MalformedFragment("a fragment is UTF-8 text") from error
+    reader = _Reader()
+    for line in text.replace("\r", "\n").split("\n"):
+        reader.line(line.strip())
+    if not reader.known:
+        raise MalformedFragment("no line of a trickle ICE fragment")
+    return Fragment(reader.ufrag, reader.password, tuple(reader.found), reader.complete)
