@@ -38,13 +38,13 @@ ALLOWED = {
     "whep_server.app": EVERYONE | {"whep_server.web", "whep_server.live", "whep_server.rtc"},
     "whep_server.command": {"whep_server", "avatar", "bench"},
     "whep_server.__main__": {"whep_server", "avatar", "bench"},
-    "whep_server.command": {"whep_server", "avatar"},
     "avatar": {"avatar"},
     "avatar.messages": set(),
     "avatar.client": {"avatar.messages"},
     "avatar.prepared": {"avatar.engines.viseme.pose", "avatar.engines.viseme.mouth"},  # it knows each engine's loader
     "avatar.engines": {"avatar.engines", "avatar.prepared"},
-    "avatar.engines.viseme.bake": {"avatar"},  # makes what ships; the worker never imports it
+    "avatar.engines.viseme.bake": {"avatar"},  # these two make and show what ships; the worker never imports them
+    "avatar.engines.viseme.sheets": {"avatar"},
     "bench": {"whep_server", "avatar"},
 }
 
