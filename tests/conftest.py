@@ -1,0 +1,29 @@
+"""Fixtures shared by all tests: a registry on a worker that only pretends."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+
+from tests.fakes import SIZE, FakeOpener
+from whep_server.live.registry import Registry, open_registry
+from whep_server.settings import Settings
+
+OpenOnAir = Callable[..., AbstractAsyncContextManager[tuple[Registry, FakeOpener]]]
+
+
+@asynccontextmanager
+async def open_on_air(
+    opener: FakeOpener | None = None, **changes: object
+) -> AsyncIterator[tuple[Registry, FakeOpener]]:
+    """A registry with its fake worker, and the stream ``demo`` going on air; ``changes`` are settings."""
+    opener = opener or FakeOpener()
+    settings = Settings(**{"width": SIZE[0], "height": SIZE[1], **changes})  # type: ignore[arg-type]
+    async with open_registry(settings, opener) as registry:
+        yield registry, opener
+
+
+@pytest.fixture
+def on_air() -> OpenOnAir:
+    """``async with on_air(fps=30) as (registry, opener): ...``."""
+    return open_on_air
