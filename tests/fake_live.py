@@ -150,12 +150,12 @@ class FakeRegistry:
         except KeyError:
             raise NotOnAir(f"no stream {name!r}") from None
 
-    async def put_on_air(self, name: str, avatar: str, format: VideoFormat) -> FakeStream:  # noqa: A002
+    async def put_on_air(self, name: str, avatar: str, video: VideoFormat) -> FakeStream:
         if avatar not in {info.name for info in self.avatars}:
             raise NoSuchAvatar(f"no avatar {avatar!r}")
         if name in self.by_name:
             raise AlreadyOnAir(f"{name!r} is on air")
-        self.by_name[name] = FakeStream(name, avatar, format=format)
+        self.by_name[name] = FakeStream(name, avatar, format=video)
         return self.by_name[name]
 
     async def take_off_air(self, name: str) -> None:

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Final, TextIO
 
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
-TOO_TALKATIVE: Final = ("aioice", "aiortc", "asyncio", "httpcore", "httpx", "multipart")
-"""Libraries that at DEBUG write addresses, SDP or a line per packet."""
+TOO_TALKATIVE: Final = ("aioice", "aiortc", "asyncio", "httpcore", "httpx", "multipart", "uvicorn")
+"""Libraries that below WARNING write addresses, SDP, a line per packet, or what our own lines say already."""
 OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 """What every record has, or uvicorn adds for a terminal; the rest was given as ``extra``."""
 

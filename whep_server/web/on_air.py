@@ -1,6 +1,6 @@
 """What the routes need of the live layer, as Protocols: ``live.registry.Registry`` has this shape, so has a fake."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -20,7 +20,7 @@ class Event(Protocol):
         ...
 
     @property
-    def data(self) -> dict[str, object]:
+    def data(self) -> Mapping[str, object]:
         """Its JSON."""
         ...
 
@@ -157,7 +157,7 @@ class Registry(Protocol):
         """Errors: NotOnAir."""
         ...
 
-    async def put_on_air(self, name: str, avatar: str, format: VideoFormat) -> Stream:  # noqa: A002  the live layer's word
+    async def put_on_air(self, name: str, avatar: str, video: VideoFormat) -> Stream:
         """Errors: AlreadyOnAir, NoSuchAvatar, BadRequest, TooMany, Unavailable."""
         ...
 

@@ -1,0 +1,165 @@
+"""The ``whep-avatar`` command: reads arguments, calls ``command``. ``python -m whep_server`` is the same."""
+
+from pathlib import Path
+from typing import Annotated
+
+import pydantic
+import typer
+
+from bench import commands as bench_commands
+from whep_server import __version__, log
+from whep_server.settings import CONFIG_VARIABLE, ConfigFileError, Settings, as_toml
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+app = typer.Typer(
+    name="whep-avatar",
+    help="A live talking avatar that any WebRTC player can watch: speech in, a lip-synced face out over WHEP.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def say_line(text: str) -> None:
+    """A line of progress, at once also where standard output is a pipe."""
+    print(f"[server] {text}", flush=True)  # noqa: T201  the command speaks to a person here
+
+
+def stop(message: str, status: int = 2) -> typer.Exit:
+    """Say why the command cannot go on."""
+    typer.secho(message, fg="red", err=True)
+    return typer.Exit(status)
+
+
+def read_settings(**given: object) -> Settings:
+    """The settings; what was ``given`` on the command line wins. Ends the command where they are wrong."""
+    try:
+        return Settings.model_validate({name: value for name, value in given.items() if value is not None})
+    except ConfigFileError as error:
+        raise stop(str(error)) from None
+    except pydantic.ValidationError as error:
+        wrong = [f"  {'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_input=False)]
+        raise stop("\n".join(["these settings are wrong:", *wrong])) from None
+
+
+def print_version(wanted: bool) -> None:
+    """``--version``."""
+    if wanted:
+        typer.echo(f"whep-avatar {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[bool, typer.Option("--version", callback=print_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """A live talking avatar that any WebRTC player can watch."""
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="TCP port; 0 takes a free one.")] = None,
+    stream: Annotated[str | None, typer.Option(help="Name of the stream put on air; empty for none.")] = None,
+    avatar: Annotated[str | None, typer.Option(help="Its avatar.")] = None,
+    size: Annotated[str | None, typer.Option(help="Its picture, WIDTHxHEIGHT.")] = None,
+    fps: Annotated[int | None, typer.Option(help="Its frames a second: 10, 15, 20, 25 or 30.")] = None,
+    bitrate: Annotated[int | None, typer.Option(help="Its picture bitrate, bits a second.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Where encoded idle loops are kept.")] = None,
+    base_path: Annotated[str | None, typer.Option(help="Path prefix that a reverse proxy strips.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = None,
+    log_json: Annotated[bool | None, typer.Option("--log-json", help="One JSON object a log line.")] = None,
+    print_settings: Annotated[bool, typer.Option("--print-settings", help="Print all settings and end.")] = False,
+) -> None:
+    """Put an avatar on air and serve it, until Ctrl-C or SIGTERM.
+
+    Every setting can be given as an environment variable WHEP_AVATAR_… or in the TOML file named by WHEP_AVATAR_CONFIG.
+    """
+    width, height = parse_size(size)
+    settings = read_settings(
+        host=host,
+        port=port,
+        demo_stream=stream,
+        avatar=avatar,
+        width=width,
+        height=height,
+        fps=fps,
+        bitrate_bps=bitrate,
+        cache=cache,
+        public_base_path=base_path,
+        log_level=log_level and log_level.upper(),
+        log_json=log_json,
+    )
+    if print_settings:
+        typer.echo(
+            f"# Read from the environment as WHEP_AVATAR_NAME, or from a file like this named by {CONFIG_VARIABLE}."
+        )
+        typer.echo(as_toml(settings))
+        return
+    start(settings)
+
+
+def start(settings: Settings) -> None:
+    """Serve; what it needs is loaded only now, so that the other commands start quickly."""
+    from whep_server.command import serve as serving
+    from whep_server.live.registry import open_registry
+
+    log.configure(settings.log_level, as_json=settings.log_json)
+    try:
+        serving.serve(settings, open_registry, say_line)
+    except serving.PortTaken as error:
+        raise stop(f"{error}\nanother one: whep-avatar serve --port 0", 1) from None
+
+
+def parse_size(size: str | None) -> tuple[int | None, int | None]:
+    """``1280x720`` in numbers."""
+    if size is None:
+        return None, None
+    width, _, height = size.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise stop(f"--size {size}: must be WIDTHxHEIGHT, as in 1280x720")
+    return int(width), int(height)
+
+
+@app.command()
+def say(
+    stream: Annotated[str, typer.Argument(help="A stream on air.")],
+    file: Annotated[Path, typer.Argument(help="An audio file of any usual kind; - reads standard input.")],
+    url: Annotated[str, typer.Option(help="Address of the server.")] = DEFAULT_URL,
+) -> None:
+    """Have a stream speak an audio file, and wait until it is spoken."""
+    from whep_server.command import say as saying
+
+    raise typer.Exit(saying.run(url, stream, file))
+
+
+@app.command()
+def doctor() -> None:
+    """Check what a server needs on this machine, and say how to get what is missing."""
+    from whep_server.command import doctor as checking
+
+    raise typer.Exit(checking.run(read_settings()))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def bench(
+    context: typer.Context, name: Annotated[str | None, typer.Argument(help="Which one; none lists them.")] = None
+) -> None:
+    """Measure this machine and this version. Options after NAME are the benchmark's own."""
+    found = bench_commands.benchmarks()
+    if name in found:
+        bench_commands.run(name, context.args)
+    elif name is None:
+        typer.echo("\n".join(f"{one:12} {what}" for one, what in found.items()))
+    else:
+        raise stop(f"no benchmark {name}; there are: {', '.join(found)}")
+
+
+def main() -> None:
+    """Run the command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
