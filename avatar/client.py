@@ -41,6 +41,8 @@ COMMAND: Final = ("-m", "avatar.worker")
 """What the Python interpreter is given to run."""
 HIGH_WATER_BYTES: Final = 1024 * 1024
 """``drain`` waits above it: four pieces of an upload."""
+CLOSE_S: Final = 1.0
+"""Closing our end of a socket takes a turn of the loop; never longer than this."""
 STEADY_S: Final = 30.0
 """A worker that lived for so long starts the pauses between restarts anew."""
 
@@ -252,9 +254,10 @@ class WorkerClient:
                 log.warning("the worker does not end when asked; it is killed")
             raise
         finally:
-            link.close()
             self.pid = self._link = None
             _kill(process)
+            link.close()
+            await _is_set(link.closed, CLOSE_S)
 
     async def _spawn(self) -> tuple[asyncio.subprocess.Process, _Link]:
         ours, theirs = socket.socketpair()

@@ -95,6 +95,10 @@ def _decode_container(container: InputContainer, file: BinaryIO, limits: DecodeL
     if not container.streams.audio:
         raise NotSpeech(SpeechRefusal.NOT_AUDIO, f"this {container.format.name} file has no audio track")
     track = container.streams.audio[0]
+    if track.codec_context is None:
+        raise NotSpeech(
+            SpeechRefusal.NOT_AUDIO, f"the sound of this {container.format.name} file is in an unknown codec"
+        )
     seconds = _length_s(container, track, file)
     if seconds is not None and seconds > limits.max_s:
         raise NotSpeech(SpeechRefusal.TOO_LONG, _too_long(seconds, limits.max_s))

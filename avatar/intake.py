@@ -5,6 +5,7 @@ file once they are large, so a pile of waiting uploads is not held in memory.
 """
 
 import logging
+import math
 import tempfile
 import threading
 import time
@@ -63,6 +64,15 @@ class _Upload:
             self.file = None
 
 
+@dataclass(slots=True)
+class _Open:
+    """An utterance whose fate is open."""
+
+    buffer: SpeechBuffer
+    deadline_s: float
+    """Units: seconds on the monotonic clock."""
+
+
 class Intake:
     """All uploads of a worker. One thread calls it; each utterance's fate is reported once through ``report``."""
 
@@ -71,12 +81,14 @@ class Intake:
         self._limits = DecodeLimits(config.max_speech_s, config.decode_timeout_s)
         self._report = report
         self._uploads: dict[Key, _Upload] = {}
-        self._decoding: dict[Key, tuple[SpeechBuffer, float]] = {}
+        self._open: dict[Key, _Open] = {}
 
     def take(self, piece: SpeechData) -> None:
         """The next piece of an upload."""
         key = (piece.stream, piece.utterance)
-        upload = self._uploads.setdefault(key, _Upload())
+        upload = self._uploads.get(key)
+        if upload is None:
+            upload = self._uploads[key] = _Upload()
         upload.size += len(piece.data)
         if upload.file is not None:
             try:
@@ -94,6 +106,7 @@ class Intake:
 
     def _refuse(self, key: Key, upload: _Upload, reason: SpeechRefusal, detail: str) -> None:
         upload.drop()
+        self._open[key] = _Open(SpeechBuffer(), math.inf)
         self._report(Refused(key, reason, detail))
 
     def _decode(self, key: Key, upload: _Upload) -> None:
@@ -103,36 +116,36 @@ class Intake:
             self._refuse(key, upload, SpeechRefusal.EMPTY, "the upload is empty")
             return
         buffer = SpeechBuffer()
-        self._decoding[key] = (buffer, time.monotonic() + self._limits.stall_s)
+        self._open[key] = _Open(buffer, time.monotonic() + self._limits.stall_s)
         job = _Job(key, upload.file, buffer, self._limits, self._report)
         threading.Thread(target=job.run, name=f"decode-{key[1]}", daemon=True).start()
 
     @property
     def decoding(self) -> bool:
         """Whether some utterance's fate is open: ``expire`` is to be called now and then."""
-        return bool(self._decoding)
+        return bool(self._open)
 
     def settle(self, outcome: Outcome) -> bool:
-        """An outcome has arrived; False where the utterance was given up meanwhile."""
-        known = self._decoding.pop(outcome.key, None)
+        """An outcome has arrived; False where it is not the utterance's first, or the utterance was abandoned."""
+        known = self._open.pop(outcome.key, None)
         if known is None and isinstance(outcome, Heard):
             outcome.buffer.abandon()
-        return known is not None or isinstance(outcome, Refused)
+        return known is not None
 
     def expire(self, now_s: float) -> None:
         """Refuse what FFmpeg has chewed on for too long without a sound."""
-        for key, (buffer, deadline_s) in list(self._decoding.items()):
-            if now_s > deadline_s:
-                del self._decoding[key]
-                buffer.abandon()
+        for key, waiting in self._open.items():
+            if now_s > waiting.deadline_s:
+                waiting.deadline_s = math.inf
+                waiting.buffer.abandon()
                 self._report(Refused(key, SpeechRefusal.TOO_SLOW, "decoding the file takes too long"))
 
     def abandon(self, stream: str, utterance: str | None = None) -> None:
         """Forget an upload of ``stream``, or all of them."""
         for key in [key for key in self._uploads if key[0] == stream and utterance in (None, key[1])]:
             self._uploads.pop(key).drop()
-        for key in [key for key in self._decoding if key[0] == stream and utterance in (None, key[1])]:
-            self._decoding.pop(key)[0].abandon()
+        for key in [key for key in self._open if key[0] == stream and utterance in (None, key[1])]:
+            self._open.pop(key).buffer.abandon()
 
 
 class _Job:

@@ -1,0 +1,64 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from avatar.scheduler import FRAMES_A_TURN, LATE_FRAMES_A_TURN, Demand, Turn, plan
+
+
+def demand(stream: str = "a", fps: int = 25, next_frame: int = 100, until: int = 104, now: int = 100) -> Demand:
+    return Demand(stream, fps, next_frame, until, now)
+
+
+def test_nothing_is_made_that_was_not_granted():
+    assert plan([demand(next_frame=104, until=104), demand("b", next_frame=200, until=104)], 8) == []
+
+
+def test_a_turn_is_what_was_granted():
+    assert plan([demand(until=102)], 8) == [Turn("a", 100, 2, 0)]
+
+
+def test_the_stream_that_runs_dry_first_comes_first():
+    later, sooner = demand("later", next_frame=103), demand("sooner", next_frame=101)
+    assert [turn.stream for turn in plan([later, sooner], 8)] == ["sooner", "later"]
+
+
+def test_running_dry_is_counted_in_time_not_in_frames():
+    slow = demand("slow", fps=10, next_frame=103, until=110)  # 300 ms in hand
+    fast = demand("fast", fps=25, next_frame=105, until=110)  # 200 ms in hand
+    assert [turn.stream for turn in plan([slow, fast], 8)] == ["fast", "slow"]
+
+
+def test_a_long_grant_is_made_in_several_rounds():
+    assert plan([demand(until=200)], 8) == [Turn("a", 100, FRAMES_A_TURN, 0)]
+
+
+def test_late_frames_are_stepped_over_and_the_rest_drawn():
+    assert plan([demand(next_frame=97, until=104)], 8) == [Turn("a", 97, 3 + FRAMES_A_TURN, 3)]
+
+
+def test_a_stream_far_behind_catches_up_in_bounded_rounds():
+    (turn,) = plan([demand(next_frame=0, until=104)], 8)
+    assert (turn.late, turn.count) == (LATE_FRAMES_A_TURN, LATE_FRAMES_A_TURN + FRAMES_A_TURN)
+
+
+def test_late_frames_beyond_the_grant_are_not_made():
+    assert plan([demand(next_frame=90, until=95, now=100)], 8) == [Turn("a", 90, 5, 5)]
+
+
+def test_no_more_streams_than_the_engine_takes():
+    assert len(plan([demand(str(n)) for n in range(20)], 16)) == 16
+
+
+@given(
+    st.lists(
+        st.builds(Demand, st.uuids().map(str), st.sampled_from([10, 25, 30]), *[st.integers(0, 500)] * 3), max_size=30
+    )
+)
+def test_turns_stay_within_grants(demands: list[Demand]):
+    granted = {each.stream: each for each in demands}
+    for turn in plan(demands, 8):
+        asked = granted[turn.stream]
+        assert turn.first == asked.next_frame
+        assert 1 <= turn.count <= asked.until - asked.next_frame
+        assert 0 <= turn.late <= turn.count
+        # a frame is left undrawn only where its time has passed
+        assert turn.late <= max(0, asked.now - asked.next_frame)
