@@ -159,7 +159,7 @@ def bake(out: Path, processes: int = 2) -> None:
         _LOG.info("pictures painted")
         for view in VIEWS:
             pictures = np.load(_sheet(folder, view), mmap_mode="r")
-            film = {"crf": "13", "preset": "slow", "profile": "high"}
+            film = {"crf": "11", "preset": "slow", "profile": "high", "x264-params": "ipratio=1.1:pbratio=1.0"}
             write_film(out / _entry(view).film, pictures, FPS, "libx264", film)
     np.save(out / "poses.npy", np.array([mouth_matrix(picture) for picture in range(PICTURES)]))
     _write_manifest(out)

@@ -42,7 +42,7 @@ def _lids(side: int, look: Look) -> _Lids:
     x = 500 + side * EYE_X
     follow = 0.9 * look.gaze[1]
     top = 16.2 * look.open - 7.5 * (1 - look.open) - follow * look.open
-    low = 12.4 - 2.0 * (1 - look.open) + 0.3 * follow
+    low = 11.7 - 2.0 * (1 - look.open) + 0.3 * follow
     along = np.array([-1.0, -0.78, -0.42, 0.0, 0.40, 0.76, 1.0])
     arch = np.array([0.0, 0.56, 0.93, 1.04, 0.93, 0.55, 0.0])
     sag = np.array([0.0, 0.36, 0.72, 0.94, 0.98, 0.68, 0.0])
@@ -127,6 +127,8 @@ def _lashes(layer: Layer, palette: Palette, side: int, lids: _Lids, look: Look) 
     wing = lids.upper[-1] + np.array([[side * 2.5, -1.6], [side * 5.0, -3.8]]) * (0.4 + 0.6 * look.open)
     line = np.vstack([lids.upper, wing])
     layer.paint(palette.lash, layer.fill(ribbon(line, np.append(width, [1.3, 0.4])), blur=0.35), 0.94)
+    pouch = moved(lids.lower[10:-8], 0, 8.5)
+    layer.multiply(0xB06A55, layer.fill(ribbon(pouch, 3.0), blur=2.6), 0.20)
     low = np.interp(u, [0, 0.3, 0.8, 1], [0.3, 0.8, 1.8, 1.6])
     layer.multiply(0x5A3028, layer.fill(ribbon(moved(lids.lower, 0, 0.7), low), blur=0.7), 0.60)
     hairs = []
@@ -143,12 +145,12 @@ def _lashes(layer: Layer, palette: Palette, side: int, lids: _Lids, look: Look) 
 
 def _brow(layer: Layer, palette: Palette, side: int, look: Look) -> None:
     """Hairs along the brow's arch: upright at the nose, lying down towards the temple."""
-    y = 371 - look.brow
+    y = 369 - look.brow
     spine = spline([(500 + side * dx, y + dy) for dx, dy in ((28, 0), (46, -4.5), (66, -8.5), (87, -8.5), (110, 2))])
     full = np.interp(np.linspace(0, 1, len(spine)), [0, 0.2, 0.55, 1], [6.0, 9.0, 7.5, 0.8])
     body = layer.fill(ribbon(spine, full), blur=1.6)
     fade = smoothstep(24, 52, np.abs(layer.grid()[0] - 500))
-    layer.multiply(0x6A4A3C, body * (0.35 + 0.65 * fade), 0.72)
+    layer.multiply(0x5E4034, body * (0.40 + 0.60 * fade), 0.80)
     random = np.random.default_rng(11 if side < 0 else 12)
     direction = np.gradient(spine, axis=0)
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
@@ -169,7 +171,7 @@ def _brow(layer: Layer, palette: Palette, side: int, look: Look) -> None:
                 np.linspace(0.95, 0.15, 29),
             )
         )
-    layer.tint(palette.brow, layer.fill(*hairs, blur=0.3) * (0.5 + 0.5 * fade), 0.55)
+    layer.tint(palette.brow, layer.fill(*hairs, blur=0.3) * (0.5 + 0.5 * fade), 0.45)
 
 
 def paint_eyes(layer: Layer, palette: Palette, look: Look) -> None:

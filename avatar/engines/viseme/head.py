@@ -52,7 +52,7 @@ def _nose(gx: NDArray[np.float32], gy: NDArray[np.float32]) -> NDArray[np.float3
     length = smoothstep(376, 492, gy)
     end = 1 - smoothstep(494, 522, gy)
     width = np.interp(gy, [376, 436, 474, 498], [11, 11.5, 14, 17]).astype(np.float32)
-    ridge = (5 + 16 * length**1.2) * np.exp(-0.5 * ((gx - 500) / width) ** 2) * end * smoothstep(350, 400, gy)
+    ridge = (5 + 14 * length**1.2) * np.exp(-0.5 * ((gx - 500) / width) ** 2) * end * smoothstep(350, 400, gy)
     tip = 6.0 * _bump(gx, gy, 500, 497, 12, 10) + 8 * _pair(gx, gy, 20, 503, 7.5, 8)
     flank = 5 * np.exp(-0.5 * ((gx - 500) / 26) ** 2) * smoothstep(424, 494, gy) * end
     return np.asarray(ridge + tip + flank, np.float32)
@@ -81,6 +81,7 @@ def paint_face(layer: Layer, palette: Palette) -> None:
     value = 0.12 + 0.74 * diffuse**1.15 + fill * 0.5 + 0.10 * gloss
     layer.paint(ramp(palette.skin, value.astype(np.float32)), outline)
     _glaze(layer, palette)
+    _pores(layer)
     _nostrils(layer, palette)
     _highlights(layer, palette)
     layer.cut(outline)
@@ -102,6 +103,13 @@ def _glaze(layer: Layer, palette: Palette) -> None:
     layer.multiply(0xA76850, layer.glow(640, 470, 22, 130), 0.35)
     layer.multiply(0xB87A60, layer.glow(360, 470, 14, 120), 0.30)
     layer.multiply(0xA05F4A, layer.glow(512, 666, 92, 11), 0.45)
+
+
+def _pores(layer: Layer) -> None:
+    """Skin is never one tone: fine grain and faint blotches."""
+    noise = np.random.default_rng(6).normal(0, 1, (2, *layer.shape)).astype(np.float32)
+    grain = 2.4 * layer.blur(noise[0], 0.6) + 14 * layer.blur(noise[1], 5)
+    layer.pixels[..., :3] += grain[..., None] * np.array([0.7, 1.0, 1.0], np.float32) * layer.pixels[..., 3:]
 
 
 def _nostrils(layer: Layer, palette: Palette) -> None:

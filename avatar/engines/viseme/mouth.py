@@ -67,7 +67,7 @@ def shape_of(mouth: NDArray[np.float32]) -> Shape:
     half = (
         49 + 9 * wide * (1 - 0.3 * opening) - 17 * round_ * (1 - 0.25 * press) - 4 * opening * (1 - wide) - 1.5 * press
     )
-    corner = -6.2 - 3.2 * wide * (1 - opening) + 0.27 * gap + 3.6 * round_ + 1.6 * press
+    corner = -7.6 - 3.2 * wide * (1 - opening) + 0.27 * gap + 3.6 * round_ + 1.6 * press
     return Shape(
         opening, round_, wide, press, bite, teeth, tongue,
         half=half, corner=corner, upper=-up, lower=low,
@@ -197,8 +197,8 @@ def _around(sheet: _Sheet, s: Shape) -> None:
     for side in (-1, 1):
         x = side * (s.half + 2.5)
         sheet.soft(x, s.corner + 0.5, 3.6, 3.8, shade, 0.40 + 0.12 * s.wide)
-        strength = 0.16 * s.wide * (1 - s.round) + 0.20 * s.open
-        sheet.soft(side * (s.half + 13), s.corner + 4 + 10 * s.open, 4.0, 13 + 8 * s.open, shade, strength)
+        strength = 0.12 * s.wide * (1 - s.round) + 0.08 * s.open
+        sheet.soft(side * (s.half + 12), s.corner + 2 + 4 * s.open, 6.0, 11 + 5 * s.open, shade, strength)
         sheet.soft(side * (s.half - 6), _mix(s.corner, s.bottom, 0.5) + 11, 9, 6, deep, 0.10 + 0.06 * s.open)
         sheet.soft(side * 0.42 * s.half, s.top - 3.0, 0.2 * s.half, 1.6, _C.skin[6], 0.30)
 
@@ -240,16 +240,16 @@ def _tongue(sheet: _Sheet, s: Shape) -> None:
 
 
 def _lower_teeth(sheet: _Sheet, s: Shape, together: float) -> None:
-    height = 7.5 * max(0.0, s.open - 0.35) + together * 0.46 * s.gap
+    height = 5.0 * max(0.0, s.open - 0.5) + max(0.0, together - 0.35) * 0.66 * s.gap
     if height < 0.6:
         return
-    w, y = 0.60 * s.half, s.lower - height
+    w, y = 0.52 * s.half, s.lower - height
     edge = _path(_mirrored([(-w, s.lower + 1), (-0.86 * w, y + 1.6), (-0.45 * w, y + 0.2), (0.0, y)]))
     sheet.fill(
         f"{edge}L{MOUTH_X + w:.1f} {s.lower + MOUTH_Y + 12:.1f}H{MOUTH_X - w:.1f}Z",
         y,
         s.lower + 4,
-        ((0, 0xDDD3C8), (1, _C.tooth_shade)),
+        ((0, 0xD3C8BD), (1, 0xA89A8F)),
     )
 
 
@@ -288,7 +288,7 @@ def _lips(sheet: _Sheet, s: Shape, curves: _Curves) -> None:
     sheet.soft(-9, s.lower + 0.44 * thick, 0.10 * s.half, 0.08 * thick, 0xFFE4DA, 0.55 * shine)
     for side in (-1, 1):
         sheet.soft(side * 0.20 * s.half, s.top + 2.6, 0.11 * s.half, 1.3, _C.lip_light, 0.42)
-        sheet.soft(side * 0.80 * s.half, s.corner + 1, 0.12 * s.half, 3.2, _C.lip_dark, 0.34)
+        sheet.soft(side * 0.80 * s.half, s.corner + 1, 0.12 * s.half, 3.2, _C.lip_dark, 0.34 * max(0.0, 1 - s.gap / 8))
     sheet.stroke(_path(curves.inner_upper), _C.lip_line, 1.6, 0.50)
 
 

@@ -32,8 +32,8 @@ class Palette:
     sclera: int = 0xF1EBE6
     iris: tuple[int, ...] = (0x1F160F, 0x4A3220, 0x7A5634, 0xA67C4C)
     """From the limbal ring inwards to the light at the pupil's foot."""
-    coat: tuple[int, ...] = (0x0F1830, 0x1C2A4A, 0x2B3F69, 0x41598A)
-    blouse: tuple[int, ...] = (0xA9B1C2, 0xDCDFE8, 0xF6F4F2)
+    coat: tuple[int, ...] = (0x0F1524, 0x1B2439, 0x2C3954, 0x495A7A)
+    blouse: tuple[int, ...] = (0xA9ABB6, 0xDFDDE0, 0xF8F4F0)
     backdrop: tuple[int, ...] = (0xE9EEF3, 0xC3D0DC, 0x8FA3B5, 0x6F8799)
 
 

@@ -8,8 +8,8 @@ from avatar.engines.viseme.palette import Palette
 from avatar.engines.viseme.pose import View
 
 VIEWS: Final = (
-    View(x=-264.4, y=96.0, width=1528.8, size=(1280, 720)),
-    View(x=118.0, y=104.0, width=764.0, size=(512, 512)),
+    View(x=-200.0, y=104.0, width=1400.0, size=(1280, 720)),
+    View(x=132.0, y=108.0, width=736.0, size=(512, 512)),
     View(x=146.0, y=24.0, width=708.0, size=(720, 1280)),
 )
 EYES_WINDOW: Final = (378.0, 346.0, 244.0, 96.0)

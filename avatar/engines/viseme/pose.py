@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 PICTURES: Final = 200
 FPS: Final = 25
+_CALM: Final = 22
+"""The loop begins where the body moves least: a step between two encodings of it shows least there."""
 _NECK: Final = (500.0, 770.0)
 # Lids at successive pictures of a blink: down in 80 ms, up in 200 ms, as people do.
 _BLINK: Final = (0.72, 0.22, 0.0, 0.06, 0.34, 0.64, 0.85, 0.95)
@@ -83,7 +85,7 @@ class VisemeState:
 
 def pose_at(picture: int) -> Pose:
     """The pose in picture ``picture`` of the loop."""
-    u = 2 * math.pi * picture / PICTURES
+    u = 2 * math.pi * (picture + _CALM) / PICTURES
     sin = math.sin
     return Pose(
         sway=(3.6 * sin(u) + 1.3 * sin(2 * u + 1.0), 1.1 * sin(2 * u + 0.4) - 0.8 * sin(3 * u)),
@@ -132,7 +134,7 @@ def displacement(
     turn_x = (math.cos(angle) - 1) * (x - _NECK[0]) - math.sin(angle) * (y - _NECK[1])
     turn_y = math.sin(angle) * (x - _NECK[0]) + (math.cos(angle) - 1) * (y - _NECK[1])
     relief = 9.5 * np.exp(-(((x - 500) / 175) ** 2) - ((y - 450) / 250) ** 2)
-    nose = 3.0 * np.exp(-(((x - 500) / 30) ** 2) - ((y - 500) / 38) ** 2)
+    nose = 3.0 * np.exp(-(((x - 500) / 30) ** 2) - ((y - 492) / 26) ** 2)
     depth = relief + nose - 2.5
     chest = _smoothstep(700, 900, y)
     sway_x, sway_y = pose.sway
@@ -166,9 +168,16 @@ def mouth_matrix(picture: int) -> NDArray[np.float64]:
     return np.asarray(solution.T, np.float64)
 
 
+def _read(path: Path) -> NDArray[np.float64]:
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except EOFError as error:
+        raise ValueError(f"{path.name}: {error}") from error
+
+
 def load_state(directory: Path, view: View, pictures: int) -> VisemeState:
     """The poses kept in ``directory`` for one size. Errors: ValueError, OSError where they are missing or not whole."""
-    poses = np.load(directory / "poses.npy", allow_pickle=False)
+    poses = _read(directory / "poses.npy")
     if poses.shape != (pictures, 2, 3) or poses.dtype != np.float64 or not np.isfinite(poses).all():
         raise ValueError(f"poses.npy: shape {poses.shape}, expected {(pictures, 2, 3)} of float64")
     square: NDArray[np.float64] = np.concatenate(
