@@ -106,7 +106,7 @@ export class Dock extends EventTarget {
     if (waiting > 0) words.push(`${waiting} waiting`);
     const line = words.join(" · ");
     get("queue").replaceChildren(line ? line : make("span", { class: "hint" }, "or drop one anywhere"));
-    get("caption").textContent = current?.text ?? "";
+    get("caption").firstElementChild.textContent = current?.text ?? "";
     get("caption").hidden = !current?.text;
   }
 }

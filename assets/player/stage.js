@@ -12,8 +12,9 @@ export class Stage extends EventTarget {
   constructor() {
     super();
     this.firstFrame = new Promise((resolve) => this.addEventListener("frame", resolve, { once: true }));
-    this.#stage.style.setProperty("--ratio", `${config.width ?? 16} / ${config.height ?? 9}`);
-    this.#stage.style.setProperty("--width-per-height", String((config.width ?? 16) / (config.height ?? 9)));
+    const { width = 16, height = 9 } = config;
+    document.body.style.setProperty("--ratio", `${width} / ${height}`);
+    document.body.style.setProperty("--width-per-height", String(width / height));
     this.#keepLoop();
     calm.addEventListener("change", () => this.#runLoop());
     this.#live.addEventListener("volumechange", () => this.#showSound());

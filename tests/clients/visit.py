@@ -1,0 +1,71 @@
+"""A person's visit to the pages of a scripted server, in a real Chromium."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+from playwright.async_api import Page, async_playwright, expect
+
+from tests.clients.chromium import EXECUTABLE, FLAGS
+from tests.clients.scripted_whep import ScriptedWhep, scripted_whep
+
+WAIT_S = 20.0
+"""For what takes a fraction of a second on a machine with nothing else to do."""
+
+expect.set_options(timeout=WAIT_S * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One person's browser, and the server it looks at."""
+
+    server: ScriptedWhep
+    page: Page
+
+    async def open(self, query: str = "") -> None:
+        """The player, with nothing clicked."""
+        await self.page.goto(f"{self.server.base}/player/demo{query}")
+
+    async def start(self) -> None:
+        """Open the page, click, and wait until the avatar listens."""
+        await self.open()
+        await self.page.click("#start")
+        await self.state("idle")
+
+    async def state(self, name: str) -> None:
+        """Wait for a state, by what the page shows."""
+        await self.page.wait_for_selector(f"body[data-state={name}]", timeout=WAIT_S * 1000)
+
+    async def picture(self) -> None:
+        """Wait until the live picture covers the idle loop."""
+        await self.page.wait_for_selector("#stage[data-live]", timeout=WAIT_S * 1000)
+
+    async def loop(self) -> None:
+        """Wait until the idle loop is what is seen, and moves."""
+        await self.page.wait_for_selector("#stage:not([data-live])", timeout=WAIT_S * 1000)
+        before = await self.page.evaluate("document.querySelector('#loop').currentTime")
+        await self.becomes(f"document.querySelector('#loop').currentTime !== {before}")
+
+    async def becomes(self, expression: str) -> None:
+        """Wait until it is true. Playwright's own wait_for_function needs eval, which the page's policy forbids."""
+        async with asyncio.timeout(WAIT_S):
+            while not await self.page.evaluate(expression):  # noqa: ASYNC110  # the page cannot set an event of ours
+                await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def visiting(patch: pytest.MonkeyPatch) -> AsyncIterator[Visit]:
+    """A visit that must end without an error in the console; refused requests, which Chromium logs, are not errors."""
+    complaints: list[str] = []
+    async with scripted_whep(patch) as server, async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=EXECUTABLE, args=FLAGS)
+        page = await browser.new_page(viewport={"width": 1280, "height": 800})
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        try:
+            yield Visit(server, page)
+        finally:
+            await browser.close()
+    assert [text for text in complaints if not text.startswith("Failed to load resource")] == []
