@@ -10,7 +10,7 @@ import typer
 
 from whep_server.settings import FRAME_RATES, Settings
 
-app: Final = typer.Typer(help="Measure this machine and this version.", no_args_is_help=True, add_completion=False)
+app: Final = typer.Typer(no_args_is_help=True, add_completion=False)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
@@ -41,6 +41,11 @@ Size = Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the pic
 Rate = Annotated[int, typer.Option(callback=check_rate, help="Frames a second: 10, 15, 20, 25 or 30.")]
 
 
+@app.callback()
+def bench() -> None:
+    """Measure this machine and this version, beside what others do in the same run."""
+
+
 @app.command()
 def stages(
     size: Size = "1280x720",
@@ -49,11 +54,15 @@ def stages(
     json: Json = False,
 ) -> None:
     """What each step of a live frame costs on one core, beside aiortc's own encoders."""
+    from avatar.prepared import AvatarInvalid
     from bench.stages import measure_stages
     from bench.stages_report import as_json, as_text
 
     settings = Settings.model_validate({})
-    result = measure_stages(settings.assets, settings.avatar, parse_size(size), fps, frames)
+    try:
+        result = measure_stages(settings.assets, settings.avatar, parse_size(size), fps, frames)
+    except AvatarInvalid as error:
+        raise typer.BadParameter(str(error)) from None
     typer.echo(as_json(result) if json else as_text(result))
 
 

@@ -1,0 +1,5 @@
+"""``python -m bench NAME``, the same as ``whep-avatar bench NAME``."""
+
+from bench.commands import app
+
+app()
