@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from avatar.engines.viseme.features import MELS
-from avatar.engines.viseme.network import FRAMES_A_STEP, NetworkConfig, VisemeNetwork, save_network
+from avatar.engines.viseme.network import FRAMES_A_STEP, NetworkConfig, VisemeNetwork, load_network, save_network
 from avatar.engines.viseme.parameters import BITE, PARAMETERS, PRESS, ROUND
 from avatar.engines.viseme.phonemes import VISEMES
 from avatar.engines.viseme.training import corpus
@@ -89,30 +89,57 @@ def loss_of(network: VisemeNetwork, batch: Batch) -> tuple[Tensor, Tensor, Tenso
     return 10 * mouth + 5 * velocity + 0.3 * named, mouth, named
 
 
-def train(examples: Sequence[Example], config: NetworkConfig, steps: int, size: int = 32) -> VisemeNetwork:
-    """A network taught for ``steps`` batches of ``size`` cuts; the same every time."""
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How long and how fast to learn."""
+
+    steps: int
+    minutes: float = 60.0
+    """The pace slackens towards the end of the steps or of the minutes, whichever is nearer."""
+    rate: float = 4e-3
+    size: int = 32
+    """Cuts in a batch."""
+
+    def pace(self, step: int, spent_s: float) -> float:
+        """What part of ``rate`` to learn at: up within the first tenth, then down along a cosine; 0 at the end."""
+        part = max(step / self.steps, spent_s / (60 * self.minutes))
+        if part >= 1:
+            return 0.0
+        return part / 0.1 + 0.01 if part < 0.09 else 0.5 + 0.5 * float(np.cos(np.pi * (part - 0.09) / 0.91))
+
+
+def fresh(examples: Sequence[Example], config: NetworkConfig) -> VisemeNetwork:
+    """A network that has learnt nothing but how loud speech is in each band."""
     torch.manual_seed(0)
-    dice = np.random.default_rng(0)
     network = VisemeNetwork(config)
     heard = np.concatenate([example.mel[::7] for example in examples]).astype(np.float32)
     network.mean.copy_(torch.from_numpy(heard.mean(0)))
     network.deviation.copy_(torch.from_numpy(heard.std(0) + 0.5))
+    return network
+
+
+def train(network: VisemeNetwork, examples: Sequence[Example], course: Course) -> None:
+    """Teach the network; the same every time where the minutes suffice for the steps."""
+    dice = np.random.default_rng(0)
+    network.train().requires_grad_(True)
     lengths = np.array([len(example.mel) for example in examples], np.float64)
     odds = lengths / lengths.sum()
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps, pct_start=0.1)
     began_s = time.monotonic()
-    for step in range(steps):
-        loss, mouth, named = loss_of(network, draw(examples, odds, size, dice))
+    step = 0
+    while pace := course.pace(step, time.monotonic() - began_s):
+        for group in optimizer.param_groups:
+            group["lr"] = course.rate * pace
+        loss, mouth, named = loss_of(network, draw(examples, odds, course.size, dice))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own stub lacks the types
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
-        schedule.step()
         if step % 100 == 0:
             spent_s = time.monotonic() - began_s
-            print(f"{step}/{steps} {spent_s:.0f} s: mouth {mouth.item():.4f}, viseme {named.item():.3f}", flush=True)
-    return network.eval()
+            print(f"{step} {spent_s:.0f} s: mouth {mouth.item():.4f}, viseme {named.item():.3f}", flush=True)
+        step += 1
+    network.eval()
 
 
 def main() -> None:
@@ -121,10 +148,15 @@ def main() -> None:
     options.add_argument("corpus", type=Path)
     options.add_argument("weights", type=Path)
     options.add_argument("--steps", type=int, default=4000)
+    options.add_argument("--minutes", type=float, default=60.0, help="the most it may take")
+    options.add_argument("--rate", type=float, default=4e-3, help="learning rate at its height")
+    options.add_argument("--start", type=Path, help="weights to go on from")
     options.add_argument("--threads", type=int, default=2)
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
-    network = train(corpus.load(chosen.corpus), NetworkConfig(), chosen.steps)
+    examples = corpus.load(chosen.corpus)
+    network = load_network(chosen.start) if chosen.start else fresh(examples, NetworkConfig())
+    train(network, examples, Course(chosen.steps, chosen.minutes, chosen.rate))
     save_network(network, chosen.weights)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     print(f"{parameters} parameters, {chosen.weights.stat().st_size} bytes, {len(PARAMETERS)} of the mouth")
