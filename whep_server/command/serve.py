@@ -5,7 +5,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from types import FrameType
 from typing import Final
 
@@ -98,14 +98,46 @@ def waiting_for(registry: Registry, demo: str) -> str | None:
     return "encoding the idle loop; its parts are kept, so the next start is quick"
 
 
+class ProgressHandler(logging.Handler):
+    """The worker's account of its encoding, as lines of progress."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line."""
+        self._say(record.getMessage())
+
+
+@contextlib.contextmanager
+def encoding_shown(say: Callable[[str], None], log_level: str) -> Iterator[None]:
+    """The encoding of idle loops as progress inside the block; after it not at all, unless all is logged.
+
+    What goes on being encoded after the start (VP8) must not scroll the player's address away.
+    """
+    encoding = logging.getLogger("avatar.idle_loop")
+    handler = ProgressHandler(say)
+    encoding.addHandler(handler)
+    encoding.propagate = False
+    try:
+        yield
+    finally:
+        encoding.removeHandler(handler)
+        encoding.propagate = True
+        if log_level != "DEBUG":
+            encoding.setLevel(logging.WARNING)
+
+
 async def report_start(registry: Registry, settings: Settings, base: str, say: Callable[[str], None]) -> None:
     """A line for each slow step, and the player's address last."""
     last = None
-    while (step := waiting_for(registry, settings.demo_stream)) is not None:
-        if step != last:
-            say(step)
-            last = step
-        await asyncio.sleep(PROGRESS_S)
+    with encoding_shown(say, settings.log_level):
+        while (step := waiting_for(registry, settings.demo_stream)) is not None:
+            if step != last:
+                say(step)
+                last = step
+            await asyncio.sleep(PROGRESS_S)
     say(f"ready; the API is at {base}, press Ctrl-C to stop")
     path = f"/player/{settings.demo_stream}" if settings.demo_stream else "/"
     say(f"Player: {base}{path}")

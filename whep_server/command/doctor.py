@@ -1,0 +1,322 @@
+"""Check what a server needs on this machine, and say how to get what is missing.
+
+Nothing heavy is imported here: imports are tried in a process of their own, which may crash.
+"""
+
+import asyncio
+import errno
+import importlib.metadata
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+from packaging.requirements import InvalidRequirement, Requirement
+from rich.console import Console
+
+from avatar.client import WorkerState, open_worker
+from avatar.messages import FromWorker, Ready
+from whep_server.live.registry import worker_config, worker_limits
+from whep_server.settings import PREFIX, Settings
+
+DISTRIBUTION: Final = "whep-avatar"
+OLDEST_PYTHON: Final = (3, 11)
+CACHE_BYTES: Final = 200 * 1024 * 1024
+"""Ten streams' idle loops: five phases of 8 s at 0.1 to 0.4 MB/s in two codecs."""
+PROBE_S: Final = 120
+"""Longest time for the probes below; importing torch from a cold disk takes half a minute."""
+FRAME_BUDGET: Final = 0.5
+"""Share of a frame's time that encoding may take: the network, drawing and sound need the rest."""
+DATAGRAM_S: Final = 2.0
+
+IMPORT_PROBE: Final = """
+import importlib, json, sys
+wrong = {}
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        wrong[name] = f"{type(error).__name__}: {error}"
+codecs = []
+if "av" not in wrong:
+    import av
+    for name in ("libx264", "libvpx", "libopus"):
+        try:
+            av.codec.Codec(name, "w")
+        except Exception:
+            codecs.append(name)
+print(json.dumps({"wrong": wrong, "codecs": codecs}))
+"""
+MODULES: Final = (
+    "aioice",
+    "aiortc",
+    "av",
+    "cv2",
+    "httptools",
+    "litestar",
+    "msgspec",
+    "numpy",
+    "thorvg_python",
+    "torch",
+)
+
+SPEED_PROBE: Final = """
+import json, sys, time
+from fractions import Fraction
+import av, numpy
+width, height, fps = map(int, sys.argv[1:])
+codec = av.CodecContext.create("libx264", "w")
+codec.width, codec.height, codec.pix_fmt, codec.time_base = width, height, "yuv420p", Fraction(1, fps)
+codec.bit_rate, codec.thread_count = 1500000, 1
+codec.options = {"preset": "superfast", "tune": "zerolatency", "profile": "baseline"}
+still = numpy.random.default_rng(1).integers(16, 235, (height * 3 // 2, width), numpy.uint8)
+began = None
+for number in range(60):
+    if number == 10:
+        began = time.perf_counter()
+    still[height // 2 : height // 2 + 64, : width // 4] = number * 3 % 255
+    frame = av.VideoFrame.from_ndarray(still, format="yuv420p")
+    frame.pts = number
+    codec.encode(frame)
+print(json.dumps({"ms": (time.perf_counter() - began) / 50 * 1000}))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check's outcome."""
+
+    check: str
+    ok: bool
+    says: str
+    fix: str = ""
+    fatal: bool = True
+    """Whether a server cannot do its work like this."""
+
+
+def probe(script: str, *arguments: str) -> dict[str, object] | str:
+    """What a script prints as JSON in a process of its own, or why there is nothing."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=PROBE_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"nothing came back within {PROBE_S} s"
+    if done.returncode != 0:
+        return (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1]
+    return dict(json.loads(done.stdout))
+
+
+def check_python(_: Settings) -> Iterator[Finding]:
+    """The interpreter."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    oldest = ".".join(map(str, OLDEST_PYTHON))
+    yield Finding("python", sys.version_info >= OLDEST_PYTHON, version, f"install Python {oldest} or newer")
+
+
+def unmet(requirement: Requirement) -> str | None:
+    """What is wrong with an installed distribution, or None."""
+    if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+        return None
+    try:
+        version = importlib.metadata.version(requirement.name)
+    except importlib.metadata.PackageNotFoundError:
+        return f"{requirement.name} is missing"
+    if not requirement.specifier.contains(version, prereleases=True):
+        return f"{requirement.name} {version} is not {requirement.specifier}"
+    return None
+
+
+def check_packages(_: Settings) -> Iterator[Finding]:
+    """Versions as this package asks for them."""
+    fix = f"{sys.executable} -m pip install --upgrade {DISTRIBUTION}  (in a checkout: make run)"
+    try:
+        wanted = [Requirement(line) for line in importlib.metadata.requires(DISTRIBUTION) or []]
+    except (importlib.metadata.PackageNotFoundError, InvalidRequirement):
+        yield Finding("packages", False, f"{DISTRIBUTION} is not installed: versions unknown", fix, fatal=False)
+        return
+    wrong = [problem for problem in map(unmet, wanted) if problem]
+    yield Finding("packages", not wrong, "; ".join(wrong) or f"{len(wanted)} requirements met", fix)
+
+
+def check_imports(_: Settings) -> Iterator[Finding]:
+    """That what is installed loads, and that PyAV can encode what viewers take."""
+    found = probe(IMPORT_PROBE, *MODULES)
+    reinstall = f"{sys.executable} -m pip install --force-reinstall {DISTRIBUTION}"
+    if isinstance(found, str):
+        yield Finding("imports", False, found, reinstall)
+        return
+    wrong, codecs = found["wrong"], found["codecs"]
+    says = "; ".join(f"{name}: {why}" for name, why in wrong.items()) if isinstance(wrong, dict) else ""
+    yield Finding("imports", not wrong, says or f"{len(MODULES)} libraries load", reinstall)
+    missing = ", ".join(codecs) if isinstance(codecs, list) else ""
+    wheel = f"{sys.executable} -m pip install --force-reinstall --only-binary av av"
+    yield Finding("encoders", not missing, f"missing: {missing}" if missing else "H.264, VP8, Opus", wheel)
+
+
+def check_files(settings: Settings) -> Iterator[Finding]:
+    """What ships with the package."""
+    assets = settings.assets
+    wanted = [
+        assets / "avatars" / settings.avatar / "avatar.json",
+        assets / "viseme" / "weights.pt",
+        assets / "player" / "player.js",
+        assets / "speech" / "index.json",
+        settings.templates / "player.html",
+        settings.templates / "landing.html",
+    ]
+    missing = [str(path) for path in wanted if not (path.is_file() and os.access(path, os.R_OK))]
+    fix = f"reinstall the package, or set {PREFIX}ASSETS, {PREFIX}TEMPLATES and {PREFIX}AVATAR to what is there"
+    yield Finding("assets", not missing, f"cannot read {', '.join(missing)}" if missing else str(assets), fix)
+
+
+def check_cache(settings: Settings) -> Iterator[Finding]:
+    """Where encoded idle loops are kept."""
+    folder = settings.cache
+    fix = f"name another folder: {PREFIX}CACHE=/path"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            free = shutil.disk_usage(folder).free
+    except OSError as error:
+        yield Finding("cache", False, f"{folder} cannot be written: {error.strerror}", fix)
+        return
+    enough = free >= CACHE_BYTES
+    yield Finding("cache", enough, f"{folder}, {free // 2**20} MiB free", f"free some space, or {fix}", fatal=False)
+
+
+def check_port(settings: Settings) -> Iterator[Finding]:
+    """Whether a server could listen, or does so already."""
+    address = f"{settings.host}:{settings.port}"
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            server.bind((settings.host, settings.port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and ours(settings):
+                yield Finding("port", True, f"{address}: a server of ours is running there")
+            else:
+                yield Finding(
+                    "port", False, f"{address}: {error.strerror}", "another one: whep-avatar serve --port 8001"
+                )
+            return
+    yield Finding("port", True, f"{address} is free")
+
+
+def ours(settings: Settings) -> bool:
+    """Whether what listens there answers as a server of ours."""
+    try:
+        answer = httpx.get(f"http://{settings.host}:{settings.port}/healthz", timeout=3)
+        return bool(answer.json() == {"status": "ok"})
+    except (httpx.HTTPError, ValueError):
+        return False
+
+
+def check_udp(_: Settings) -> Iterator[Finding]:
+    """That datagrams pass on loopback: some sandboxes allow only TCP."""
+    fix = "allow UDP for this program; without it only viewers behind a TURN server over TCP could be reached"
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
+            end.settimeout(DATAGRAM_S)
+            end.bind(("127.0.0.1", 0))
+            end.sendto(b"ping", end.getsockname())
+            arrived = end.recv(16) == b"ping"
+    except OSError as error:
+        yield Finding("udp", False, f"no datagram came through: {error}", fix)
+        return
+    yield Finding("udp", arrived, "datagrams pass on loopback", fix)
+
+
+class Waiter:
+    """Waits for a worker's first ``Ready``."""
+
+    def __init__(self) -> None:
+        self.came = asyncio.Event()
+        self.lost = ""
+
+    def worker_ready(self, ready: Ready) -> None:
+        """It is there; ``ready.avatars`` says what it can show."""
+        self.avatars = [info.name for info in ready.avatars]
+        self.came.set()
+
+    def worker_message(self, message: FromWorker) -> None:
+        """Nothing else is asked of it."""
+
+    def worker_lost(self, detail: str) -> None:
+        """It ended."""
+        self.lost = detail
+
+
+async def start_worker(settings: Settings) -> tuple[float, list[str]]:
+    """Seconds until a worker is ready, and its avatars. Errors: TimeoutError."""
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    waiter = Waiter()
+    async with open_worker(worker_config(settings), worker_limits(settings), waiter) as worker:
+        async with asyncio.timeout(settings.worker_start_s):
+            await waiter.came.wait()
+        assert worker.state is WorkerState.READY
+        return loop.time() - began_s, waiter.avatars
+
+
+def check_worker(settings: Settings) -> Iterator[Finding]:
+    """That the process that makes speech starts."""
+    fix = "see the lines it logged above; whep-avatar serve --log-level DEBUG says more"
+    try:
+        seconds, avatars = asyncio.run(start_worker(settings))
+    except TimeoutError:
+        yield Finding("worker", False, f"not ready within {settings.worker_start_s:g} s", fix)
+        return
+    known = settings.avatar in avatars
+    says = f"ready in {seconds:.1f} s; avatars: {', '.join(avatars) or 'none'}"
+    yield Finding("worker", known, says, f"set {PREFIX}AVATAR to one of them")
+
+
+def check_speed(settings: Settings) -> Iterator[Finding]:
+    """Whether speech can keep up with its pictures: an estimate from encoding alone, which is most of the work."""
+    cores = len(os.sched_getaffinity(0))
+    found = probe(SPEED_PROBE, str(settings.width), str(settings.height), str(settings.fps))
+    if isinstance(found, str):
+        yield Finding("speed", False, found, "see the line about encoders")
+        return
+    ms = float(str(found["ms"]))
+    share = ms * settings.fps / 1000
+    says = f"{cores} cores; one picture is encoded in {ms:.1f} ms, {share:.0%} of one core at {settings.fps} a second"
+    fix = "use a smaller picture or rate: whep-avatar serve --size 512x512 --fps 15"
+    yield Finding("speed", share <= FRAME_BUDGET and cores >= 2, says, fix, fatal=share > 1)
+
+
+CHECKS: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
+    check_python,
+    check_packages,
+    check_imports,
+    check_files,
+    check_cache,
+    check_port,
+    check_udp,
+    check_worker,
+    check_speed,
+)
+
+
+def run(settings: Settings) -> int:
+    """All checks, each said as soon as it is done. The exit status: 0 where a server would work."""
+    console = Console(highlight=False)
+    failed = 0
+    for check in CHECKS:
+        for finding in check(settings):
+            mark, style = ("ok", "green") if finding.ok else ("no", "red") if finding.fatal else ("!", "yellow")
+            console.print(f"[{style}]{mark:>3}[/] {finding.check:9} ", end="")
+            console.print(finding.says, markup=False, soft_wrap=True)
+            if not finding.ok:
+                console.print(f"{'':14}fix: {finding.fix}", markup=False, soft_wrap=True)
+            failed += not finding.ok and finding.fatal
+    console.print("all that a server needs is there" if not failed else f"{failed} to be mended", markup=False)
+    return 1 if failed else 0
