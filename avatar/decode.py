@@ -22,6 +22,8 @@ RATIO: Final = AUDIO_HZ // ANALYSE_HZ
 FORMATS: Final = (
     "aac,ac3,aiff,amr,asf,au,avi,caf,eac3,flac,flv,matroska,mov,mp3,mpeg,mpegts,ogg,w64,wav,wv"  # names of demuxers
 )
+GUESSED: Final = ("aac", "ac3", "eac3")
+"""Formats without a length: FFmpeg makes one up from the bitrate of the beginning."""
 MAX_CORRUPT_PACKETS: Final = 100
 """A file with more broken packets than this is given up; a damaged download has a handful."""
 
@@ -120,7 +122,7 @@ def _decode_container(container: InputContainer, file: BinaryIO, limits: DecodeL
 
 def _length_s(container: InputContainer, track: av.AudioStream, file: BinaryIO) -> float | None:
     """How long the file says it is; None where it does not say."""
-    if container.duration is None or container.duration <= 0:
+    if container.duration is None or container.duration <= 0 or container.format.name in GUESSED:
         return None
     seconds = container.duration / av.time_base
     codec = track.codec_context

@@ -68,6 +68,9 @@ class Errand:
 Item = ToWorker | Outcome | Loaded | Errand
 
 
+_Planned = tuple[Pipeline, Prepared]
+
+
 class Meter:
     """Seconds by stage, added up by several threads."""
 
@@ -272,7 +275,7 @@ class Studio:
         """One turn for each stream that is due."""
         demands = [stream.demand() for stream in self._streams.values() if stream.live]
         turns = plan(demands, self._engine.max_batch)
-        planned: list[tuple[Pipeline, Prepared]] = []
+        planned: list[_Planned] = []
         for turn in turns:
             stream = self._streams[turn.stream]
             prepared = self._prepare(stream, turn)
@@ -280,10 +283,11 @@ class Studio:
                 planned.append((stream, prepared))
         if not planned:
             return
-        if len(planned) == 1:
-            self._finish(*planned[0], self._draw(*planned[0]))
-            return
-        list(self._pool.map(lambda made: self._finish(*made), self._draw_all(planned)))
+        drawn = self._draw(planned)
+        if len(drawn) == 1:
+            self._finish(*drawn[0])
+        else:
+            list(self._pool.map(lambda made: self._finish(*made), drawn))
 
     def _prepare(self, stream: Pipeline, turn: Turn) -> Prepared | None:
         try:
@@ -299,35 +303,40 @@ class Studio:
             log.debug("stream %s: %d frames too late to be shown", stream.name, late)
         return prepared
 
-    def _draw_all(
-        self, planned: list[tuple[Pipeline, Prepared]]
-    ) -> list[tuple[Pipeline, Prepared, list[Patch | None] | None]]:
+    def _draw(self, planned: list[_Planned]) -> list[tuple[Pipeline, Prepared, list[Patch | None]]]:
         """Patches for all streams in one batch; where that fails, for each by itself, to find the culprit."""
+        ready = [self._engine.ready(stream.slot) for stream, _ in planned]
         try:
-            patches = self._step(planned)
+            patches = self._step([Work(stream.slot, prepared.jobs) for stream, prepared in planned])
         except Exception:
-            log.exception("a batch of %d streams failed", len(planned))
-            return [(stream, prepared, self._draw(stream, prepared)) for stream, prepared in planned if stream.live]
+            log.exception("drawing for %d streams at once failed", len(planned))
+            alone = [self._draw_alone(*each, before) for each, before in zip(planned, ready, strict=True)]
+            return [drawn for drawn in alone if drawn is not None]
         return [(stream, prepared, made) for (stream, prepared), made in zip(planned, patches, strict=True)]
 
-    def _draw(self, stream: Pipeline, prepared: Prepared) -> list[Patch | None] | None:
-        """One stream's patches; None where that failed."""
+    def _draw_alone(
+        self, stream: Pipeline, prepared: Prepared, ready_before: int
+    ) -> tuple[Pipeline, Prepared, list[Patch | None]] | None:
+        """One stream's patches after a failed batch; None where it fails by itself.
+
+        Frames that the batch made of it are lost: not shown, but heard.
+        """
+        lost = ready_before - self._engine.ready(stream.slot)
         try:
-            return self._step([(stream, prepared)])[0]
+            (rest,) = self._step([Work(stream.slot, prepared.jobs[lost:])])
         except Exception as error:
             log.exception("stream %s: drawing failed", stream.name)
             self._fail(stream, error)
             return None
+        return stream, prepared, [None] * lost + rest
 
-    def _step(self, planned: list[tuple[Pipeline, Prepared]]) -> list[list[Patch | None]]:
+    def _step(self, work: list[Work]) -> list[list[Patch | None]]:
         began_s = time.perf_counter()
-        patches = self._engine.step([Work(stream.slot, prepared.jobs) for stream, prepared in planned])
+        patches = self._engine.step(work)
         self._meter.add("engine", time.perf_counter() - began_s)
         return patches
 
-    def _finish(self, stream: Pipeline, prepared: Prepared, patches: list[Patch | None] | None) -> None:
-        if patches is None:
-            return
+    def _finish(self, stream: Pipeline, prepared: Prepared, patches: list[Patch | None]) -> None:
         try:
             stream.finish(prepared, patches, self._library.compose, self._send, self._meter)
         except Exception as error:

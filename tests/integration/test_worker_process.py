@@ -1,0 +1,616 @@
+"""A real worker process with real messages. The engine draws loudness; the last test has the shipped one."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from avatar.client import COMMAND, WorkerClient, WorkerLimits, WorkerState, open_worker
+from avatar.messages import (
+    AUDIO_HZ,
+    OPUS_SAMPLES,
+    AbandonSpeech,
+    Advance,
+    CloseStream,
+    Codec,
+    EncodeIdle,
+    ForceKeyframe,
+    FromWorker,
+    GoLive,
+    IdleFailed,
+    IdleLoop,
+    OpenStream,
+    Ready,
+    SetCodecs,
+    SpeechAccepted,
+    SpeechData,
+    SpeechFinished,
+    SpeechRefusal,
+    SpeechRefused,
+    SpeechStarted,
+    StreamFailed,
+    StreamOpened,
+    StreamRefused,
+    Unit,
+    VideoFormat,
+    WentIdle,
+    WorkerConfig,
+    idle_grid,
+)
+from tests.audio_files import audio_file, loudest_hz, tone, wav
+from tests.fake_engine import SIZE
+
+ROOT = Path(__file__).parents[2]
+FAKE = (str(ROOT / "tests" / "fake_engine.py"),)
+SHAPE = VideoFormat(*SIZE, 25, 500_000)
+DEADLINE_S = 60.0
+LIMITS = WorkerLimits(start_s=60.0, slow_s=20.0, dead_s=30.0)
+Message = TypeVar("Message")
+
+
+class Seen:
+    """All that a worker has said."""
+
+    def __init__(self) -> None:
+        self.said: list[FromWorker] = []
+        self.readies: list[Ready] = []
+        self.losses: list[str] = []
+
+    def worker_ready(self, ready: Ready) -> None:
+        self.readies.append(ready)
+
+    def worker_message(self, message: FromWorker) -> None:
+        self.said.append(message)
+
+    def worker_lost(self, detail: str) -> None:
+        self.losses.append(detail)
+
+    def of(self, kind: type[Message], stream: str = "a") -> list[Message]:
+        return [each for each in self.said if isinstance(each, kind) and getattr(each, "stream", stream) == stream]
+
+    def units(self, codec: Codec, stream: str = "a") -> list[Unit]:
+        return [unit for unit in self.of(Unit, stream) if unit.codec is codec]
+
+    def marks(self, stream: str = "a") -> list[tuple[str, str]]:
+        kinds = {SpeechStarted: "started", SpeechFinished: "finished"}
+        return [
+            (kinds[type(each)], each.utterance)
+            for each in self.said
+            if isinstance(each, SpeechStarted | SpeechFinished) and each.stream == stream
+        ]
+
+
+class Show:
+    """The server's part, played without a clock: the worker is to make what it is granted, whenever that is."""
+
+    def __init__(self, client: WorkerClient, seen: Seen) -> None:
+        self.client, self.seen = client, seen
+        self.granted: dict[str, int] = {}
+
+    async def open(self, stream: str = "a", avatar: str = "grey", shape: VideoFormat = SHAPE) -> None:
+        await until(lambda: self.client.state is WorkerState.READY)
+        self.client.send(OpenStream(stream, avatar, shape))
+        await until(lambda: self.seen.of(StreamOpened, stream))
+        self.client.send(SetCodecs(stream, [Codec.H264]))
+
+    async def say(self, data: bytes, utterance: str = "u", stream: str = "a") -> SpeechAccepted | SpeechRefused:
+        """Upload; how it was taken."""
+        for at in range(0, max(1, len(data)), 65_536):
+            last = at + 65_536 >= len(data)
+            self.client.send(SpeechData(stream, utterance, 0, data[at : at + 65_536], last))
+            await self.client.drain()
+
+        def answers() -> list[SpeechAccepted | SpeechRefused]:
+            both = [*self.seen.of(SpeechAccepted, stream), *self.seen.of(SpeechRefused, stream)]
+            return [each for each in both if each.utterance == utterance]
+
+        await until(answers)
+        return answers()[0]
+
+    async def accepted(self, data: bytes, utterance: str = "u", stream: str = "a") -> None:
+        assert isinstance(await self.say(data, utterance, stream), SpeechAccepted)
+
+    async def go_live(self, frame: int, stream: str = "a") -> None:
+        self.client.send(GoLive(stream, frame))
+        self.granted[stream] = frame
+
+    async def grant(self, frames: int, stream: str = "a", *, late: int = 0) -> None:
+        """Grant frames, the first ``late`` of them too late, and wait until they are made or the stretch has ended."""
+        first = self.granted[stream]
+        self.granted[stream] = until_frame = first + frames
+        self.client.send(Advance(stream, until_frame, first + late))
+        heard_until = until_frame * AUDIO_HZ // SHAPE.fps - OPUS_SAMPLES
+        await until(
+            lambda: (
+                self.ended(stream)
+                or any(unit.media_time >= heard_until for unit in reversed(self.seen.units(Codec.OPUS, stream)[-4:]))
+            )
+        )
+
+    def ended(self, stream: str = "a") -> bool:
+        return bool(self.seen.of(WentIdle, stream)) or bool(self.seen.of(StreamFailed, stream))
+
+    async def play_out(self, *streams: str, portion: int = 3) -> None:
+        """Grant frames until all stretches have ended."""
+        playing = set(streams or ("a",))
+        while playing:
+            for stream in sorted(playing):
+                await self.grant(portion, stream)
+                if self.ended(stream):
+                    playing.discard(stream)
+
+    async def settle(self) -> None:
+        """Wait until the worker has done all it was told: it refuses a stream in turn."""
+        before = len(self.seen.of(StreamRefused, "settle"))
+        self.client.send(OpenStream("settle", "damaged", SHAPE))
+        await until(lambda: len(self.seen.of(StreamRefused, "settle")) > before)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():  # noqa: ASYNC110  what is waited for happens in another process
+            await asyncio.sleep(0.002)
+
+
+@asynccontextmanager
+async def show(cache: Path, limits: WorkerLimits = LIMITS, **config: object) -> AsyncIterator[Show]:
+    seen = Seen()
+    settings = WorkerConfig("", "", str(cache), **config)  # type: ignore[arg-type]
+    async with open_worker(settings, limits, seen, command=FAKE) as client:
+        yield Show(client, seen)
+
+
+def run(coroutine: Coroutine[None, None, None]) -> None:
+    asyncio.run(coroutine)
+
+
+def heard(units: list[Unit]) -> NDArray[np.float32]:
+    decoder = av.CodecContext.create("libopus", "r")
+    decoder.sample_rate, decoder.layout, decoder.format = 48_000, "mono", "s16"
+    frames = [frame for unit in units for frame in decoder.decode(av.Packet(unit.data))]
+    return np.concatenate([frame.to_ndarray().reshape(-1).astype(np.float32) / 32768 for frame in frames])
+
+
+def seen_pictures(units: list[Unit]) -> list[NDArray[np.uint8]]:
+    decoder = av.CodecContext.create("h264" if units[0].codec is Codec.H264 else "vp8", "r")
+    decoder.thread_count = 1
+    frames = [frame for unit in units for frame in decoder.decode(av.Packet(unit.data))]
+    return [frame.to_ndarray() for frame in [*frames, *decoder.decode(None)]]
+
+
+def test_an_utterance_from_upload_to_idle(tmp_path: Path):
+    async def scenario() -> None:
+        async with show(tmp_path) as stage:
+            await stage.open()
+            (opened,) = stage.seen.of(StreamOpened)
+            assert (opened.avatar_title, opened.loop_frames) == ("Grey", 200)
+            answer = await stage.say(wav(tone(1.0)))
+            assert isinstance(answer, SpeechAccepted) and answer.seconds == pytest.approx(1.0)
+            await stage.go_live(100)
+            await stage.play_out()
+            check_stretch(stage.seen, 100)
+
+    def check_stretch(seen: Seen, start: int) -> None:
+        (idle,) = seen.of(WentIdle)
+        assert idle.frame % idle_grid(25) == 0
+        spoken_until = start + 25
+        assert spoken_until + 4 < idle.frame <= spoken_until + 4 + idle_grid(25)  # eased shut, then on to the grid
+        pictures, packets = seen.units(Codec.H264), seen.units(Codec.OPUS)
+        assert [unit.media_time for unit in pictures] == [frame * 3600 for frame in range(start, idle.frame)]
+        assert [unit.media_time for unit in packets] == list(range(start * 1920, idle.frame * 1920, OPUS_SAMPLES))
+        assert [unit.keyframe for unit in pictures] == [True] + [False] * (len(pictures) - 1)
+        (started,), (finished,) = seen.of(SpeechStarted), seen.of(SpeechFinished)
+        assert (started.media_time, finished.media_time) == (start * 1920, start * 1920 + 48_000)
+        assert (finished.samples, finished.error) == (48_000, None)
+        assert seen.said.index(started) < seen.said.index(packets[0])
+        assert seen.said.index(finished) < seen.said.index(packets[49])
+        sound = heard(packets)
+        assert loudest_hz(sound[4800:43_200], 48_000) == pytest.approx(440, abs=2)
+        assert np.abs(sound[48_000 + 960 :]).max() < 0.01
+        mouths = [int(picture[64, 64]) for picture in seen_pictures(pictures)]
+        assert mouths[0] < mouths[3] and mouths[10] > 40, "eased in, then open"
+        assert max(mouths[-2:]) < 20, "shut at the end"
+
+    run(scenario())
+
+
+def test_utterances_are_spoken_in_order_in_one_stretch(tmp_path: Path):
+    async def scenario() -> None:
+        async with show(tmp_path) as stage:
+            await stage.open()
+            await stage.accepted(wav(tone(0.4, 300)), "first")
+            await stage.accepted(wav(tone(0.4, 900)), "second")
+            await stage.go_live(0)
+            await stage.grant(5)
+            await stage.accepted(wav(tone(0.4, 1500)), "third")
+            await stage.play_out()
+            assert stage.seen.marks() == [
+                (what, which) for which in ("first", "second", "third") for what in ("started", "finished")
+            ]
+            sound = heard(stage.seen.units(Codec.OPUS))
+            for mark, pitch in zip(stage.seen.of(SpeechStarted), (300, 900, 1500), strict=True):
+                spoken = sound[mark.media_time + 2400 : mark.media_time + 16_800]
+                assert loudest_hz(spoken, 48_000) == pytest.approx(pitch, abs=8)
+
+    run(scenario())
+
+
+def test_speech_that_comes_while_the_mouth_eases_shut_goes_on_in_the_stretch(tmp_path: Path):
+    async def scenario() -> None:
+        async with show(tmp_path) as stage:
+            await stage.open()
+            await stage.accepted(wav(tone(0.2)), "first")
+            await stage.go_live(0)
+            await stage.grant(7)
+            assert stage.seen.marks()[-1] == ("finished", "first") and not stage.ended()
+            await stage.accepted(wav(tone(0.2)), "second")
+            await stage.play_out()
+            assert stage.seen.marks()[-1] == ("finished", "second")
+            assert len(stage.seen.of(WentIdle)) == 1
+
+    run(scenario())
+
+
+def test_a_second_stretch_starts_at_a_keyframe_on_the_same_clock(tmp_path: Path):
+    async def scenario() -> None:
+        async with show(tmp_path) as stage:
+            await stage.open()
+            for number, start in enumerate((50, 205)):
+                await stage.accepted(wav(tone(0.3)), f"u{number}")
+                await stage.go_live(start)
+                await stage.play_out()
+                assert stage.seen.units(Codec.H264)[0].media_time == start * 3600
+                assert stage.seen.units(Codec.H264)[0].keyframe
+                assert len(seen_pictures(stage.seen.units(Codec.H264))) == len(stage.seen.units(Codec.H264))
+                stage.seen.said.clear()
+
+    run(scenario())
+
+
+def test_streams_do_not_mix(tmp_path: Path):
+    async def scenario() -> None:
+        async with show(tmp_path) as stage:
+            pitches = {"a": 300, "b": 900, "c": 1500}
+            for stream, pitch in pitches.items():
+                await stage.open(stream)
+                await stage.accepted(wav(tone(0.6, pitch)), f"of-{stream}", stream)
+                await stage.go_live(0, stream)
+            await stage.play_out(*pitches)
+            for stream, pitch in pitches.items():
+                assert stage.seen.marks(stream) == [("started", f"of-{stream}"), ("finished", f"of-{stream}")]
+                sound = heard(stage.seen.units(Codec.OPUS, stream))
+                assert loudest_hz(sound[2400:26_000], 48_000) == pytest.approx(pitch, abs=4)
+                units = stage.seen.units(Codec.H264, stream)
+                assert [unit.media_time for unit in units] == [frame * 3600 for frame in range(len(units))]
+                assert len(seen_pictures(units)) == len(units)
+
+    run(scenario())
+
+
+def test_what_is_granted_is_made_and_nothing_beyond(tmp_path: Path):
+    async def scenario() -> None:
+        async with show(tmp_path) as stage:
+            await stage.open()
+            await stage.accepted(wav(tone(2.0)))
+            await stage.settle()
+            assert not stage.seen.units(Codec.OPUS), "nothing before GoLive"
+            await stage.go_live(25)
+            await stage.settle()
+            assert not stage.seen.units(Codec.OPUS), "nothing before Advance"
+            for portion in (1, 1, 7, 2):
+                await stage.grant(portion)
+                await stage.settle()
+                frames = stage.granted["a"] - 25
+                assert len(stage.seen.units(Codec.H264)) == frames
+                assert len(stage.seen.units(Codec.OPUS)) == 2 * frames
+            stage.client.send(Advance("a", 10, 5))
+            stage.client.send(GoLive("a", 100))
+            await stage.settle()
+            assert len(stage.seen.units(Codec.H264)) == 11, "an old grant or a second start changes nothing"
+
+    run(scenario())
+
+
+def test_late_pictures_are_skipped_and_no_sound_is(tmp_path: Path):
+    async def scenario() -> None:
+        async with show(tmp_path) as stage:
+            await stage.open()
+            await stage.accepted(wav(tone(2.0)))
+            await stage.go_live(0)
+            await stage.grant(5)
+            await stage.grant(10, late=6)
+            await stage.settle()
+            frames = [unit.media_time // 3600 for unit in stage.seen.units(Codec.H264)]
+            assert frames == [*range(5), *range(11, 15)]
+            packets = [unit.media_time for unit in stage.seen.units(Codec.OPUS)]
+            assert packets == list(range(0, 15 * 1920, 960))
+            assert len(seen_pictures(stage.seen.units(Codec.H264))) == 9
+            await until(lambda: stage.client.stats.late_frames == 6)
+
+    run(scenario())
+
+
+def test_keyframes_and_codecs_on_request(tmp_path: Path):
+    async def scenario() -> None:
+        async with show(tmp_path) as stage:
+            await stage.open()
+            await stage.accepted(wav(tone(2.0)))
+            await stage.go_live(0)
+            await stage.grant(5)
+            stage.client.send(ForceKeyframe("a", Codec.H264))
+            await stage.grant(5)
+            stage.client.send(SetCodecs("a", [Codec.H264, Codec.VP8]))
+            await stage.grant(5)
+            stage.client.send(SetCodecs("a", []))
+            await stage.grant(5)
+            stage.client.send(SetCodecs("a", [Codec.VP8]))
+            await stage.grant(2)
+            h264 = [(unit.media_time // 3600, unit.keyframe) for unit in stage.seen.units(Codec.H264)]
+            assert [frame for frame, _ in h264] == list(range(15))
+            assert [frame for frame, keyframe in h264 if keyframe] == [0, 5]
+            vp8 = [(unit.media_time // 3600, unit.keyframe) for unit in stage.seen.units(Codec.VP8)]
+            assert vp8 == [(10, True), *[(frame, False) for frame in range(11, 15)], (20, True), (21, False)]
+            assert len(seen_pictures(stage.seen.units(Codec.VP8)[:5])) == 5
+            assert len(stage.seen.units(Codec.OPUS)) == 44
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("fps", [10, 15, 20, 30])
+def test_other_rates_keep_sound_and_picture_together(tmp_path: Path, fps: int):
+    async def scenario() -> None:
+        async with show(tmp_path) as stage:
+            await stage.open(shape=VideoFormat(*SIZE, fps, 500_000))
+            await stage.accepted(wav(tone(1.0)))
+            stage.client.send(GoLive("a", 6 * fps))
+            for frame in range(6 * fps, 9 * fps):
+                stage.client.send(Advance("a", frame + 1, frame))
+            await until(lambda: stage.seen.of(WentIdle))
+            (idle,) = stage.seen.of(WentIdle)
+            frames = range(6 * fps, idle.frame)
+            assert idle.frame % idle_grid(fps) == 0 and idle.frame > 7 * fps
+            assert [unit.media_time for unit in stage.seen.units(Codec.OPUS)] == list(
+                range(6 * 48_000, idle.frame * 48_000 // fps, 960)
+            )
+            assert {unit.media_time for unit in stage.seen.units(Codec.H264)} <= {
+                frame * 90_000 // fps for frame in frames
+            }
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", SpeechRefusal.EMPTY),
+        (b"not a sound", SpeechRefusal.NOT_AUDIO),
+        (wav(tone(3.0, rate=8000), 8000), SpeechRefusal.TOO_LONG),
+        (bytes(300_000), SpeechRefusal.TOO_LARGE),
+    ],
+    ids=["empty", "text", "long", "large"],
+)
+def test_bad_uploads_are_refused_and_disturb_nobody(tmp_path: Path, data: bytes, reason: SpeechRefusal):
+    async def scenario() -> None:
+        async with show(tmp_path, max_speech_s=2.5, max_upload_bytes=250_000) as stage:
+            await stage.open()
+            await stage.accepted(wav(tone(1.0)), "good")
+            await stage.go_live(0)
+            await stage.grant(3)
+            answer = await stage.say(data, "bad")
+            assert isinstance(answer, SpeechRefused) and answer.reason is reason and answer.detail
+            await stage.play_out()
+            assert stage.seen.marks() == [("started", "good"), ("finished", "good")]
+            assert len(stage.seen.of(SpeechRefused)) == 1
+
+    run(scenario())
+
+
+def test_a_stream_nobody_opened_cannot_speak(tmp_path: Path):
+    async def scenario() -> None:
+        async with show(tmp_path) as stage:
+            await until(lambda: stage.seen.readies)
+            answer = await stage.say(wav(tone(1.0)), stream="nowhere")
+            assert isinstance(answer, SpeechRefused) and answer.reason is SpeechRefusal.UNKNOWN_STREAM
+            stage.client.send(GoLive("nowhere", 0))
+            stage.client.send(Advance("nowhere", 5, 0))
+            stage.client.send(OpenStream("sized", "grey", VideoFormat(640, 480)))
+            await until(lambda: stage.seen.of(StreamRefused, "sized"))
+
+    run(scenario())
+
+
+def test_abandoned_utterances_are_not_spoken(tmp_path: Path):
+    async def scenario() -> None:
+        async with show(tmp_path) as stage:
+            await stage.open()
+            await stage.accepted(wav(tone(0.3)), "kept")
+            await stage.accepted(wav(tone(0.3)), "accepted")
+            stage.client.send(SpeechData("a", "partial", 0, b"RIFF", last=False))
+            stage.client.send(AbandonSpeech("a", "accepted"))
+            stage.client.send(AbandonSpeech("a", "partial"))
+            await stage.go_live(0)
+            await stage.play_out()
+            assert stage.seen.marks() == [("started", "kept"), ("finished", "kept")]
+
+    run(scenario())
+
+
+def test_a_stream_that_fails_is_reported_and_the_others_go_on(tmp_path: Path):
+    async def scenario() -> None:
+        async with show(tmp_path) as stage:
+            await stage.open("a")
+            await stage.open("bad", avatar="breaks")
+            for stream in ("a", "bad"):
+                await stage.accepted(wav(tone(0.5)), f"of-{stream}", stream)
+                await stage.go_live(0, stream)
+            for stream in ("a", "bad"):
+                stage.client.send(Advance(stream, 4, 0))
+            await until(lambda: stage.seen.of(StreamFailed, "bad"))
+            (failed,) = stage.seen.of(StreamFailed, "bad")
+            assert failed.utterances == ["of-bad"] and failed.frame % idle_grid(25) == 0
+            stage.granted["a"] = 4
+            await stage.play_out()
+            assert stage.seen.marks() == [("started", "of-a"), ("finished", "of-a")]
+            await stage.accepted(wav(tone(0.5)), "again", "bad")
+
+    run(scenario())
+
+
+def test_a_closed_stream_is_forgotten_and_can_be_opened_again(tmp_path: Path):
+    async def scenario() -> None:
+        async with show(tmp_path) as stage:
+            await stage.open()
+            await stage.accepted(wav(tone(5.0)), "old")
+            await stage.go_live(0)
+            await stage.grant(3)
+            stage.client.send(CloseStream("a"))
+            stage.client.send(Advance("a", 50, 3))
+            await stage.settle()
+            assert len(stage.seen.units(Codec.H264)) == 3
+            stage.seen.said.clear()
+            await stage.open()
+            await stage.accepted(wav(tone(0.2)), "new")
+            await stage.go_live(10)
+            await stage.play_out()
+            assert stage.seen.marks() == [("started", "new"), ("finished", "new")]
+
+    run(scenario())
+
+
+def test_a_file_that_breaks_off_ends_the_utterance_with_a_reason(tmp_path: Path):
+    async def scenario() -> None:
+        async with show(tmp_path, max_speech_s=1.0) as stage:
+            await stage.open()
+            await stage.accepted(audio_file(tone(3.0, rate=16_000), "adts", "aac", 16_000))  # says no length
+            await stage.go_live(0)
+            await stage.play_out()
+            (finished,) = stage.seen.of(SpeechFinished)
+            assert finished.error is not None and 40_000 < finished.samples <= 48_000
+
+    run(scenario())
+
+
+def test_idle_loops_are_made_once_and_then_come_from_disk(tmp_path: Path):
+    async def scenario(codecs: tuple[Codec, ...]) -> list[IdleLoop]:
+        async with show(tmp_path) as stage:
+            await until(lambda: stage.seen.readies)
+            for codec in codecs:
+                stage.client.send(EncodeIdle("grey", SHAPE, codec))
+            await until(lambda: len(loops(stage)) == 5 * len(codecs))
+            return loops(stage)
+
+    def loops(stage: Show) -> list[IdleLoop]:
+        return [each for each in stage.seen.said if isinstance(each, IdleLoop)]
+
+    made = asyncio.run(scenario((Codec.VP8, Codec.H264)))
+    assert sorted((loop.codec.value, loop.phase) for loop in made) == [
+        (codec, phase) for codec in ("H264", "VP8") for phase in range(5)
+    ]
+    assert [loop.first_frame for loop in made if loop.codec is Codec.H264] == [0, 5, 10, 15, 20]
+    stored = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert len(stored) == 10
+    again = asyncio.run(scenario((Codec.H264,)))
+    assert again == [loop for loop in made if loop.codec is Codec.H264]
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == stored
+
+
+def test_an_idle_loop_that_cannot_be_made_is_said_to_fail(tmp_path: Path):
+    async def scenario() -> None:
+        async with show(tmp_path) as stage:
+            await until(lambda: stage.seen.readies)
+            stage.client.send(EncodeIdle("damaged", SHAPE, Codec.H264))
+            await until(lambda: [each for each in stage.seen.said if isinstance(each, IdleFailed)])
+            await stage.open()
+
+    run(scenario())
+
+
+def test_a_worker_killed_in_mid_sentence_is_replaced_by_one_that_works(tmp_path: Path):
+    async def scenario() -> None:
+        async with show(tmp_path) as stage:
+            await stage.open()
+            await stage.accepted(wav(tone(2.0)))
+            await stage.go_live(0)
+            await stage.grant(5)
+            os.kill(stage.seen.readies[0].pid, signal.SIGKILL)
+            await until(lambda: len(stage.seen.readies) == 2)
+            assert len(stage.seen.losses) == 1
+            stage.seen.said.clear()
+            await stage.open()
+            await stage.accepted(wav(tone(0.2)), "after")
+            await stage.go_live(50)
+            await stage.play_out()
+            assert stage.seen.marks() == [("started", "after"), ("finished", "after")]
+
+    run(scenario())
+
+
+def test_a_stopped_worker_is_killed_and_replaced(tmp_path: Path):
+    async def scenario() -> None:
+        limits = WorkerLimits(start_s=60.0, ping_s=0.1, slow_s=0.5, dead_s=1.0)
+        async with show(tmp_path, limits) as stage:
+            await until(lambda: stage.seen.readies)
+            os.kill(stage.seen.readies[0].pid, signal.SIGSTOP)
+            await until(lambda: len(stage.seen.readies) >= 2)
+            assert gone(stage.seen.readies[0].pid)
+
+    run(scenario())
+
+
+def gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
+def cpu_ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_a_worker_whose_streams_are_idle_uses_no_time(tmp_path: Path):
+    async def scenario() -> None:
+        async with show(tmp_path, WorkerLimits(ping_s=600.0, slow_s=600.0, dead_s=900.0)) as stage:
+            await stage.open()
+            await stage.accepted(wav(tone(0.2)))
+            await stage.go_live(0)
+            await stage.play_out()
+            await stage.settle()
+            pid = stage.seen.readies[0].pid
+            before = cpu_ticks(pid)
+            await asyncio.sleep(1.0)  # what is measured is what happens in this time: nothing
+            assert cpu_ticks(pid) - before <= 1
+
+    run(scenario())
+
+
+def test_the_shipped_avatar_speaks(tmp_path: Path):
+    """The real engine, the real art: everything above it is covered with the fake."""
+
+    async def scenario() -> None:
+        seen = Seen()
+        assets = ROOT / "assets"
+        config = WorkerConfig(str(assets), str(assets / "avatars"), str(tmp_path))
+        async with open_worker(config, LIMITS, seen, command=COMMAND) as client:
+            stage = Show(client, seen)
+            shape = VideoFormat(512, 512, 25, 800_000)
+            await stage.open(avatar="nova", shape=shape)
+            assert "nova" in [avatar.name for avatar in seen.readies[0].avatars]
+            await stage.accepted((ROOT / "tests" / "data" / "sentence-flite.wav").read_bytes())
+            await stage.go_live(0)
+            await stage.play_out(portion=4)
+            (finished,), (idle,) = seen.of(SpeechFinished), seen.of(WentIdle)
+            units = seen.units(Codec.H264)
+            assert len(units) == idle.frame and finished.error is None
+            assert len(seen.units(Codec.OPUS)) == 2 * idle.frame
+            pictures = seen_pictures(units)
+            assert len(pictures) == len(units)
+            assert pictures[0].shape == (768, 512)
+
+    run(scenario())
