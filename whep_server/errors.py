@@ -4,12 +4,12 @@
     ├── MalformedSdp                400   not SDP, or SDP without what every session needs
     │   └── MalformedFragment       400   not a trickle ICE fragment
     ├── BadRequest                  400
-    │   └── UploadBroken            400   the sender went away in the middle; nobody reads this answer
+    │   ├── UploadBroken            400   the sender went away in the middle; nobody reads this answer
+    │   └── TooSlow                 408   a body that stopped coming
     ├── NotOnAir                    404   no stream of that name
     ├── NoSuchSession               404
     ├── NoSuchAvatar                404
     ├── NoSuchFile                  404
-    ├── TooSlow                     408   a body that stopped coming
     ├── AlreadyOnAir                409
     ├── PreconditionFailed          412
     ├── TooLarge                    413
@@ -86,7 +86,7 @@ class NoSuchFile(ServerError):
     status, title = 404, "No such file"
 
 
-class TooSlow(ServerError):
+class TooSlow(BadRequest):
     """A body that stopped coming."""
 
     status, title = 408, "Request timed out"

@@ -6,7 +6,7 @@ from typing import Final
 
 from avatar.client import Worker, WorkerGone
 from avatar.messages import AbandonSpeech, SpeechData
-from whep_server.errors import BadRequest, TooLarge, Unavailable, WorkerLost
+from whep_server.errors import TooLarge, TooSlow, Unavailable, WorkerLost
 from whep_server.live.speech import Entry, Speech, Stage, Utterance
 from whep_server.settings import Settings
 
@@ -21,7 +21,7 @@ async def send_speech(
 ) -> Utterance:
     """Send ``pieces`` as one utterance; the worker may begin to speak before the last of them.
 
-    Errors: NotSpeech, TooLarge, TooMany, WorkerLost, Unavailable, BadRequest where the upload stalls.
+    Errors: NotSpeech, TooLarge, TooMany, WorkerLost, Unavailable, TooSlow where the upload stalls.
     """
     entry = speech.open()
     complete = False
@@ -65,7 +65,7 @@ async def _next_piece(pieces: AsyncIterator[bytes], stall_s: float) -> bytes | N
         async with asyncio.timeout(stall_s):
             return await anext(pieces, None)
     except TimeoutError as error:
-        raise BadRequest(f"the upload sent nothing for {stall_s:g} s") from error
+        raise TooSlow(f"the upload sent nothing for {stall_s:g} s") from error
 
 
 def _abandon(stream: str, entry: Entry, speech: Speech, worker: Worker) -> None:
