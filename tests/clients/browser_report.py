@@ -37,6 +37,11 @@ class Recording:
         times = [frame["rtpTime"] for frame in self.frames]
         return max(ticks_between(a, b) for a, b in pairwise(times)) / VIDEO_HZ
 
+    def longest_freeze_s(self, start: int, end: int) -> float:
+        """The longest time that one picture stayed, from the frame numbered ``start`` to the one numbered ``end``."""
+        shown = [frame["shownMs"] for frame in self.frames[start:end]]
+        return max(later - earlier for earlier, later in pairwise(shown)) / 1000
+
     def grew(self, kind: str, counter: str) -> float:
         """By how much a counter grew while it was recorded."""
         return self.polls[-1][kind][counter] - self.polls[0][kind][counter]

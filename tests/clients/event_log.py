@@ -25,16 +25,22 @@ class EventLog:
 
     events: list[Event] = field(default_factory=list)
 
-    def find(self, kind: str, **wanted: object) -> Event | None:
-        """The first event of a kind whose data holds what is wanted."""
-        for event in self.events:
-            if event.kind == kind and all(event.data.get(key) == value for key, value in wanted.items()):
-                return event
-        return None
+    def find(self, kind: str, **wanted: object) -> list[Event]:
+        """The events of a kind whose data holds what is wanted."""
+        return [
+            event
+            for event in self.events
+            if event.kind == kind and all(event.data.get(key) == value for key, value in wanted.items())
+        ]
+
+    async def wait_nth(self, seconds: float, number: int, kind: str, **wanted: object) -> Event:
+        """The one with that number, counted from 0, once it is there."""
+        await until(lambda: len(self.find(kind, **wanted)) > number, seconds, f"{kind} {wanted}; had {self.events}")
+        return self.find(kind, **wanted)[number]
 
     async def wait(self, seconds: float, kind: str, **wanted: object) -> Event:
-        """The same, once it is there."""
-        return await until(lambda: self.find(kind, **wanted), seconds, f"event {kind} {wanted}; had {self.events}")
+        """The first of them, once it is there."""
+        return await self.wait_nth(seconds, 0, kind, **wanted)
 
     def states(self) -> list[str]:
         """The stream's states so far, oldest first."""
