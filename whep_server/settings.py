@@ -71,8 +71,8 @@ class Settings(BaseSettings):
         "demo", pattern=r"^[A-Za-z0-9_-]{0,64}$", description="Stream put on air at start; empty for none"
     )
     avatar: str = Field("nova", min_length=1, description="Avatar of a stream that names none")
-    width: int = Field(1280, ge=128, le=1920, multiple_of=2, description="Width in pixels; even")
-    height: int = Field(720, ge=128, le=1920, multiple_of=2, description="Height in pixels; even")
+    width: int = Field(1280, ge=16, le=1920, multiple_of=2, description="Width in pixels; even")
+    height: int = Field(720, ge=16, le=1920, multiple_of=2, description="Height in pixels; even")
     fps: int = Field(25, description="Frames a second: 10, 15, 20, 25 or 30")
     bitrate_bps: int = Field(
         1_500_000, ge=100_000, le=20_000_000, description="Picture bitrate while it speaks, in bits a second"

@@ -2,12 +2,13 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import httpx
 
-from tests.clients.waiting import until
+from tests.clients.waiting import POLL_S, until
 from whep_server.app import OpenRegistry, create_app
 from whep_server.command.serve import address_of, listen, make_server
 from whep_server.settings import Settings
@@ -29,3 +30,14 @@ async def serving(settings: Settings, open_registry: OpenRegistry) -> AsyncItera
                     yield client
                 finally:
                     server.handle_exit(signal.SIGTERM, None)
+
+
+async def until_answer(http: httpx.AsyncClient, path: str, wanted: Callable[[httpx.Response], bool]) -> httpx.Response:
+    """The first answer that is as wanted."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        response = await http.get(path)
+        if wanted(response):
+            return response
+        await asyncio.sleep(POLL_S)
+    raise AssertionError(f"GET {path}: not as wanted: {response.status_code} {response.text}")

@@ -46,7 +46,7 @@ def test_the_original_names_of_ice_settings_are_read(monkeypatch):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"fps": 24}, {"fps": 0}, {"width": 1281}, {"height": 64}, {"width": 4000}, {"port": 65536}, {"port": -1},
+        {"fps": 24}, {"fps": 0}, {"width": 1281}, {"height": 14}, {"width": 4000}, {"port": 65536}, {"port": -1},
         {"public_base_path": "avatar"}, {"public_base_path": "/a b"}, {"public_base_path": "//"},
         {"demo_stream": "a/b"}, {"avatar": ""}, {"bitrate_bps": 99_999}, {"lead_ms": 39}, {"max_upload_bytes": 0},
         {"stun_urls": ["http://a.example"]}, {"turn_urls": ['turn:a"b']}, {"turn_urls": ["turn:a\r\nX: y"]},
