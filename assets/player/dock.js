@@ -31,7 +31,8 @@ export class Dock extends EventTarget {
   /** A `speech` event of the stream. */
   take(event) {
     const note = this.queue.take(event);
-    if (event.state === "failed") toast(note ? `“${note.title}” broke off.` : "The sentence broke off.", event.detail ?? "");
+    if (event.state !== "failed") return;
+    toast(note ? `“${note.title}” broke off.` : "The sentence broke off.", event.detail ?? "");
   }
 
   async #send(blob, note) {

@@ -55,15 +55,16 @@ function makeCard(stream) {
     choose(stream);
     get("elsewhere").scrollIntoView({ block: "nearest" });
   });
-  return make("li", { class: "card" }, picture, make("div", { class: "about" }, link, facts, make("p", { class: "badges" }), choice));
+  const about = make("div", { class: "about" }, link, facts, make("p", { class: "badges" }), choice);
+  return make("li", { class: "card" }, picture, about);
 }
 
 function update(card, stream) {
   card.dataset.state = stream.state;
   card.querySelector(".state").textContent = WORDS[stream.state] ?? stream.state;
-  const watching = stream.viewers === 1 ? "1 watching" : `${stream.viewers} watching`;
-  card.querySelector(".facts").textContent = `${stream.name} · ${watching}`;
-  const words = [...stream.codecs.map((name) => name.replace("H264", "H.264")), `${stream.width} × ${stream.height}`, `${stream.fps} fps`];
+  card.querySelector(".facts").textContent = stream.viewers > 0 ? `${stream.name} · ${stream.viewers} watching` : stream.name;
+  const codecs = stream.codecs.map((name) => name.replace("H264", "H.264"));
+  const words = [...codecs, `${stream.width} × ${stream.height}`, `${stream.fps} fps`];
   const badges = card.querySelector(".badges");
   if (badges.dataset.words === words.join()) return;
   badges.dataset.words = words.join();

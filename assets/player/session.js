@@ -14,6 +14,11 @@ const DISCONNECTED_MS = 4_000;
 /** The server's sound never stops, so this long without a byte is a dead connection, whatever ICE believes. */
 const STALL_MS = 5_000;
 const WATCH_MS = 1_000;
+/**
+ * Both tracks are asked to wait this long. Left alone, sound waits 30 to 50 ms longer than the picture from the start, and
+ * browsers close that gap by some 7 ms a second. With one target the lips are right at once (Chromium 156: 34 ms -> 10 ms).
+ */
+const PLAYOUT_TARGET_MS = 80;
 
 /** Why a session could not be had, or ended. `status` is HTTP's where there was an answer. */
 export class SessionError extends Error {
@@ -40,9 +45,9 @@ export class WhepSession {
     this.fetch = get;
     this.iceServers = servers;
     this.pc = new RTCPeerConnection({ iceServers: servers, bundlePolicy: "max-bundle" });
-    this.stream = new MediaStream(
-      ["audio", "video"].map((kind) => this.pc.addTransceiver(kind, { direction: "recvonly" }).receiver.track),
-    );
+    const receivers = ["audio", "video"].map((kind) => this.pc.addTransceiver(kind, { direction: "recvonly" }).receiver);
+    for (const receiver of receivers) receiver.jitterBufferTarget = PLAYOUT_TARGET_MS;
+    this.stream = new MediaStream(receivers.map(({ track }) => track));
     this.pc.onicecandidate = ({ candidate }) => candidate?.candidate && this.#candidates.push(candidate.candidate);
     this.pc.onconnectionstatechange = () => this.#stateChanged();
   }
@@ -144,7 +149,8 @@ export class WhepSession {
   #connected() {
     if (this.pc.connectionState === "connected") return Promise.resolve();
     return new Promise((resolve, reject) => {
-      const late = this.#after(CONNECT_TIMEOUT_MS, () => reject(new SessionError("No way was found for picture and sound.")));
+      const noWay = new SessionError("No way was found for picture and sound.");
+      const late = this.#after(CONNECT_TIMEOUT_MS, () => reject(noWay));
       this.pc.addEventListener("connectionstatechange", () => {
         if (this.pc.connectionState === "connected") resolve();
         else if (this.pc.connectionState === "failed") reject(new SessionError("The connection failed."));
