@@ -23,6 +23,22 @@ def parse_size(value: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def shown_size(settings: Settings, value: str) -> tuple[int, int]:
+    """A size that the avatar of these settings has. Errors: typer.BadParameter."""
+    from avatar.prepared import AvatarInvalid, find_avatar, read_manifest
+
+    size = parse_size(value)
+    try:
+        manifest = read_manifest(find_avatar(settings.assets / "avatars", settings.avatar))
+    except AvatarInvalid as error:
+        raise typer.BadParameter(str(error)) from None
+    sizes = [(each.width, each.height) for each in manifest.sizes]
+    if size not in sizes:
+        there = ", ".join(f"{width}x{height}" for width, height in sizes)
+        raise typer.BadParameter(f"{settings.avatar} can be shown at {there}")
+    return size
+
+
 def parse_viewers(value: str) -> list[int]:
     """``1,10,25`` as ascending counts, each above 0. Errors: typer.BadParameter."""
     if re.fullmatch(r"[1-9]\d{0,3}(,[1-9]\d{0,3})*", value) is None:
@@ -54,15 +70,34 @@ def stages(
     json: Json = False,
 ) -> None:
     """What each step of a live frame costs on one core, beside aiortc's own encoders."""
-    from avatar.prepared import AvatarInvalid
     from bench.stages import measure_stages
     from bench.stages_report import as_json, as_text
 
     settings = Settings.model_validate({})
+    result = measure_stages(settings.assets, settings.avatar, shown_size(settings, size), fps, frames)
+    typer.echo(as_json(result) if json else as_text(result))
+
+
+@app.command()
+def idle(
+    viewers: Annotated[str, typer.Option(help="Numbers of viewers, with commas between.")] = "1,10,25",
+    seconds: Annotated[float, typer.Option(min=0.5, help="For each number of viewers.")] = 20,
+    size: Size = "1280x720",
+    fps: Rate = 25,
+    baseline_viewers: Annotated[int, typer.Option(min=0, max=16, help="Most viewers of the other server.")] = 4,
+    json: Json = False,
+) -> None:
+    """What viewers of an idle avatar cost the server, beside a server where aiortc encodes for each of them."""
+    from bench.idle_report import as_json, as_text
+    from bench.idle_viewers import Plan, measure_idle
+    from bench.processes import BenchFailed
+
+    plan = Plan(shown_size(Settings.model_validate({}), size), fps, seconds, parse_viewers(viewers), baseline_viewers)
     try:
-        result = measure_stages(settings.assets, settings.avatar, parse_size(size), fps, frames)
-    except AvatarInvalid as error:
-        raise typer.BadParameter(str(error)) from None
+        result = measure_idle(plan)
+    except BenchFailed as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
     typer.echo(as_json(result) if json else as_text(result))
 
 

@@ -1,0 +1,105 @@
+"""Other processes: started, asked, looked at and ended. What they use is read from /proc, as Linux counts it."""
+
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+STOP_S: Final = 15.0
+POLL_S: Final = 0.2
+TICKS_S: Final = os.sysconf("SC_CLK_TCK")
+LOG_SHOWN: Final = 3000
+"""Characters of a failed process's log that are shown."""
+
+
+class BenchFailed(Exception):
+    """The measurement cannot be made: why, and what the process at fault said last."""
+
+
+class Child:
+    """A process of ours, with its log."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.pid = process.pid
+        self._process, self._log = process, log
+
+    def ask(self, message: dict[str, object], timeout_s: float) -> dict[str, float]:
+        """Send one JSON line and read one. Errors: BenchFailed where the process ends or says nothing."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        try:
+            self._process.stdin.write(msgspec.json.encode(message) + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self.failure("the process has ended") from None
+        readable, _, _ = select.select([self._process.stdout], [], [], timeout_s)
+        line = self._process.stdout.readline() if readable else b""
+        if not line:
+            raise self.failure(f"no answer to {message} within {timeout_s:.0f} s")
+        return msgspec.json.decode(line, type=dict[str, float])
+
+    def wait_for(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
+        """Wait until ``condition`` holds. Errors: BenchFailed where the process ends or the time does."""
+        until_s = time.monotonic() + timeout_s
+        while not condition():
+            if self._process.poll() is not None or time.monotonic() > until_s:
+                raise self.failure(f"waited in vain for {what}")
+            time.sleep(POLL_S)
+
+    def failure(self, what: str) -> BenchFailed:
+        """An error that shows the end of the log."""
+        said = self._log.read_text(encoding="utf-8", errors="replace")[-LOG_SHOWN:]
+        return BenchFailed(f"{what}; process {self.pid} said last:\n{said}")
+
+
+@contextmanager
+def running(module: str, arguments: Sequence[str], log: Path, *, talks: bool = False) -> Iterator[Child]:
+    """``python -m module arguments``, ended when the block is left. One that ``talks`` is asked on its pipes."""
+    pipe = subprocess.PIPE if talks else subprocess.DEVNULL
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments], stdin=pipe, stdout=pipe if talks else output, stderr=output
+        )
+        try:
+            yield Child(process, log)
+        finally:
+            process.terminate()
+            try:
+                process.communicate(timeout=STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate(timeout=STOP_S)
+
+
+def free_port() -> int:
+    """A TCP port on which nobody listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds of processor time that a process has used, in user and kernel mode. Units: 10 ms is the finest."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_S
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def child_running(pid: int, module: str) -> int | None:
+    """The child of ``pid`` that runs ``module``, or None."""
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
+        if module in Path(f"/proc/{child}/cmdline").read_text(encoding="utf-8").split("\0"):
+            return int(child)
+    return None
