@@ -1,189 +1,34 @@
 """A real worker process with real messages. The engine draws loudness; the last test has the shipped one."""
 
 import asyncio
-import os
-import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
 
-import av
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from avatar.client import COMMAND, WorkerClient, WorkerLimits, WorkerState, open_worker
+from avatar.client import COMMAND, WorkerLimits, open_worker
 from avatar.messages import (
-    AUDIO_HZ,
     OPUS_SAMPLES,
-    AbandonSpeech,
     Advance,
     CloseStream,
     Codec,
     EncodeIdle,
     ForceKeyframe,
-    FromWorker,
     GoLive,
-    IdleFailed,
     IdleLoop,
-    OpenStream,
-    Ready,
     SetCodecs,
     SpeechAccepted,
-    SpeechData,
     SpeechFinished,
-    SpeechRefusal,
-    SpeechRefused,
     SpeechStarted,
-    StreamFailed,
     StreamOpened,
-    StreamRefused,
-    Unit,
     VideoFormat,
     WentIdle,
     WorkerConfig,
     idle_grid,
 )
-from tests.audio_files import audio_file, loudest_hz, tone, wav
+from tests.audio_files import loudest_hz, tone, wav
 from tests.fake_engine import SIZE
-
-ROOT = Path(__file__).parents[2]
-FAKE = (str(ROOT / "tests" / "fake_engine.py"),)
-SHAPE = VideoFormat(*SIZE, 25, 500_000)
-DEADLINE_S = 60.0
-LIMITS = WorkerLimits(start_s=60.0, slow_s=20.0, dead_s=30.0)
-Message = TypeVar("Message")
-
-
-class Seen:
-    """All that a worker has said."""
-
-    def __init__(self) -> None:
-        self.said: list[FromWorker] = []
-        self.readies: list[Ready] = []
-        self.losses: list[str] = []
-
-    def worker_ready(self, ready: Ready) -> None:
-        self.readies.append(ready)
-
-    def worker_message(self, message: FromWorker) -> None:
-        self.said.append(message)
-
-    def worker_lost(self, detail: str) -> None:
-        self.losses.append(detail)
-
-    def of(self, kind: type[Message], stream: str = "a") -> list[Message]:
-        return [each for each in self.said if isinstance(each, kind) and getattr(each, "stream", stream) == stream]
-
-    def units(self, codec: Codec, stream: str = "a") -> list[Unit]:
-        return [unit for unit in self.of(Unit, stream) if unit.codec is codec]
-
-    def marks(self, stream: str = "a") -> list[tuple[str, str]]:
-        kinds = {SpeechStarted: "started", SpeechFinished: "finished"}
-        return [
-            (kinds[type(each)], each.utterance)
-            for each in self.said
-            if isinstance(each, SpeechStarted | SpeechFinished) and each.stream == stream
-        ]
-
-
-class Show:
-    """The server's part, played without a clock: the worker is to make what it is granted, whenever that is."""
-
-    def __init__(self, client: WorkerClient, seen: Seen) -> None:
-        self.client, self.seen = client, seen
-        self.granted: dict[str, int] = {}
-
-    async def open(self, stream: str = "a", avatar: str = "grey", shape: VideoFormat = SHAPE) -> None:
-        await until(lambda: self.client.state is WorkerState.READY)
-        self.client.send(OpenStream(stream, avatar, shape))
-        await until(lambda: self.seen.of(StreamOpened, stream))
-        self.client.send(SetCodecs(stream, [Codec.H264]))
-
-    async def say(self, data: bytes, utterance: str = "u", stream: str = "a") -> SpeechAccepted | SpeechRefused:
-        """Upload; how it was taken."""
-        for at in range(0, max(1, len(data)), 65_536):
-            last = at + 65_536 >= len(data)
-            self.client.send(SpeechData(stream, utterance, 0, data[at : at + 65_536], last))
-            await self.client.drain()
-
-        def answers() -> list[SpeechAccepted | SpeechRefused]:
-            both = [*self.seen.of(SpeechAccepted, stream), *self.seen.of(SpeechRefused, stream)]
-            return [each for each in both if each.utterance == utterance]
-
-        await until(answers)
-        return answers()[0]
-
-    async def accepted(self, data: bytes, utterance: str = "u", stream: str = "a") -> None:
-        assert isinstance(await self.say(data, utterance, stream), SpeechAccepted)
-
-    async def go_live(self, frame: int, stream: str = "a") -> None:
-        self.client.send(GoLive(stream, frame))
-        self.granted[stream] = frame
-
-    async def grant(self, frames: int, stream: str = "a", *, late: int = 0) -> None:
-        """Grant frames, the first ``late`` of them too late, and wait until they are made or the stretch has ended."""
-        first = self.granted[stream]
-        self.granted[stream] = until_frame = first + frames
-        self.client.send(Advance(stream, until_frame, first + late))
-        heard_until = until_frame * AUDIO_HZ // SHAPE.fps - OPUS_SAMPLES
-        await until(
-            lambda: (
-                self.ended(stream)
-                or any(unit.media_time >= heard_until for unit in reversed(self.seen.units(Codec.OPUS, stream)[-4:]))
-            )
-        )
-
-    def ended(self, stream: str = "a") -> bool:
-        return bool(self.seen.of(WentIdle, stream)) or bool(self.seen.of(StreamFailed, stream))
-
-    async def play_out(self, *streams: str, portion: int = 3) -> None:
-        """Grant frames until all stretches have ended."""
-        playing = set(streams or ("a",))
-        while playing:
-            for stream in sorted(playing):
-                await self.grant(portion, stream)
-                if self.ended(stream):
-                    playing.discard(stream)
-
-    async def settle(self) -> None:
-        """Wait until the worker has done all it was told: it refuses a stream in turn."""
-        before = len(self.seen.of(StreamRefused, "settle"))
-        self.client.send(OpenStream("settle", "damaged", SHAPE))
-        await until(lambda: len(self.seen.of(StreamRefused, "settle")) > before)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():  # noqa: ASYNC110  what is waited for happens in another process
-            await asyncio.sleep(0.002)
-
-
-@asynccontextmanager
-async def show(cache: Path, limits: WorkerLimits = LIMITS, **config: object) -> AsyncIterator[Show]:
-    seen = Seen()
-    settings = WorkerConfig("", "", str(cache), **config)  # type: ignore[arg-type]
-    async with open_worker(settings, limits, seen, command=FAKE) as client:
-        yield Show(client, seen)
-
-
-def run(coroutine: Coroutine[None, None, None]) -> None:
-    asyncio.run(coroutine)
-
-
-def heard(units: list[Unit]) -> NDArray[np.float32]:
-    decoder = av.CodecContext.create("libopus", "r")
-    decoder.sample_rate, decoder.layout, decoder.format = 48_000, "mono", "s16"
-    frames = [frame for unit in units for frame in decoder.decode(av.Packet(unit.data))]
-    return np.concatenate([frame.to_ndarray().reshape(-1).astype(np.float32) / 32768 for frame in frames])
-
-
-def seen_pictures(units: list[Unit]) -> list[NDArray[np.uint8]]:
-    decoder = av.CodecContext.create("h264" if units[0].codec is Codec.H264 else "vp8", "r")
-    decoder.thread_count = 1
-    frames = [frame for unit in units for frame in decoder.decode(av.Packet(unit.data))]
-    return [frame.to_ndarray() for frame in [*frames, *decoder.decode(None)]]
+from tests.worker_show import LIMITS, ROOT, SHAPE, Seen, Show, heard, run, seen_pictures, show, until
 
 
 def test_an_utterance_from_upload_to_idle(tmp_path: Path):
@@ -387,83 +232,6 @@ def test_other_rates_keep_sound_and_picture_together(tmp_path: Path, fps: int):
     run(scenario())
 
 
-@pytest.mark.parametrize(
-    ("data", "reason"),
-    [
-        (b"", SpeechRefusal.EMPTY),
-        (b"not a sound", SpeechRefusal.NOT_AUDIO),
-        (wav(tone(3.0, rate=8000), 8000), SpeechRefusal.TOO_LONG),
-        (bytes(300_000), SpeechRefusal.TOO_LARGE),
-    ],
-    ids=["empty", "text", "long", "large"],
-)
-def test_bad_uploads_are_refused_and_disturb_nobody(tmp_path: Path, data: bytes, reason: SpeechRefusal):
-    async def scenario() -> None:
-        async with show(tmp_path, max_speech_s=2.5, max_upload_bytes=250_000) as stage:
-            await stage.open()
-            await stage.accepted(wav(tone(1.0)), "good")
-            await stage.go_live(0)
-            await stage.grant(3)
-            answer = await stage.say(data, "bad")
-            assert isinstance(answer, SpeechRefused) and answer.reason is reason and answer.detail
-            await stage.play_out()
-            assert stage.seen.marks() == [("started", "good"), ("finished", "good")]
-            assert len(stage.seen.of(SpeechRefused)) == 1
-
-    run(scenario())
-
-
-def test_a_stream_nobody_opened_cannot_speak(tmp_path: Path):
-    async def scenario() -> None:
-        async with show(tmp_path) as stage:
-            await until(lambda: stage.seen.readies)
-            answer = await stage.say(wav(tone(1.0)), stream="nowhere")
-            assert isinstance(answer, SpeechRefused) and answer.reason is SpeechRefusal.UNKNOWN_STREAM
-            stage.client.send(GoLive("nowhere", 0))
-            stage.client.send(Advance("nowhere", 5, 0))
-            stage.client.send(OpenStream("sized", "grey", VideoFormat(640, 480)))
-            await until(lambda: stage.seen.of(StreamRefused, "sized"))
-
-    run(scenario())
-
-
-def test_abandoned_utterances_are_not_spoken(tmp_path: Path):
-    async def scenario() -> None:
-        async with show(tmp_path) as stage:
-            await stage.open()
-            await stage.accepted(wav(tone(0.3)), "kept")
-            await stage.accepted(wav(tone(0.3)), "accepted")
-            stage.client.send(SpeechData("a", "partial", 0, b"RIFF", last=False))
-            stage.client.send(AbandonSpeech("a", "accepted"))
-            stage.client.send(AbandonSpeech("a", "partial"))
-            await stage.go_live(0)
-            await stage.play_out()
-            assert stage.seen.marks() == [("started", "kept"), ("finished", "kept")]
-
-    run(scenario())
-
-
-def test_a_stream_that_fails_is_reported_and_the_others_go_on(tmp_path: Path):
-    async def scenario() -> None:
-        async with show(tmp_path) as stage:
-            await stage.open("a")
-            await stage.open("bad", avatar="breaks")
-            for stream in ("a", "bad"):
-                await stage.accepted(wav(tone(0.5)), f"of-{stream}", stream)
-                await stage.go_live(0, stream)
-            for stream in ("a", "bad"):
-                stage.client.send(Advance(stream, 4, 0))
-            await until(lambda: stage.seen.of(StreamFailed, "bad"))
-            (failed,) = stage.seen.of(StreamFailed, "bad")
-            assert failed.utterances == ["of-bad"] and failed.frame % idle_grid(25) == 0
-            stage.granted["a"] = 4
-            await stage.play_out()
-            assert stage.seen.marks() == [("started", "of-a"), ("finished", "of-a")]
-            await stage.accepted(wav(tone(0.5)), "again", "bad")
-
-    run(scenario())
-
-
 def test_a_closed_stream_is_forgotten_and_can_be_opened_again(tmp_path: Path):
     async def scenario() -> None:
         async with show(tmp_path) as stage:
@@ -481,19 +249,6 @@ def test_a_closed_stream_is_forgotten_and_can_be_opened_again(tmp_path: Path):
             await stage.go_live(10)
             await stage.play_out()
             assert stage.seen.marks() == [("started", "new"), ("finished", "new")]
-
-    run(scenario())
-
-
-def test_a_file_that_breaks_off_ends_the_utterance_with_a_reason(tmp_path: Path):
-    async def scenario() -> None:
-        async with show(tmp_path, max_speech_s=1.0) as stage:
-            await stage.open()
-            await stage.accepted(audio_file(tone(3.0, rate=16_000), "adts", "aac", 16_000))  # says no length
-            await stage.go_live(0)
-            await stage.play_out()
-            (finished,) = stage.seen.of(SpeechFinished)
-            assert finished.error is not None and 40_000 < finished.samples <= 48_000
 
     run(scenario())
 
@@ -520,53 +275,6 @@ def test_idle_loops_are_made_once_and_then_come_from_disk(tmp_path: Path):
     again = asyncio.run(scenario((Codec.H264,)))
     assert again == [loop for loop in made if loop.codec is Codec.H264]
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == stored
-
-
-def test_an_idle_loop_that_cannot_be_made_is_said_to_fail(tmp_path: Path):
-    async def scenario() -> None:
-        async with show(tmp_path) as stage:
-            await until(lambda: stage.seen.readies)
-            stage.client.send(EncodeIdle("damaged", SHAPE, Codec.H264))
-            await until(lambda: [each for each in stage.seen.said if isinstance(each, IdleFailed)])
-            await stage.open()
-
-    run(scenario())
-
-
-def test_a_worker_killed_in_mid_sentence_is_replaced_by_one_that_works(tmp_path: Path):
-    async def scenario() -> None:
-        async with show(tmp_path) as stage:
-            await stage.open()
-            await stage.accepted(wav(tone(2.0)))
-            await stage.go_live(0)
-            await stage.grant(5)
-            os.kill(stage.seen.readies[0].pid, signal.SIGKILL)
-            await until(lambda: len(stage.seen.readies) == 2)
-            assert len(stage.seen.losses) == 1
-            stage.seen.said.clear()
-            await stage.open()
-            await stage.accepted(wav(tone(0.2)), "after")
-            await stage.go_live(50)
-            await stage.play_out()
-            assert stage.seen.marks() == [("started", "after"), ("finished", "after")]
-
-    run(scenario())
-
-
-def test_a_stopped_worker_is_killed_and_replaced(tmp_path: Path):
-    async def scenario() -> None:
-        limits = WorkerLimits(start_s=60.0, ping_s=0.1, slow_s=0.5, dead_s=1.0)
-        async with show(tmp_path, limits) as stage:
-            await until(lambda: stage.seen.readies)
-            os.kill(stage.seen.readies[0].pid, signal.SIGSTOP)
-            await until(lambda: len(stage.seen.readies) >= 2)
-            assert gone(stage.seen.readies[0].pid)
-
-    run(scenario())
-
-
-def gone(pid: int) -> bool:
-    return not Path(f"/proc/{pid}").exists()
 
 
 def cpu_ticks(pid: int) -> int:

@@ -1,0 +1,174 @@
+"""The server's part towards a real worker process, played without a clock."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar.client import WorkerClient, WorkerLimits, WorkerState, open_worker
+from avatar.messages import (
+    AUDIO_HZ,
+    OPUS_SAMPLES,
+    Advance,
+    Codec,
+    FromWorker,
+    GoLive,
+    OpenStream,
+    Ready,
+    SetCodecs,
+    SpeechAccepted,
+    SpeechData,
+    SpeechFinished,
+    SpeechRefused,
+    SpeechStarted,
+    StreamFailed,
+    StreamOpened,
+    StreamRefused,
+    Unit,
+    VideoFormat,
+    WentIdle,
+    WorkerConfig,
+)
+from tests.fake_engine import SIZE
+
+ROOT = Path(__file__).parents[1]
+FAKE = (str(ROOT / "tests" / "fake_engine.py"),)
+SHAPE = VideoFormat(*SIZE, 25, 500_000)
+DEADLINE_S = 60.0
+LIMITS = WorkerLimits(start_s=60.0, slow_s=20.0, dead_s=30.0)
+Message = TypeVar("Message")
+
+
+class Seen:
+    """All that a worker has said."""
+
+    def __init__(self) -> None:
+        self.said: list[FromWorker] = []
+        self.readies: list[Ready] = []
+        self.losses: list[str] = []
+
+    def worker_ready(self, ready: Ready) -> None:
+        self.readies.append(ready)
+
+    def worker_message(self, message: FromWorker) -> None:
+        self.said.append(message)
+
+    def worker_lost(self, detail: str) -> None:
+        self.losses.append(detail)
+
+    def of(self, kind: type[Message], stream: str = "a") -> list[Message]:
+        return [each for each in self.said if isinstance(each, kind) and getattr(each, "stream", stream) == stream]
+
+    def units(self, codec: Codec, stream: str = "a") -> list[Unit]:
+        return [unit for unit in self.of(Unit, stream) if unit.codec is codec]
+
+    def marks(self, stream: str = "a") -> list[tuple[str, str]]:
+        kinds = {SpeechStarted: "started", SpeechFinished: "finished"}
+        return [
+            (kinds[type(each)], each.utterance)
+            for each in self.said
+            if isinstance(each, SpeechStarted | SpeechFinished) and each.stream == stream
+        ]
+
+
+class Show:
+    """The server's part, played without a clock: the worker is to make what it is granted, whenever that is."""
+
+    def __init__(self, client: WorkerClient, seen: Seen) -> None:
+        self.client, self.seen = client, seen
+        self.granted: dict[str, int] = {}
+
+    async def open(self, stream: str = "a", avatar: str = "grey", shape: VideoFormat = SHAPE) -> None:
+        await until(lambda: self.client.state is WorkerState.READY)
+        self.client.send(OpenStream(stream, avatar, shape))
+        await until(lambda: self.seen.of(StreamOpened, stream))
+        self.client.send(SetCodecs(stream, [Codec.H264]))
+
+    async def say(self, data: bytes, utterance: str = "u", stream: str = "a") -> SpeechAccepted | SpeechRefused:
+        """Upload; how it was taken."""
+        for at in range(0, max(1, len(data)), 65_536):
+            last = at + 65_536 >= len(data)
+            self.client.send(SpeechData(stream, utterance, 0, data[at : at + 65_536], last))
+            await self.client.drain()
+
+        def answers() -> list[SpeechAccepted | SpeechRefused]:
+            both = [*self.seen.of(SpeechAccepted, stream), *self.seen.of(SpeechRefused, stream)]
+            return [each for each in both if each.utterance == utterance]
+
+        await until(answers)
+        return answers()[0]
+
+    async def accepted(self, data: bytes, utterance: str = "u", stream: str = "a") -> None:
+        assert isinstance(await self.say(data, utterance, stream), SpeechAccepted)
+
+    async def go_live(self, frame: int, stream: str = "a") -> None:
+        self.client.send(GoLive(stream, frame))
+        self.granted[stream] = frame
+
+    async def grant(self, frames: int, stream: str = "a", *, late: int = 0) -> None:
+        """Grant frames, the first ``late`` of them too late, and wait until they are made or the stretch has ended."""
+        first = self.granted[stream]
+        self.granted[stream] = until_frame = first + frames
+        self.client.send(Advance(stream, until_frame, first + late))
+        heard_until = until_frame * AUDIO_HZ // SHAPE.fps - OPUS_SAMPLES
+        await until(
+            lambda: (
+                self.ended(stream)
+                or any(unit.media_time >= heard_until for unit in reversed(self.seen.units(Codec.OPUS, stream)[-4:]))
+            )
+        )
+
+    def ended(self, stream: str = "a") -> bool:
+        return bool(self.seen.of(WentIdle, stream)) or bool(self.seen.of(StreamFailed, stream))
+
+    async def play_out(self, *streams: str, portion: int = 3) -> None:
+        """Grant frames until all stretches have ended."""
+        playing = set(streams or ("a",))
+        while playing:
+            for stream in sorted(playing):
+                await self.grant(portion, stream)
+                if self.ended(stream):
+                    playing.discard(stream)
+
+    async def settle(self) -> None:
+        """Wait until the worker has done all it was told: it refuses a stream in turn."""
+        before = len(self.seen.of(StreamRefused, "settle"))
+        self.client.send(OpenStream("settle", "damaged", SHAPE))
+        await until(lambda: len(self.seen.of(StreamRefused, "settle")) > before)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():  # noqa: ASYNC110  what is waited for happens in another process
+            await asyncio.sleep(0.002)
+
+
+@asynccontextmanager
+async def show(cache: Path, limits: WorkerLimits = LIMITS, **config: object) -> AsyncIterator[Show]:
+    seen = Seen()
+    settings = WorkerConfig("", "", str(cache), **config)  # type: ignore[arg-type]
+    async with open_worker(settings, limits, seen, command=FAKE) as client:
+        yield Show(client, seen)
+
+
+def run(coroutine: Coroutine[None, None, None]) -> None:
+    asyncio.run(coroutine)
+
+
+def heard(units: list[Unit]) -> NDArray[np.float32]:
+    decoder = av.CodecContext.create("libopus", "r")
+    decoder.sample_rate, decoder.layout, decoder.format = 48_000, "mono", "s16"
+    frames = [frame for unit in units for frame in decoder.decode(av.Packet(unit.data))]
+    return np.concatenate([frame.to_ndarray().reshape(-1).astype(np.float32) / 32768 for frame in frames])
+
+
+def seen_pictures(units: list[Unit]) -> list[NDArray[np.uint8]]:
+    decoder = av.CodecContext.create("h264" if units[0].codec is Codec.H264 else "vp8", "r")
+    decoder.thread_count = 1
+    frames = [frame for unit in units for frame in decoder.decode(av.Packet(unit.data))]
+    return [frame.to_ndarray() for frame in [*frames, *decoder.decode(None)]]
