@@ -3,7 +3,6 @@ pictures) is imported when it runs, so that the command line starts quickly.
 """
 
 import re
-from collections.abc import Sequence
 from typing import Annotated, Final
 
 import typer
@@ -99,14 +98,3 @@ def idle(
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
     typer.echo(as_json(result) if json else as_text(result))
-
-
-def benchmarks() -> dict[str, str]:
-    """Name of each benchmark and what it measures."""
-    commands = [command.callback for command in app.registered_commands]
-    return {found.__name__: (found.__doc__ or "").partition("\n")[0] for found in commands if found is not None}
-
-
-def run(name: str, arguments: Sequence[str]) -> None:
-    """Run one benchmark with its own arguments; ends the program with its exit status."""
-    app(args=[name, *arguments], prog_name="whep-avatar bench")

@@ -20,6 +20,8 @@ app = typer.Typer(
     add_completion=False,
 )
 
+app.add_typer(bench_commands.app, name="bench")
+
 
 def say_line(text: str) -> None:
     """A line of progress, at once also where standard output is a pipe."""
@@ -140,20 +142,6 @@ def doctor() -> None:
     from whep_server.command import doctor as checking
 
     raise typer.Exit(checking.run(read_settings()))
-
-
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def bench(
-    context: typer.Context, name: Annotated[str | None, typer.Argument(help="Which one; none lists them.")] = None
-) -> None:
-    """Measure this machine and this version. Options after NAME are the benchmark's own."""
-    found = bench_commands.benchmarks()
-    if name in found:
-        bench_commands.run(name, context.args)
-    elif name is None:
-        typer.echo("\n".join(f"{one:12} {what}" for one, what in found.items()))
-    else:
-        raise stop(f"no benchmark {name}; there are: {', '.join(found)}")
 
 
 def main() -> None:
