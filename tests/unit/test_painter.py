@@ -1,3 +1,4 @@
+import dataclasses
 import threading
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def test_opening_grows_with_the_jaw(small):
 
 
 def test_neutral_mouth_moves_no_skin(small):
-    avatar, painter = small
+    _, painter = small
     patch = painter.paint(0, NEUTRAL)
     assert (patch[..., 3] == 255).mean() < 0.05, "lips only: the rest is a glaze"
 
@@ -118,7 +119,5 @@ def test_two_threads_paint_as_one_does(small):
 
 
 def test_avatar_of_another_engine_is_refused(small):
-    import dataclasses
-
     with pytest.raises(TypeError, match="engine"):
         MouthPainter(dataclasses.replace(small[0], state=None))

@@ -67,6 +67,7 @@ def paint_coat(layer: Layer, palette: Palette) -> None:
     _folds(layer, palette, outline)
     for mirrored in (False, True):
         _lapel(layer, palette, mirrored, outline)
+    _front(layer, palette, outline)
     weave = np.random.default_rng(4).normal(0, 1, layer.shape).astype(np.float32)
     layer.pixels[..., :3] += (layer.blur(weave, 0.35) * 3.2 * outline)[..., None]
 
@@ -91,6 +92,21 @@ def _folds(layer: Layer, palette: Palette, outline: Mask) -> None:
         layer.tint(light, layer.stroke(points, width, blur=8) * outline, depth)
     for points in (((212, 842), (206, 906), (210, 986)), ((788, 842), (794, 906), (790, 986))):
         layer.tint(dark, layer.stroke(points, 1.8, blur=0.8) * outline, 0.65)
+
+
+def _front(layer: Layer, palette: Palette, outline: Mask) -> None:
+    """Where the coat laps over itself below the lapels, and its button."""
+    edge = [(498, 1098), (510, 1150), (520, 1230), (526, 1320)]
+    layer.tint(palette.coat[0], layer.stroke([(x + 5, y) for x, y in edge], 10.0, blur=5) * outline, 0.55)
+    layer.tint(palette.coat[0], layer.stroke(edge, 1.6, blur=0.6) * outline, 0.80)
+    layer.tint(palette.coat[3], layer.stroke([(x - 3, y) for x, y in edge], 2.0, blur=1.2) * outline, 0.30)
+    layer.multiply(0x101620, layer.glow(491, 1129, 10, 9), 0.55)
+    layer.tint(
+        palette.coat[1], layer.fill(spline([(480, 1124), (489, 1115), (498, 1124), (489, 1133)], True), blur=0.7)
+    )
+    layer.screen(0xB8C4DA, layer.glow(486, 1120, 4, 3), 0.45)
+    for x, y in ((486, 1122), (492, 1122), (486, 1127), (492, 1127)):
+        layer.multiply(0x0A0E16, layer.glow(x, y, 1.0, 1.0), 0.8)
 
 
 def _lapel(layer: Layer, palette: Palette, mirrored: bool, outline: Mask) -> None:

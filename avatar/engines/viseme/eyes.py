@@ -150,7 +150,7 @@ def _brow(layer: Layer, palette: Palette, side: int, look: Look) -> None:
     full = np.interp(np.linspace(0, 1, len(spine)), [0, 0.2, 0.55, 1], [6.0, 9.0, 7.5, 0.8])
     body = layer.fill(ribbon(spine, full), blur=1.6)
     fade = smoothstep(24, 52, np.abs(layer.grid()[0] - 500))
-    layer.multiply(0x5E4034, body * (0.40 + 0.60 * fade), 0.80)
+    layer.multiply(0x5E4034, body * (0.30 + 0.70 * fade), 0.82)
     random = np.random.default_rng(11 if side < 0 else 12)
     direction = np.gradient(spine, axis=0)
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
@@ -171,7 +171,7 @@ def _brow(layer: Layer, palette: Palette, side: int, look: Look) -> None:
                 np.linspace(0.95, 0.15, 29),
             )
         )
-    layer.tint(palette.brow, layer.fill(*hairs, blur=0.3) * (0.5 + 0.5 * fade), 0.45)
+    layer.tint(palette.brow, layer.fill(*hairs, blur=0.3) * (0.35 + 0.65 * fade), 0.42)
 
 
 def paint_eyes(layer: Layer, palette: Palette, look: Look) -> None:

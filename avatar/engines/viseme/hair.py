@@ -32,7 +32,7 @@ class Panel:
     base: float = 0.30
     """Mean brightness."""
     seed: int = 1
-    under: float = 0.89
+    under: float = 0.95
     """How far down the strands lie on a closed ground of hair; below it they hang free."""
 
 
@@ -55,7 +55,7 @@ _LEFT = Panel(
             (262, 540), (252, 630), (256, 706), (276, 770), (312, 818),
         ),
     ),
-    strands=3600, locks=21, shine=0.36, band=0.27, seed=3,
+    strands=3800, locks=21, shine=0.40, band=0.27, seed=3,
 )  # fmt: skip
 _RIGHT = Panel(
     guides=(
@@ -76,13 +76,13 @@ _RIGHT = Panel(
             (740, 536), (750, 630), (746, 708), (730, 768), (706, 806), (684, 824),
         ),
     ),
-    strands=4600, locks=26, shine=0.40, band=0.29, seed=5,
+    strands=4800, locks=26, shine=0.34, band=0.29, base=0.28, seed=5,
 )  # fmt: skip
 _BACK = Panel(
     guides=(
         (
-            (380, 300), (346, 420), (336, 560),
-            (340, 680), (350, 750), (364, 800),
+            (380, 300), (330, 420), (318, 560),
+            (324, 680), (336, 750), (350, 800),
         ),
         (
             (450, 300), (430, 420), (420, 560),
@@ -93,8 +93,8 @@ _BACK = Panel(
             (580, 680), (576, 750), (570, 800),
         ),
         (
-            (620, 300), (654, 420), (664, 560),
-            (660, 680), (650, 750), (636, 800),
+            (620, 300), (668, 420), (682, 560),
+            (676, 680), (664, 750), (650, 800),
         ),
     ),
     strands=1800, locks=14, shine=0.05, band=0.6, base=0.10, seed=9, under=1.0,
@@ -120,7 +120,7 @@ def _strand_curves(panel: Panel, random: np.random.Generator) -> tuple[NDArray[n
     lock = np.clip(np.searchsorted(borders, across) - 1, 0, panel.locks - 1)
     centre = ((borders[:-1] + borders[1:]) / 2)[lock]
     u = np.linspace(0, 1, _STEPS)[None, :]
-    gather = 0.10 + 0.50 * u**2.2
+    gather = 0.10 + 0.40 * u**3
     place = across[:, None] + (centre - across)[:, None] * gather
     at = place * (len(guides) - 1)
     low = np.clip(at.astype(int), 0, len(guides) - 2)
@@ -187,14 +187,17 @@ def _draw_strand(sheet: NDArray[np.uint8], points: NDArray[np.int32], colours: N
 
 def _silhouette(guides: NDArray[np.float64], share: float) -> Curve:
     count = round(_STEPS * share)
-    return np.vstack([guides[0, :count], guides[-1, :count][::-1]])
+    # Strands swing about their guides: near the tips the ground draws in, or its straight edge would show.
+    inset = (0.14 * np.linspace(0, 1, count) ** 6)[:, None]
+    inner, outer = guides[0, :count], guides[-1, :count]
+    return np.vstack([inner + (outer - inner) * inset, (outer + (inner - outer) * inset)[::-1]])
 
 
 def paint_hair_front(layer: Layer, palette: Palette) -> None:
     """Both sweeps from the side parting, with the scalp's shadow in the parting."""
     for panel in (_LEFT, _RIGHT):
         _draw_strands(layer, panel, palette)
-    parting = layer.stroke([(460, 150), (458, 182), (460, 226)], np.array([0.2, 1.2, 2.4]), blur=0.8)
+    parting = layer.stroke([(460, 150), (458, 190), (460, 241)], np.array([0.2, 1.2, 2.4]), blur=0.8)
     layer.tint(palette.hair[0], layer.blur(parting, 3), 0.8)
     layer.paint(0xB98A6E, parting, 0.6)
     layer.screen(0xFFE2C4, layer.glow(404, 232, 34, 30, -40), 0.06)

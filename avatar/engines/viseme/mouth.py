@@ -67,7 +67,7 @@ def shape_of(mouth: NDArray[np.float32]) -> Shape:
     half = (
         49 + 9 * wide * (1 - 0.3 * opening) - 17 * round_ * (1 - 0.25 * press) - 4 * opening * (1 - wide) - 1.5 * press
     )
-    corner = -7.6 - 3.2 * wide * (1 - opening) + 0.27 * gap + 3.6 * round_ + 1.6 * press
+    corner = -8.6 - 3.2 * wide * (1 - opening) + 0.27 * gap + 3.6 * round_ + 1.6 * press
     return Shape(
         opening, round_, wide, press, bite, teeth, tongue,
         half=half, corner=corner, upper=-up, lower=low,
@@ -208,19 +208,20 @@ def _cavity(sheet: _Sheet, s: Shape, inner: str) -> None:
     sheet.parts.append(f'<clipPath id="m"><path d="{inner}"/></clipPath><g clip-path="url(#m)">')
     sheet.fill(inner, s.upper, s.lower, ((0, _C.cavity), (0.7, _C.cavity), (1, _C.cavity_back)))
     together = s.teeth * (1 - s.press)
-    if s.tongue < 0.45:
-        _tongue(sheet, s)
-    _lower_teeth(sheet, s, together)
+    order = [_tongue, _lower_teeth, _upper_teeth]
     if s.tongue >= 0.45:
-        _tongue(sheet, s)
-    _upper_teeth(sheet, s, together)
+        order = [_lower_teeth, _tongue, _upper_teeth]
+    if s.tongue > 0.7:  # th: the tip comes out between the teeth
+        order = [_lower_teeth, _upper_teeth, _tongue]
+    for draw in order:
+        draw(sheet, s, together)
     for side in (-1, 1):
         sheet.soft(side * s.half * 0.92, s.corner, 0.20 * s.half, 3 + 0.30 * s.gap, _C.cavity, 0.85)
     sheet.soft(0, s.upper - 1.5, 0.60 * s.half, 1.0 + 0.045 * s.gap, _C.cavity, 0.60)
     sheet.parts.append("</g>")
 
 
-def _tongue(sheet: _Sheet, s: Shape) -> None:
+def _tongue(sheet: _Sheet, s: Shape, _together: float) -> None:
     if s.gap < 5:
         return
     rise = s.tongue
@@ -290,6 +291,7 @@ def _lips(sheet: _Sheet, s: Shape, curves: _Curves) -> None:
         sheet.soft(side * 0.20 * s.half, s.top + 2.6, 0.11 * s.half, 1.3, _C.lip_light, 0.42)
         sheet.soft(side * 0.80 * s.half, s.corner + 1, 0.12 * s.half, 3.2, _C.lip_dark, 0.34 * max(0.0, 1 - s.gap / 8))
     sheet.stroke(_path(curves.inner_upper), _C.lip_line, 1.6, 0.50)
+    sheet.stroke(_path(curves.inner_lower), _C.lip_line, 1.3, 0.34 * min(1.0, s.gap / 5))
 
 
 def _seam(sheet: _Sheet, s: Shape, curves: _Curves) -> None:
@@ -307,6 +309,9 @@ def mouth_svg(mouth: NDArray[np.float32], matrix: NDArray[np.float64], size: tup
     sheet = _Sheet()
     _around(sheet, s)
     if s.gap > 0.4:
+        # Under the lips lies their own dark: where edges of lip and opening meet, no skin shines through.
+        whole = _path(curves.outer_upper) + _path(curves.outer_lower[::-1], start=False) + "Z"
+        sheet.fill(whole, s.top, s.bottom, ((0, _C.lip_dark), (1, _C.lip_dark)), 0.94)
         inner = _path(curves.inner_upper) + _path(curves.inner_lower[::-1], start=False) + "Z"
         _cavity(sheet, s, inner)
     _lips(sheet, s, curves)

@@ -22,15 +22,15 @@ class Palette:
     lip_line: int = 0x5C2022
     cavity: int = 0x1C0709
     cavity_back: int = 0x38100F
-    tongue: int = 0x9C3F45
-    tongue_light: int = 0xC0646A
+    tongue: int = 0xA2464C
+    tongue_light: int = 0xCE797C
     tooth: int = 0xF7F3EC
     tooth_shade: int = 0xC3B4A8
     hair: tuple[int, ...] = (0x150C0B, 0x2A1814, 0x452A20, 0x6A4330, 0x94644A, 0xC09070)
     brow: int = 0x38231B
     lash: int = 0x1C1110
     sclera: int = 0xF1EBE6
-    iris: tuple[int, ...] = (0x1F160F, 0x4A3220, 0x7A5634, 0xA67C4C)
+    iris: tuple[int, ...] = (0x21170F, 0x573D24, 0x8A683C, 0xBC965C)
     """From the limbal ring inwards to the light at the pupil's foot."""
     coat: tuple[int, ...] = (0x0F1524, 0x1B2439, 0x2C3954, 0x495A7A)
     blouse: tuple[int, ...] = (0xA9ABB6, 0xDFDDE0, 0xF8F4F0)

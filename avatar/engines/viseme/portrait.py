@@ -10,7 +10,7 @@ from avatar.engines.viseme.pose import View
 VIEWS: Final = (
     View(x=-200.0, y=104.0, width=1400.0, size=(1280, 720)),
     View(x=132.0, y=108.0, width=736.0, size=(512, 512)),
-    View(x=146.0, y=24.0, width=708.0, size=(720, 1280)),
+    View(x=176.0, y=66.0, width=648.0, size=(720, 1280)),
 )
 EYES_WINDOW: Final = (378.0, 346.0, 244.0, 96.0)
 """x, y, width, height, design units: what a blink, a glance or a raised brow repaints."""
