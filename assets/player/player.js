@@ -113,7 +113,9 @@ function reason({ status, reason: words }) {
 face.addEventListener("change", ({ detail: { state } }) => {
   document.body.dataset.state = state;
   get("state").textContent = WORDS[state];
+  const startHadFocus = document.activeElement === get("start");
   get("start").hidden = state !== "ready";
+  if (startHadFocus && state !== "ready") get("mute").focus(); // a keyboard goes on from here
   get("over").hidden = state !== "offline";
   if (!face.live) page.liveSince = null;
 });

@@ -12,7 +12,7 @@ const GATHER_MS = 2_000;
 /** "disconnected" often heals by itself when a phone changes networks. */
 const DISCONNECTED_MS = 4_000;
 /** The server's sound never stops, so this long without a byte is a dead connection, whatever ICE believes. */
-const STALL_MS = 5_000;
+const STALL_MS = 3_000;
 const WATCH_MS = 1_000;
 /**
  * Both tracks are asked to wait this long. Left alone, sound waits 30 to 50 ms longer than the picture from the start, and

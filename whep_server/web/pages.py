@@ -86,7 +86,7 @@ def avatar_files(settings: Settings, avatar: str, size: str) -> tuple[str | None
     folder = settings.assets / "avatars" / avatar
     base = f"{settings.public_base_path}/assets/avatars/{avatar}"
     posters = [name for name in (f"poster-{size}.jpg", f"poster-{size}.webp") if (folder / name).is_file()]
-    # The loop made for pages is a tenth of the film's size and has a WebM for browsers without H.264, in one size alone.
+    # The loop made for pages is a tenth of the film's size and has a WebM for browsers without H.264; in one size only.
     names = ("loop.mp4", "loop.webm") if size == LOOP_SIZE else (f"idle-{size}.mp4", f"idle-{size}.webm")
     loops = [name for name in names if (folder / name).is_file()]
     return (f"{base}/{posters[0]}" if posters else None), [f"{base}/{name}" for name in loops]
