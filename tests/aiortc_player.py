@@ -118,8 +118,11 @@ async def player(kinds: tuple[str, ...] = ("video", "audio"), codec: str | None 
         note_packets(transceiver.receiver, made.packets[kind])
     prefer(connection, codec)
     async with asyncio.TaskGroup() as group:
+        consumers: list[asyncio.Task[None]] = []
+        connection.on("track", lambda track: consumers.append(group.create_task(consume(track, made))))
         try:
-            connection.on("track", lambda track: group.create_task(consume(track, made)))
             yield made
         finally:
             await connection.close()
+            for consumer in consumers:  # a track whose connection never came up does not end by itself
+                consumer.cancel()

@@ -1,7 +1,7 @@
 """A worker without a process: the contract of ``avatar.client.Worker``, exact, and with no clock of its own.
 
-Plays real pictures and sound, encoded once a run: each picture carries its frame number as bars, so that a test can read
-from a decoded picture which frame it is. Acts only when it is sent something.
+Plays real pictures and sound, encoded once a run: each picture carries its frame number as bars, so that a test can
+read from a decoded picture which frame it is. Acts only when it is sent something.
 """
 
 import asyncio
@@ -51,9 +51,9 @@ from avatar.messages import (
 )
 from whep_server.live.clock import round_up
 
-SIZE = (320, 176)
-BITS = 16
-LOOP_S = 8
+SIZE = (160, 128)
+BITS = 8
+LOOP_S = 2
 IDLE_LUMA, LIVE_LUMA = 60, 200
 SPEECH_MAGIC = b"SAY "
 """The fake's audio format: this, then how many frames it lasts, in decimal."""
@@ -282,6 +282,7 @@ class FakeWorker:
         while stream.frame is not None and stream.frame < message.until:
             self._begin_or_end(stream)
             if stream.frame == stream.end:
+                self._tell(WentIdle(stream.name, stream.frame))
                 stream.frame = None
                 return
             if stream.frame >= message.now:
@@ -303,7 +304,6 @@ class FakeWorker:
             self._tell(SpeechStarted(stream.name, stream.speaking.id, at))
         elif stream.speaking is None and stream.end is None:
             stream.end = round_up(stream.frame + 1, idle_grid(stream.fps))
-            self._tell(WentIdle(stream.name, stream.end))
 
     def _make_pictures(self, stream: LiveStream, frame: int) -> None:
         for codec in list(stream.encoders):

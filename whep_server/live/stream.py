@@ -220,7 +220,7 @@ class Stream:
             self._packet += 1
             live = self._stretches.live_at(self._clock.frame_of_packet(self._packet))
             self._sounds.play(self._packet, sounds, live)
-        if self._stretches.open:
+        if self._stretches.speaking(frame):
             self._tell_worker(Advance(self.name, frame + self._lead + 1, frame))
         for event in self._speech.due((packet + 1) * OPUS_SAMPLES - 1):
             self._events.emit(event)
@@ -262,7 +262,7 @@ class Stream:
             case Unit():
                 self._playout.push(message)
             case WentIdle():
-                self._stretches.end(message.frame)
+                self._went_idle(message)
             case SpeechAccepted():
                 self._accepted(message)
             case SpeechRefused():
@@ -275,8 +275,11 @@ class Stream:
                 self._failed(message)
             case StreamRefused():
                 logger.error("the worker refuses stream %s: %s", self.name, message.detail)
-            case StreamOpened():
-                logger.debug("the worker knows stream %s", self.name)
+
+    def _went_idle(self, message: WentIdle) -> None:
+        self._stretches.end(message.frame)
+        if self._speech.queued:  # accepted when the worker was already on its way to idle
+            self._go_live()
 
     def _accepted(self, message: SpeechAccepted) -> None:
         event = self._speech.accepted(message)
@@ -284,11 +287,14 @@ class Stream:
             return
         self._events.emit(event)
         if not self._stretches.open:
-            now = self._now_frame()
-            self._tell_worker(GoLive(self.name, self._stretches.begin(now, self._lead)))
-            self._tell_worker(Advance(self.name, now + self._lead + 1, now))
-            self._wake.set()
-            self._tell_state()
+            self._go_live()
+
+    def _go_live(self) -> None:
+        now = self._now_frame()
+        self._tell_worker(GoLive(self.name, self._stretches.begin(now, self._lead)))
+        self._tell_worker(Advance(self.name, now + self._lead + 1, now))
+        self._wake.set()
+        self._tell_state()
 
     def _failed(self, message: StreamFailed) -> None:
         logger.error("stream %s: the worker failed to speak: %s", self.name, message.detail)
