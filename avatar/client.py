@@ -10,12 +10,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Final, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -37,8 +37,10 @@ from avatar.messages import (
 
 log = logging.getLogger(__name__)
 
-COMMAND: Final = ("-m", "avatar.worker")
-"""What the Python interpreter is given to run."""
+Told = TypeVar("Told")
+
+COMMAND: Final = ("-P", "-m", "avatar.worker")
+"""What the Python interpreter is given to run; -P: a folder named avatar in the server's own folder is not meant."""
 HIGH_WATER_BYTES: Final = 1024 * 1024
 """``drain`` waits above it: four pieces of an upload."""
 CLOSE_S: Final = 1.0
@@ -199,16 +201,16 @@ class WorkerClient:
             case Ready():
                 self.state = WorkerState.READY
                 self._ready.set()
-                self._listener.worker_ready(message)
+                self._tell(self._listener.worker_ready, message)
             case _:
-                self._tell(message)
+                self._tell(self._listener.worker_message, message)
 
-    def _tell(self, message: FromWorker) -> None:
+    def _tell(self, call: Callable[[Told], None], what: Told) -> None:
         """The boundary between the worker and whom its messages are for: a bug there is not the worker's end."""
         try:
-            self._listener.worker_message(message)
+            call(what)
         except Exception:
-            log.exception("%s was not understood", type(message).__name__)
+            log.exception("%s was not understood", type(what).__name__)
 
     def link_closed(self) -> None:
         """The worker's socket is closed: wake whoever waits for an answer. For the link alone."""
@@ -228,7 +230,7 @@ class WorkerClient:
                 self.state = WorkerState.LOST
                 log.error("the worker is lost: %s; another one starts in %.1f s", detail, pause_s)
                 if was_ready:
-                    self._listener.worker_lost(detail)
+                    self._tell(self._listener.worker_lost, detail)
                 if loop.time() - started_s > STEADY_S:
                     pause_s = self._limits.backoff_s
                 await asyncio.sleep(pause_s)

@@ -151,7 +151,7 @@ def test_a_worker_killed_in_mid_sentence_is_replaced_by_one_that_works(tmp_path:
 
 def test_a_stopped_worker_is_killed_and_replaced(tmp_path: Path):
     async def scenario() -> None:
-        limits = WorkerLimits(start_s=60.0, ping_s=0.1, slow_s=0.5, dead_s=1.0)
+        limits = WorkerLimits(start_s=60.0, ping_s=0.1, slow_s=0.5, dead_s=2.0)
         async with show(tmp_path, limits) as stage:
             await until(lambda: stage.seen.readies)
             os.kill(stage.seen.readies[0].pid, signal.SIGSTOP)

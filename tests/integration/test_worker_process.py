@@ -198,6 +198,7 @@ def test_keyframes_and_codecs_on_request(tmp_path: Path):
             await stage.grant(5)
             stage.client.send(SetCodecs("a", [Codec.VP8]))
             await stage.grant(2)
+            await stage.settle()
             h264 = [(unit.media_time // 3600, unit.keyframe) for unit in stage.seen.units(Codec.H264)]
             assert [frame for frame, _ in h264] == list(range(15))
             assert [frame for frame, keyframe in h264 if keyframe] == [0, 5]

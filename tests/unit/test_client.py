@@ -44,7 +44,7 @@ while data := sock.recv(65536):
 if behaviour == "stays":
     time.sleep(600)
 """
-QUICK = WorkerLimits(start_s=20.0, ping_s=0.05, slow_s=0.2, dead_s=0.5, stop_s=0.3, backoff_s=0.05, backoff_max_s=0.2)
+QUICK = WorkerLimits(start_s=20.0, ping_s=0.05, slow_s=0.3, dead_s=1.0, stop_s=0.3, backoff_s=0.05, backoff_max_s=0.2)
 PATIENT = WorkerLimits(start_s=20.0, ping_s=0.05, slow_s=10.0, dead_s=20.0, stop_s=10.0, backoff_s=0.05)
 CONFIG = WorkerConfig("", "", "")
 DEADLINE_S = 30.0
@@ -147,7 +147,7 @@ def test_a_hung_worker_is_killed_and_another_one_comes(run):
 def test_a_worker_that_answers_no_ping_is_not_kept(run):
     async def scenario() -> None:
         async with worker("mute", QUICK) as (_, seen):
-            await until(lambda: len(seen.losses) >= 2)
+            await until(lambda: seen.losses and len(seen.readies) >= 2)
 
     run(scenario())
 
