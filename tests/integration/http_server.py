@@ -14,6 +14,14 @@ from whep_server.command.serve import address_of, listen, make_server
 from whep_server.settings import Settings
 from whep_server.web.speech import Closing
 
+CORS_NAMES = {
+    "access-control-allow-origin",
+    "access-control-allow-methods",
+    "access-control-allow-headers",
+    "access-control-expose-headers",
+    "access-control-max-age",
+}
+
 
 @asynccontextmanager
 async def serving(settings: Settings, open_registry: OpenRegistry) -> AsyncIterator[httpx.AsyncClient]:
@@ -41,3 +49,15 @@ async def until_answer(http: httpx.AsyncClient, path: str, wanted: Callable[[htt
             return response
         await asyncio.sleep(POLL_S)
     raise AssertionError(f"GET {path}: not as wanted: {response.status_code} {response.text}")
+
+
+def assert_problem(response: httpx.Response, status: int) -> dict[str, object]:
+    """RFC 9457 and our one more member; CORS; no cached errors to speak of."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers.keys() >= CORS_NAMES
+    body = response.json()
+    assert body["status"] == status
+    assert body["title"] and body["detail"] and body["error"] == body["detail"]
+    assert "v=0" not in response.text
+    return dict(body)

@@ -4,9 +4,11 @@ Nothing heavy is imported here: imports are tried in a process of their own, whi
 """
 
 import asyncio
+import contextlib
 import errno
 import importlib.metadata
 import json
+import logging
 import os
 import shutil
 import socket
@@ -21,7 +23,7 @@ import httpx
 from packaging.requirements import InvalidRequirement, Requirement
 from rich.console import Console
 
-from avatar.client import WorkerState, open_worker
+from avatar.client import open_worker
 from avatar.messages import FromWorker, Ready
 from whep_server.live.registry import worker_config, worker_limits
 from whep_server.settings import PREFIX, Settings
@@ -234,48 +236,62 @@ def check_udp(_: Settings) -> Iterator[Finding]:
     yield Finding("udp", arrived, "datagrams pass on loopback", fix)
 
 
-class Waiter:
-    """Waits for a worker's first ``Ready``."""
+class Waiter(logging.Handler):
+    """Waits for a worker's first ``Ready``, or its end; hears what it logs meanwhile."""
 
     def __init__(self) -> None:
-        self.came = asyncio.Event()
-        self.lost = ""
+        super().__init__(logging.WARNING)
+        self.over = asyncio.Event()
+        self.avatars: list[str] | None = None
+        self.heard = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the last line of an error: of a traceback, the one that says what happened."""
+        if record.levelno < logging.ERROR:
+            return
+        line = self.format(record).strip().splitlines()[-1]
+        if record.name == "avatar.client":  # it only says that the worker is gone
+            self.over.set()
+            line = self.heard or line
+        self.heard = line
 
     def worker_ready(self, ready: Ready) -> None:
-        """It is there; ``ready.avatars`` says what it can show."""
+        """It is there, and says what it can show."""
         self.avatars = [info.name for info in ready.avatars]
-        self.came.set()
+        self.over.set()
 
     def worker_message(self, message: FromWorker) -> None:
         """Nothing else is asked of it."""
 
     def worker_lost(self, detail: str) -> None:
         """It ended."""
-        self.lost = detail
+        self.heard = self.heard or detail
+        self.over.set()
 
 
-async def start_worker(settings: Settings) -> tuple[float, list[str]]:
-    """Seconds until a worker is ready, and its avatars. Errors: TimeoutError."""
+async def start_worker(settings: Settings, waiter: Waiter) -> float:
+    """Seconds until a worker is ready or has ended; see ``waiter``."""
     loop = asyncio.get_running_loop()
     began_s = loop.time()
-    waiter = Waiter()
-    async with open_worker(worker_config(settings), worker_limits(settings), waiter) as worker:
-        async with asyncio.timeout(settings.worker_start_s):
-            await waiter.came.wait()
-        assert worker.state is WorkerState.READY
-        return loop.time() - began_s, waiter.avatars
+    async with open_worker(worker_config(settings), worker_limits(settings), waiter):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(settings.worker_start_s):
+                await waiter.over.wait()
+        return loop.time() - began_s
 
 
 def check_worker(settings: Settings) -> Iterator[Finding]:
     """That the process that makes speech starts."""
-    fix = "see the lines it logged above; whep-avatar serve --log-level DEBUG says more"
-    try:
-        seconds, avatars = asyncio.run(start_worker(settings))
-    except TimeoutError:
-        yield Finding("worker", False, f"not ready within {settings.worker_start_s:g} s", fix)
+    waiter = Waiter()
+    logging.basicConfig(handlers=[waiter], level=logging.WARNING, force=True)
+    seconds = asyncio.run(start_worker(settings, waiter))
+    if waiter.avatars is None:
+        says = f"not ready after {seconds:.1f} s: {waiter.heard or 'it says nothing'}"
+        fix = "mend what is said above first; whep-avatar serve --log-level DEBUG says more"
+        yield Finding("worker", False, says, fix)
         return
-    known = settings.avatar in avatars
-    says = f"ready in {seconds:.1f} s; avatars: {', '.join(avatars) or 'none'}"
+    known = settings.avatar in waiter.avatars
+    says = f"ready in {seconds:.1f} s; avatars: {', '.join(waiter.avatars) or 'none'}"
     yield Finding("worker", known, says, f"set {PREFIX}AVATAR to one of them")
 
 
