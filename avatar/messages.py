@@ -212,7 +212,7 @@ class WorkerStats(msgspec.Struct, frozen=True):
     """Frames that were skipped because their time had passed."""
     live_streams: int = 0
     stage_ms: dict[str, float] = {}
-    """Mean milliseconds a frame by stage: network, draw, compose, encode."""
+    """Mean milliseconds a frame by stage: engine (network and drawing), compose, encode."""
     rss_bytes: int = 0
 
 
