@@ -162,7 +162,7 @@ class _Sheet:
 
     def soft(self, x: float, y: float, rx: float, ry: float, colour: int, opacity: float) -> None:
         """A soft spot with Gaussian fall-off, standard deviations rx and ry, about the mouth's centre."""
-        if opacity < 0.004:
+        if opacity < 0.015:
             return
         name, stops = self.name(), _fading(colour, round(opacity * 100))
         x, y, a, b = x + MOUTH_X, y + MOUTH_Y, 2.6 * rx, 2.6 * ry
@@ -270,17 +270,17 @@ def _upper_teeth(sheet: _Sheet, s: Shape, together: float) -> None:
     edge = _path(_mirrored(half))
     stops = ((0, _C.tooth_shade), (0.40, 0xECE6DE), (0.75, _C.tooth), (1, 0xDFD5CB))
     sheet.fill(f"{edge}L{MOUTH_X + w:.1f} {s.upper + MOUTH_Y - 14:.1f}H{MOUTH_X - w:.1f}Z", s.upper - 1, y + 0.8, stops)
-    for at in (-0.52, -0.26, 0.0, 0.26, 0.52):
-        x = MOUTH_X + at * w
-        sheet.stroke(f"M{x:.1f} {s.upper + MOUTH_Y:.1f}V{y + MOUTH_Y - 1:.1f}", 0x9A8878, 0.8, 0.20)
+    between = [MOUTH_X + at * w for at in (-0.52, -0.26, 0.0, 0.26, 0.52)]
+    lines = "".join(f"M{x:.1f} {s.upper + MOUTH_Y:.1f}V{y + MOUTH_Y - 1:.1f}" for x in between)
+    sheet.stroke(lines, 0x9A8878, 0.8, 0.20)
 
 
 def _lips(sheet: _Sheet, s: Shape, curves: _Curves) -> None:
     upper = _path(curves.outer_upper) + _path(curves.inner_upper[::-1], start=False) + "Z"
     lower = _path(curves.inner_lower) + _path(curves.outer_lower[::-1], start=False) + "Z"
-    for path in (_path(curves.outer_lower), _path(curves.outer_upper)):
-        sheet.stroke(path, _C.lip, 5.0, 0.13)
-        sheet.stroke(path, _C.lip, 2.6, 0.22)
+    rim = _path(curves.outer_lower) + _path(curves.outer_upper)
+    sheet.stroke(rim, _C.lip, 5.0, 0.13)
+    sheet.stroke(rim, _C.lip, 2.6, 0.22)
     sheet.fill(lower, s.lower, s.bottom, ((0, _C.lip_dark), (0.22, _C.lip), (0.62, 0xCC736A), (1, 0xBB655C)), 0.96)
     sheet.fill(upper, s.top, s.upper + 1, ((0, 0xC46D64), (0.45, 0xB45852), (1, _C.lip_dark)), 0.96)
     thick = s.bottom - s.lower

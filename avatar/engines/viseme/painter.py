@@ -88,8 +88,9 @@ class MouthPainter:
         """
         box, matrix = self._boxes[picture], self._state.matrices[picture]
         drop = jaw_drop(mouth)
-        still = np.zeros((box.height, box.width, 4), np.uint8)
-        patch = self._lowered(picture, drop) if drop > 0.05 else still
+        patch = np.zeros((box.height, box.width, 4), np.uint8)
+        if drop > 0.05:
+            self._lower(patch, picture, drop)
         corner = matrix @ (GLAZE_BOX[0], GLAZE_BOX[1], 1.0)
         x, y = (int(np.floor(c)) - o for c, o in zip(corner, (box.x, box.y), strict=True))
         local = matrix.copy()
@@ -98,8 +99,7 @@ class MouthPainter:
         width, height = self._glaze
         under = patch[y : y + height, x : x + width]
         drawn = drawn[: under.shape[0], : under.shape[1]]
-        through = cv2.cvtColor(cv2.bitwise_not(cv2.extractChannel(drawn, 3)), cv2.COLOR_GRAY2RGBA)
-        through[..., 3] = through[..., 0]
+        through = cv2.merge([cv2.bitwise_not(cv2.extractChannel(drawn, 3))] * 4)
         under[...] = cv2.add(cv2.multiply(under, through, scale=1 / 255), drawn)
         return patch
 
@@ -109,8 +109,8 @@ class MouthPainter:
         most_x, most_y = self._avatar.size[0] - width, self._avatar.size[1] - height
         return Box(min(max(int(x) & ~1, 0), most_x), min(max(int(y) & ~1, 0), most_y), width, height)
 
-    def _lowered(self, picture: int, drop: float) -> NDArray[np.uint8]:
-        """The picture's own lower face with the chin ``drop`` design units down; opaque wherever anything can move.
+    def _lower(self, patch: NDArray[np.uint8], picture: int, drop: float) -> None:
+        """Put in the picture's own lower face with the chin ``drop`` design units down, wherever anything can move.
 
         No soft edge is needed: at the edges nothing moves, and a picture's own pixels come back as they were.
         """
@@ -125,10 +125,8 @@ class MouthPainter:
         row, column = np.arange(rows.start, rows.stop), np.arange(columns.start, columns.stop)
         source_y = row[:, None].astype(np.float32) - field * np.float32(drop * scale)
         source_x = column[None].astype(np.float32) + field * (x[None, columns] * np.float32(0.0017 * drop * scale))
-        patch = np.zeros((box.height, box.width, 4), np.uint8)
         crop = self._crop(picture)
         patch[rows, columns] = cv2.remap(crop, source_x, source_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return patch
 
     def _crop(self, picture: int) -> NDArray[np.uint8]:
         """The box of a picture as opaque RGBA. Shapes: (box.height, box.width, 4)."""
