@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from avatar.engines.viseme.features import HOP, MELS, SAMPLE_RATE, SILENCE, WINDOW
-from avatar.engines.viseme.parameters import BITE, NEUTRAL, PARAMETERS, PRESS, WIDE
+from avatar.engines.viseme.parameters import BITE, JAW, NEUTRAL, PARAMETERS, PRESS, WIDE
 from avatar.engines.viseme.phonemes import VISEMES
 
 STEP_RATE = 50
@@ -26,6 +26,9 @@ FRAMES_A_STEP = 2
 _HOVER = np.full(len(PARAMETERS), 0.05, np.float32)
 _HOVER[WIDE] = 0.02
 """How far from neutral still counts as neutral."""
+_VIGOUR = np.ones(len(PARAMETERS), np.float32)
+_VIGOUR[JAW], _VIGOUR[WIDE] = 1.15, 1.1
+"""A regression moves less than what it was taught: over new voices the jaw by 0.83, the width by 0.9."""
 
 State = list[Tensor]
 """What a network remembers of B streams; the first dimension of every tensor is the stream."""
@@ -121,15 +124,16 @@ def sharpened(mouth: NDArray[np.float32], scores: NDArray[np.float32]) -> NDArra
 
 
 def rested(mouth: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``mouth`` with what is almost neutral made neutral, so that silence shows exactly the idle picture.
+    """``mouth`` with what is almost neutral made neutral, and the rest as lively as speech.
 
-    A sigmoid never says 0: in silence and room noise the network hovers up to 0.05 around the neutral mouth.
+    A sigmoid never says 0: in silence and room noise the network hovers up to 0.05 around the neutral mouth. Made
+    neutral, silence shows exactly the idle picture.
 
     Shapes: (..., 7) -> (..., 7).
     """
     away = mouth - NEUTRAL
     moved = np.sign(away) * np.maximum(np.abs(away) - _HOVER, 0) / (1 - _HOVER)
-    return np.asarray(np.clip(NEUTRAL + moved, 0, 1), np.float32)
+    return np.asarray(np.clip(NEUTRAL + _VIGOUR * moved, 0, 1), np.float32)
 
 
 @torch.inference_mode()
