@@ -19,30 +19,48 @@ SCREENSHOT = os.environ.get("SCREENSHOT")
 """Where to put a picture of the player while it speaks; none is taken without."""
 SPOKEN_S = 60.0
 """No sample sentence is so long."""
-
-
 ROUNDS = 3
-"""A busy machine stutters now and then, a switch that freezes does so each time: one clean round of these is wanted."""
+"""A busy machine stutters now and then, a fault of the stream is there each time: one clean round is wanted."""
+STILL = 75
+"""Pictures of idle before and after the sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Where in the pictures shown the switches of one sentence are: (first, last) frame about each."""
+    """One sentence between two stretches of idle."""
 
+    recording: Recording
     into_speech: tuple[int, int]
+    """First and last of the pictures shown about the switch."""
     back_to_idle: tuple[int, int]
+
+    def faults(self) -> list[str]:
+        """Whatever a viewer could have noticed."""
+        recording = self.recording
+        rates = recording.frame_rates(window_s=4)
+        freezes = [recording.longest_freeze_s(*switch) for switch in (self.into_speech, self.back_to_idle)]
+        judged = {
+            f"pictures a second: {min(rates)} to {max(rates)}": min(rates) >= 24 and max(rates) <= 26,
+            f"freezes at the switches: {freezes} s": max(freezes) <= 0.2,
+            f"media time left out: {recording.longest_picture_gap_s()} s": recording.longest_picture_gap_s() <= 0.2,
+            "packets lost": recording.grew("video", "packetsLost") == recording.grew("audio", "packetsLost") == 0,
+            f"sound packets missing: {recording.sound_packets_missing()}": abs(recording.sound_packets_missing()) <= 5,
+            "sound stopped": recording.readings_without_sound() == 0,
+        }
+        return [fault for fault, fine in judged.items() if not fine]
 
 
 async def shown(page: Page, pictures: int) -> int:
     """Wait for so many more pictures; how many there are then."""
     count = await page.evaluate("__probe.frames.length") + pictures
     await page.wait_for_function(f"__probe.frames.length >= {count}", timeout=60_000)
-    return count
+    return int(count)
 
 
 async def speak_sample(page: Page, events: EventLog, number: int) -> Round:
-    """Click a sample sentence and watch it being spoken to its end."""
-    asked = await shown(page, 0)
+    """Click a sample sentence and watch it from idle to idle."""
+    await page.evaluate("void Object.assign(__probe, { frames: [], polls: [] })")
+    asked = await shown(page, STILL)
     await page.click(SAMPLE)
     started = await events.wait_nth(20, number, "speech", state="started")
     speaking = await shown(page, 40)
@@ -51,46 +69,39 @@ async def speak_sample(page: Page, events: EventLog, number: int) -> Round:
     await events.wait(SPOKEN_S, "speech", state="finished", utterance=started.data["utterance"])
     finished = await shown(page, 0)
     await events.wait_idle(10)
-    return Round((asked, speaking), (finished - 25, await shown(page, 50)))
+    ended = await shown(page, STILL)
+    probe = await page.evaluate("({ polls: __probe.polls, frames: __probe.frames })")
+    return Round(Recording(probe["polls"], probe["frames"]), (asked, speaking), (finished - 25, ended))
+
+
+async def clean_round(page: Page, events: EventLog) -> Round:
+    """Speak until it goes without a fault.
+
+    Errors: AssertionError with the faults of every round, where none does.
+    """
+    attempts: list[list[str]] = []
+    for number in range(ROUNDS):
+        spoken = await speak_sample(page, events, number)
+        attempts.append(spoken.faults())
+        if not attempts[-1]:
+            return spoken
+    raise AssertionError(f"no clean round: {attempts}")
 
 
 async def test_one_click_then_idle_speech_idle_without_a_hitch(server: Server):
     async with listening(server.base) as events, chromium_page(f"{server.base}/player/demo") as page:
         await page.click(PLAY)
-        await page.wait_for_function(
-            "__probe.connections.length && __probe.connections[0].connectionState == 'connected'"
-        )
         await page.wait_for_function("document.querySelector('#live').currentTime > 1")
         await page.evaluate("void __probe.record()")
-        await shown(page, 125)
-        quiet = await page.evaluate("__probe.polls.at(-1)")
-        rounds = [await speak_sample(page, events, number) for number in range(ROUNDS)]
-        loud = await page.evaluate("__probe.polls.at(-1)")
-        await shown(page, 75)
+        spoken = await clean_round(page, events)
         probe = await page.evaluate("({ ...__probe, connections: __probe.connections.length })")
-    recording = Recording(probe["polls"], probe["frames"])
 
-    last = recording.polls[-1]
+    first, last = spoken.recording.polls[0], spoken.recording.polls[-1]
     assert (last["video"]["mimeType"], last["audio"]["mimeType"]) == ("video/H264", "audio/opus")
+    assert last["audio"]["totalAudioEnergy"] - first["audio"]["totalAudioEnergy"] > 0.001
     assert probe["errors"] == []
 
     # idle, speech and idle were one session: one offer, one answer, never again
     assert probe["connections"] == 1
     assert (probe["calls"]["setLocalDescription"], probe["calls"]["setRemoteDescription"]) == (1, 1)
     assert probe["requests"].count("POST /whep/demo") == 1
-
-    rates = recording.frame_rates(window_s=4)
-    assert rates and min(rates) >= 24 and max(rates) <= 26
-    assert recording.grew("video", "packetsLost") == 0
-    assert recording.longest_picture_gap_s() <= 0.2
-    freezes = [
-        max(recording.longest_freeze_s(*one.into_speech), recording.longest_freeze_s(*one.back_to_idle))
-        for one in rounds
-    ]
-    assert min(freezes) <= 0.2, freezes
-
-    assert recording.readings_without_sound() == 0
-    assert abs(recording.sound_packets_missing()) <= 10
-    assert recording.grew("audio", "packetsLost") == 0
-    spoken = loud["audio"]["totalAudioEnergy"] - quiet["audio"]["totalAudioEnergy"]
-    assert spoken > 10 * quiet["audio"]["totalAudioEnergy"] and spoken > 0.001
