@@ -93,7 +93,7 @@ def idle(
 
     plan = Plan(shown_size(Settings.model_validate({}), size), fps, seconds, parse_viewers(viewers), baseline_viewers)
     try:
-        result = measure_idle(plan)
+        result = measure_idle(plan, lambda step: typer.echo(f"[bench] {step}", err=True))
     except BenchFailed as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None

@@ -6,7 +6,7 @@ what the kernel counted for the process during the window, so a busy machine blu
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,8 @@ START_S: Final = 300.0
 JOIN_S: Final = 120.0
 SETTLE_S: Final = 2.0
 """After the last join: handshakes are over, and their garbage is collected."""
+QUIET_S: Final = 2.0
+QUIET_SHARE: Final = 0.01
 STREAM: Final = "demo"
 MOST_BASELINE: Final = 4
 """Viewers that are tried against the server that encodes for each; no usual machine has cores for more."""
@@ -99,17 +101,21 @@ class Plan:
     baseline_viewers: int = MOST_BASELINE
 
 
-def measure_idle(plan: Plan) -> IdleFigures:
-    """Run both servers, one after the other. Errors: BenchFailed where one does not start or serve."""
+def measure_idle(plan: Plan, say: Callable[[str], None]) -> IdleFigures:
+    """Run both servers, one after the other, and ``say`` what is done. Errors: BenchFailed where one does not serve."""
     machine = this_machine()
     with tempfile.TemporaryDirectory(prefix="whep-avatar-bench-") as folder:
-        windows = _measure_ours(plan, Path(folder))
-        baseline = [_measure_baseline(plan, codec, Path(folder)) for codec in ("H264", "VP8")]
+        say("starting the server and waiting for its idle loops; the first start encodes them, which takes a minute")
+        windows = _measure_ours(plan, Path(folder), say)
+        baseline: list[BaselineFigures] = []
+        for codec in ("H264", "VP8"):
+            say(f"starting a server where aiortc encodes {codec} for each viewer")
+            baseline.append(_measure_baseline(plan, codec, Path(folder), say))
     size = f"{plan.size[0]}x{plan.size[1]}"
     return IdleFigures(machine, size, plan.fps, plan.seconds, windows, baseline)
 
 
-def _measure_ours(plan: Plan, folder: Path) -> list[Window]:
+def _measure_ours(plan: Plan, folder: Path, say: Callable[[str], None]) -> list[Window]:
     port = free_port()
     base = f"http://127.0.0.1:{port}"
     size = f"{plan.size[0]}x{plan.size[1]}"
@@ -120,12 +126,14 @@ def _measure_ours(plan: Plan, folder: Path) -> list[Window]:
         worker = child_running(server.pid, "avatar.worker")
         if worker is None:
             raise server.failure("the server has no worker process")
+        # a codec can be watched from its first phase on; the worker is busy until it has made the others
+        server.wait_for(lambda: _is_quiet(worker), START_S, "the worker to finish the idle loops")
         endpoint = [f"{base}/whep/{STREAM}", "--codec", "H264"]
         with running("bench.receivers", endpoint, folder / "receivers.log", talks=True) as crowd:
-            return [_window(plan, server.pid, worker, crowd, count) for count in _steps(plan.viewers, crowd)]
+            return [_window(plan, server.pid, worker, crowd, count) for count in _steps(plan.viewers, crowd, say)]
 
 
-def _measure_baseline(plan: Plan, codec: str, folder: Path) -> BaselineFigures:
+def _measure_baseline(plan: Plan, codec: str, folder: Path, say: Callable[[str], None]) -> BaselineFigures:
     """More and more viewers, until the server cannot keep its rate; that last window is told, too."""
     port = free_port()
     base = f"http://127.0.0.1:{port}"
@@ -135,7 +143,7 @@ def _measure_baseline(plan: Plan, codec: str, folder: Path) -> BaselineFigures:
         server.wait_for(lambda: _is_up(base), START_S, "the server to compare with")
         endpoint = [f"{base}/whep", "--codec", codec]
         with running("bench.receivers", endpoint, folder / f"receivers-{codec}.log", talks=True) as crowd:
-            for count in _steps(range(1, plan.baseline_viewers + 1), crowd):
+            for count in _steps(range(1, plan.baseline_viewers + 1), crowd, say):
                 if not count:
                     continue
                 windows.append(_window(plan, server.pid, None, crowd, count))
@@ -144,13 +152,14 @@ def _measure_baseline(plan: Plan, codec: str, folder: Path) -> BaselineFigures:
     return BaselineFigures(codec, windows)
 
 
-def _steps(viewers: Sequence[int], crowd: Child) -> Iterator[int]:
+def _steps(viewers: Sequence[int], crowd: Child, say: Callable[[str], None]) -> Iterator[int]:
     """No viewer, then so many each time, joined when the count is taken."""
     yield 0
     joined = 0
     for count in viewers:
         crowd.ask({"join": count - joined}, JOIN_S)
         joined = count
+        say(f"{count} viewers")
         yield count
 
 
@@ -171,6 +180,13 @@ def _window(plan: Plan, server: int, worker: int | None, crowd: Child, viewers: 
         lost=int(seen["lost"]),
         memory_mb=memory_mb(server),
     )
+
+
+def _is_quiet(pid: int) -> bool:
+    """Whether a process uses next to nothing of a core; takes a second to see."""
+    before_s = cpu_s(pid)
+    time.sleep(QUIET_S)
+    return cpu_s(pid) - before_s < QUIET_SHARE * QUIET_S
 
 
 def _codecs(base: str) -> list[str]:
