@@ -91,12 +91,19 @@ events.addEventListener("viewers", ({ detail }) => {
   get("viewers").textContent = `${detail.viewers} watching`;
   get("viewers").hidden = !(detail.viewers > 1);
 });
-events.addEventListener("up", () => face.state === "offline" && play()); // the server is back: so are we
+events.addEventListener("up", comeBack);
 events.addEventListener("down", () => {
   dock.queue.clear();
   talk(false);
   get("viewers").hidden = true;
 });
+
+/** Something changed for the better: the server answers, the network is up, a person looks. */
+function comeBack() {
+  if (face.state === "offline") play();
+}
+addEventListener("online", comeBack);
+document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && comeBack());
 
 function talk(on) {
   page.talking = on;

@@ -157,6 +157,17 @@ async def test_a_server_that_stays_away_is_given_up_and_its_return_is_noticed(vi
     await visit.picture()
 
 
+async def test_a_network_that_is_up_again_is_reason_to_try(visit: Visit):
+    visit.server.refusing = problem(404, "no stream of that name")
+    await visit.open()
+    await visit.page.click("#start")
+    await visit.state("offline")
+
+    visit.server.refusing = None
+    await visit.page.evaluate("dispatchEvent(new Event('online'))")
+    await visit.state("idle")
+
+
 # sound
 
 
