@@ -47,7 +47,7 @@ def split_nals(data: bytes) -> list[bytes]:
     while at >= 0:
         starts.append(at + 3)
         at = data.find(b"\x00\x00\x01", at + 3)
-    ends = [start - 3 for start in starts[1:]] + [len(data)]
+    ends = [*(start - 3 for start in starts[1:]), len(data)][: len(starts)]
     pieces = (data[start:end].rstrip(b"\x00") for start, end in zip(starts, ends, strict=True))
     return [nal for nal in pieces if nal]
 

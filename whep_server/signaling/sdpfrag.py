@@ -76,20 +76,21 @@ class _Reader:
     ufrag: str | None = None
     password: str | None = None
     complete: bool = False
-    mid: str | None = None
     section: int = -1
     known: bool = False
-    found: list[TrickledCandidate] = field(default_factory=list)
+    mids: dict[int, str] = field(default_factory=dict)
+    found: list[tuple[int, str]] = field(default_factory=list)
+    """Section and value of each candidate."""
 
     def line(self, line: str) -> None:
         self.known = self.known or line.startswith(KNOWN)
         if line.startswith("m="):
-            self.section, self.mid = self.section + 1, None
+            self.section += 1
             return
         name, _, value = line[2:].partition(":") if line.startswith("a=") else ("", "", "")
         value = value.strip()
-        if name == "mid":
-            self.mid = value or None
+        if name == "mid" and value:
+            self.mids.setdefault(max(self.section, 0), value)
         elif name == "ice-ufrag" and self.ufrag is None:
             self.ufrag = value or None
         elif name == "ice-pwd" and self.password is None:
@@ -102,7 +103,10 @@ class _Reader:
     def _candidate(self, value: str) -> None:
         usable = usable_candidate(value)
         if usable is not None and len(self.found) < MAX_CANDIDATES:
-            self.found.append(TrickledCandidate(self.mid, max(self.section, 0), usable))
+            self.found.append((max(self.section, 0), usable))
+
+    def candidates(self) -> tuple[TrickledCandidate, ...]:
+        return tuple(TrickledCandidate(self.mids.get(section), section, value) for section, value in self.found)
 
 
 def parse_fragment(body: bytes) -> Fragment:
@@ -119,4 +123,4 @@ def parse_fragment(body: bytes) -> Fragment:
         reader.line(line.strip())
     if not reader.known:
         raise MalformedFragment("no line of a trickle ICE fragment")
-    return Fragment(reader.ufrag, reader.password, tuple(reader.found), reader.complete)
+    return Fragment(reader.ufrag, reader.password, reader.candidates(), reader.complete)

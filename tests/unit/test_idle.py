@@ -1,0 +1,68 @@
+"""The idle loop in its phases."""
+
+import pytest
+
+from avatar.messages import IDLE_PHASES, Codec, IdleLoop, VideoFormat, idle_grid
+from whep_server.live.idle import IdleLoops
+
+FPS = 25
+SPS = b"\x00\x00\x00\x01\x67\x42\xe0\x1f"
+
+
+def loop(phase: int, codec: Codec = Codec.VP8) -> IdleLoop:
+    """A loop of two seconds whose units say which loop frame they are."""
+    first = phase * idle_grid(FPS)
+    units = [bytes([(first + at) % (2 * FPS)]) for at in range(2 * FPS)]
+    if codec is Codec.H264:
+        units = [SPS + unit for unit in units]
+    return IdleLoop("nova", VideoFormat(), codec, phase, FPS, first, units, b"silence")
+
+
+def full() -> IdleLoops:
+    loops = IdleLoops()
+    for phase in range(IDLE_PHASES):
+        loops.add(loop(phase))
+    return loops
+
+
+@pytest.mark.parametrize("frame", range(0, 200, idle_grid(FPS)))
+def test_some_phase_has_a_keyframe_every_200_ms(frame):
+    phase = full().phase_at(Codec.VP8, frame)
+    assert phase is not None
+    assert phase.unit(frame, 0).keyframe
+    assert not phase.unit(frame + 1, 0).keyframe
+
+
+def test_every_phase_shows_the_same_loop_frame():
+    loops = full()
+    phases = [loops.phase_at(Codec.VP8, at * idle_grid(FPS)) for at in range(IDLE_PHASES)]
+    for frame in (0, 7, 49, 50, 1234567):
+        assert {phase.unit(frame, 0).payloads[0][1] for phase in phases} == {frame % (2 * FPS)}
+
+
+def test_a_unit_is_cut_once():
+    phase = full().phase_at(Codec.VP8, 0)
+    assert phase.unit(0, 0).payloads is phase.unit(50, 9).payloads
+
+
+def test_phases_come_one_by_one():
+    loops = IdleLoops()
+    assert loops.codecs == []
+    loops.add(loop(0))
+    assert loops.codecs == [Codec.VP8]
+    assert not loops.complete(Codec.VP8)
+    assert loops.phase_at(Codec.VP8, 5) is None
+    assert loops.phase_at(Codec.VP8, 25) is not None
+    kept = loops.phase_at(Codec.VP8, 0)
+    loops.add(loop(0))
+    assert loops.phase_at(Codec.VP8, 0) is kept
+    assert full().complete(Codec.VP8)
+
+
+def test_the_level_is_what_the_pictures_say():
+    loops = IdleLoops()
+    loops.add(loop(0))
+    assert loops.level_idc is None
+    loops.add(loop(0, Codec.H264))
+    assert loops.level_idc == 0x1F
+    assert loops.silence == b"silence"

@@ -1,0 +1,59 @@
+"""Live units wait for their time, and come out in order."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from avatar.messages import Codec, Unit
+from whep_server.live.playout import MAX_HELD, Playout
+
+
+def unit(media_time: int, codec: Codec = Codec.H264, epoch: int = 0) -> Unit:
+    return Unit("demo", epoch, codec, media_time, keyframe=False, data=b"")
+
+
+def times(units) -> list[int]:
+    return [each.media_time for each in units]
+
+
+@given(st.lists(st.integers(0, 100)), st.integers(0, 100))
+def test_what_is_due_comes_out_in_order_and_once(arrivals, now):
+    playout = Playout()
+    for media_time in arrivals:
+        playout.push(unit(media_time))
+    assert times(playout.pop_due(Codec.H264, now)) == sorted(each for each in arrivals if each <= now)
+    assert times(playout.pop_due(Codec.H264, 100)) == sorted(each for each in arrivals if each > now)
+
+
+def test_codecs_do_not_mix():
+    playout = Playout()
+    playout.push(unit(1, Codec.OPUS))
+    assert playout.pop_due(Codec.VP8, 9) == []
+    assert times(playout.pop_due(Codec.OPUS, 9)) == [1]
+
+
+def test_older_epochs_never_come_out():
+    playout = Playout()
+    playout.push(unit(1, epoch=0))
+    playout.push(unit(2, epoch=1))
+    playout.raise_epoch(1)
+    playout.push(unit(3, epoch=0))
+    assert times(playout.pop_due(Codec.H264, 9)) == [2]
+    assert playout.dropped == 2
+
+
+def test_a_cut_ends_pictures_and_sound_at_one_time():
+    playout = Playout()
+    for media_time in (100, 200):
+        playout.push(unit(media_time))
+        playout.push(unit(media_time, Codec.OPUS))
+    playout.cut(200, 150)
+    assert times(playout.pop_due(Codec.H264, 999)) == [100]
+    assert times(playout.pop_due(Codec.OPUS, 999)) == [100]
+
+
+def test_a_worker_that_runs_wild_fills_no_memory():
+    playout = Playout()
+    for media_time in range(MAX_HELD + 1):
+        playout.push(unit(media_time))
+    assert playout.dropped == 1
+    assert len(playout.pop_due(Codec.H264, MAX_HELD)) == MAX_HELD
