@@ -8,6 +8,7 @@ import argparse
 import logging
 import multiprocessing
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from avatar.engines.viseme.backdrop import paint_backdrop
 from avatar.engines.viseme.canvas import Layer
 from avatar.engines.viseme.eyes import Look, paint_eyes
 from avatar.engines.viseme.film import to_i420, write_film
+from avatar.engines.viseme.painter import MouthPainter
 from avatar.engines.viseme.palette import NOVA
 from avatar.engines.viseme.parameters import NEUTRAL
 from avatar.engines.viseme.portrait import EYES_WINDOW, VIEWS, eyes_layer, paint_figure
@@ -129,8 +131,6 @@ def _write_manifest(out: Path) -> None:
 
 def shown_pictures(avatar: PreparedAvatar) -> Iterator[NDArray[np.uint8]]:
     """The idle loop as viewers see it: every picture with the neutral mouth."""
-    from avatar.engines.viseme.painter import MouthPainter
-
     painter = MouthPainter(avatar)
     for index, picture in enumerate(avatar.pictures):
         yield compose(picture, Patch(index, painter.box(index), painter.paint(index, NEUTRAL)))
@@ -152,8 +152,15 @@ def _write_shown(out: Path) -> None:
 
 
 def bake(out: Path, processes: int = 2) -> None:
-    """Write the whole directory of the avatar."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Write the whole directory of the avatar; what is there is replaced only when all is made."""
+    with tempfile.TemporaryDirectory() as fresh:
+        _bake_files(Path(fresh), processes)
+        out.mkdir(parents=True, exist_ok=True)
+        for path in Path(fresh).iterdir():
+            shutil.copy(path, out)
+
+
+def _bake_files(out: Path, processes: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         _bake_pictures(folder, processes)
         _LOG.info("pictures painted")

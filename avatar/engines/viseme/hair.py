@@ -32,7 +32,7 @@ class Panel:
     base: float = 0.30
     """Mean brightness."""
     seed: int = 1
-    under: float = 0.95
+    under: float = 0.975
     """How far down the strands lie on a closed ground of hair; below it they hang free."""
 
 
@@ -120,7 +120,7 @@ def _strand_curves(panel: Panel, random: np.random.Generator) -> tuple[NDArray[n
     lock = np.clip(np.searchsorted(borders, across) - 1, 0, panel.locks - 1)
     centre = ((borders[:-1] + borders[1:]) / 2)[lock]
     u = np.linspace(0, 1, _STEPS)[None, :]
-    gather = 0.10 + 0.40 * u**3
+    gather = 0.10 + 0.28 * u**3
     place = across[:, None] + (centre - across)[:, None] * gather
     at = place * (len(guides) - 1)
     low = np.clip(at.astype(int), 0, len(guides) - 2)

@@ -53,7 +53,7 @@ def _nose(gx: NDArray[np.float32], gy: NDArray[np.float32]) -> NDArray[np.float3
     end = 1 - smoothstep(494, 522, gy)
     width = np.interp(gy, [376, 436, 474, 498], [11, 11.5, 14, 17]).astype(np.float32)
     ridge = (5 + 14 * length**1.2) * np.exp(-0.5 * ((gx - 500) / width) ** 2) * end * smoothstep(350, 400, gy)
-    tip = 6.0 * _bump(gx, gy, 500, 497, 12, 10) + 8 * _pair(gx, gy, 20, 503, 7.5, 8)
+    tip = 6.0 * _bump(gx, gy, 500, 497, 12, 10) + 7 * _pair(gx, gy, 20, 503, 8, 8)
     flank = 5 * np.exp(-0.5 * ((gx - 500) / 26) ** 2) * smoothstep(424, 494, gy) * end
     return np.asarray(ridge + tip + flank, np.float32)
 

@@ -16,7 +16,7 @@ from avatar.engines.viseme.parameters import NEUTRAL
 from avatar.engines.viseme.phonemes import POSES, VISEMES
 from avatar.prepared import PreparedAvatar, load_prepared
 
-_IDLE: Final = (0, 12, 22, 23, 25, 44, 67, 87, 86, 120, 152, 154)  # gazes, and lids on their way down and up
+_IDLE: Final = (0, 12, 22, 23, 25, 44, 67, 86, 87, 120, 152, 154)  # gazes, and lids on their way down and up
 _HEAD: Final = (0.305, 0.03, 0.695, 0.80)  # share of a 1280x720 picture: left, top, right, bottom
 _FACE: Final = (0.385, 0.24, 0.615, 0.74)
 
