@@ -187,7 +187,7 @@ async def test_a_vp8_viewer_is_answered_before_its_loop_is_there(on_air):
 
 
 async def test_the_worker_encodes_what_somebody_watches(on_air):
-    async with on_air() as (registry, opener):
+    async with on_air(join_timeout_s=1) as (registry, opener):
         stream = await demo_of(registry)
         async with player(codec="H264") as one, player(codec="VP8") as other:
             await one.watch(stream)

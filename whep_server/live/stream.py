@@ -2,7 +2,7 @@
 
 The stream ticks with its media time: a picture every 1 / fps, an audio packet every 20 ms, both put into the viewers'
 rings in one go. It sleeps while nobody watches and nobody speaks. What is due when is decided in the pure parts
-(``stretches``, ``pictures``, ``sounds``, ``speech``); here are the one timer, the messages and the sessions.
+(``stretches``, ``pictures``, ``sounds``, ``utterances``); here are the one timer, the messages and the sessions.
 """
 
 import asyncio
@@ -44,9 +44,9 @@ from whep_server.live.idle import IdleLoops
 from whep_server.live.pictures import VIDEO_CODECS, Pictures
 from whep_server.live.playout import Playout
 from whep_server.live.sounds import Sounds
-from whep_server.live.speech import Speech, Utterance
 from whep_server.live.stretches import Stretches
 from whep_server.live.upload import send_speech
+from whep_server.live.utterances import Speech, Utterance
 from whep_server.live.viewer import ViewerSession, answer_viewer
 from whep_server.settings import Settings
 from whep_server.signaling.negotiation import level_of, plan_answer

@@ -7,7 +7,7 @@ from typing import Final
 from avatar.client import Worker, WorkerGone
 from avatar.messages import AbandonSpeech, SpeechData
 from whep_server.errors import TooLarge, TooSlow, Unavailable, WorkerLost
-from whep_server.live.speech import Entry, Speech, Stage, Utterance
+from whep_server.live.utterances import Entry, Speech, Stage, Utterance
 from whep_server.settings import Settings
 
 PIECE_BYTES: Final = 256 * 1024

@@ -106,7 +106,8 @@ class ViewerPeer:
         """End the session: RTCP BYE, DTLS close_notify, sockets closed. Bounded in time; may be called again."""
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self._connection.close()
+                # aiortc may be closing by itself; a cancelled wait must not cancel the future that its close fulfils
+                await asyncio.shield(self._connection.close())
         except TimeoutError:
             logger.warning("a peer connection did not close within %g s", CLOSE_TIMEOUT_S)
         finally:

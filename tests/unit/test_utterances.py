@@ -4,7 +4,7 @@ import pytest
 
 from avatar.messages import SpeechAccepted, SpeechFinished, SpeechRefusal, SpeechRefused, SpeechStarted
 from whep_server.errors import NotSpeech, TooLarge, TooMany, Unavailable, WorkerLost
-from whep_server.live.speech import REFUSALS, Speech
+from whep_server.live.utterances import REFUSALS, Speech
 
 
 def states(events) -> list[tuple[str, str]]:
