@@ -1,5 +1,6 @@
 """Pages and files over a real socket, above a fake live layer."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -35,6 +36,9 @@ async def test_the_pages_hold_what_they_need(http, live):
     assert page.status_code == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert '"whep": "/whep/demo"' in page.text
+    named = re.findall(r"/assets/avatars/nova/[\w.-]+", page.text)
+    assert {Path(name).name for name in named} == {"poster-1280x720.jpg", "loop.mp4", "loop.webm"}
+    assert all([(await http.get(name)).status_code == 200 for name in named])
     assert "</script><b>" not in page.text
     looked = await http.head("/player/demo")
     assert looked.headers["content-length"] == str(len(page.content)) and looked.content == b""

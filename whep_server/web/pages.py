@@ -82,14 +82,12 @@ def ice_servers(settings: Settings) -> list[IceServer]:
 
 
 def avatar_files(settings: Settings, avatar: str, size: str) -> tuple[str | None, list[str]]:
-    """Paths of an avatar's poster and of its idle loop at ``size``, for when the stream cannot be had."""
+    """Paths of an avatar's poster at ``size`` and of its small idle loop, for when the stream cannot be had."""
     folder = settings.assets / "avatars" / avatar
     base = f"{settings.public_base_path}/assets/avatars/{avatar}"
-    posters = [name for name in (f"poster-{size}.jpg", f"poster-{size}.webp") if (folder / name).is_file()]
-    # The loop made for pages is a tenth of the film's size and has a WebM for browsers without H.264; in one size only.
-    names = ("loop.mp4", "loop.webm") if size == LOOP_SIZE else (f"idle-{size}.mp4", f"idle-{size}.webm")
-    loops = [name for name in names if (folder / name).is_file()]
-    return (f"{base}/{posters[0]}" if posters else None), [f"{base}/{name}" for name in loops]
+    poster = f"poster-{size}.jpg"
+    loops = [name for name in ("loop.mp4", "loop.webm") if (folder / name).is_file()]
+    return (f"{base}/{poster}" if (folder / poster).is_file() else None), [f"{base}/{name}" for name in loops]
 
 
 def player_config(stream: Stream, settings: Settings) -> PlayerConfig:
