@@ -16,8 +16,10 @@ pytestmark = pytest.mark.timeout(400)  # the first test waits for the idle loop 
 LOOP_PICTURES = 200
 ROUNDS = 3
 OPUS_TICKS = 960
-MARGIN = 4.0
-"""Units: steps of luma, of 255, in the mean of a 16x16 block. Between two codings of one idle loop it is below 2."""
+MARGIN = 3.0
+"""Units: steps of luma, of 255, in the mean of a 16x16 block. Two codings of one idle loop differ by up to 1.4."""
+MARGIN_OF_ALL = 0.1
+"""The same in the mean of the whole picture."""
 
 
 async def recorded(server: Server) -> tuple[Viewer, int]:
@@ -64,8 +66,8 @@ async def test_no_step_at_the_switches(server: Server):
     steps = {position: aligned.steps(position) for position in range(1, len(viewer.pictures))}
     idle = [outside for position, (outside, _) in steps.items() if position < sent]
     after = [outside for position, (outside, _) in steps.items() if position >= sent]
-    assert max(step.mean for step in after) <= max(step.mean for step in idle)
-    assert max(step.block for step in after) <= max(step.block for step in idle)
+    assert max(step.mean for step in after) <= max(step.mean for step in idle) + MARGIN_OF_ALL
+    assert max(step.block for step in after) <= max(step.block for step in idle) + MARGIN
 
     # finer: no block anywhere steps further than it does at the same place of the idle loop, where it may be blinking
     usual = {aligned.index(position): outside for position, (outside, _) in steps.items() if position < sent}
