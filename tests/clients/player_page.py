@@ -2,5 +2,5 @@
 
 PLAY = "#start"
 """What a person clicks to start."""
-SAMPLE = "#chips button"
+SAMPLE = "#chips button:nth-of-type(4)"
 """A built-in sentence."""
