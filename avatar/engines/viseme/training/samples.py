@@ -51,7 +51,7 @@ SAMPLES = (
     Sample(
         "greeting",
         "Greeting",
-        "Hello, I am Nova. Type a question or drop a file, and I will answer you face to face.",
+        "Hello, I am Nova. Pick a sentence or drop an audio file, and I will say it to you, face to face.",
     ),
     Sample(
         "tongue-twister",
