@@ -27,7 +27,9 @@ GUESSED: Final = ("aac", "ac3", "eac3")
 MAX_CORRUPT_PACKETS: Final = 100
 """A file with more broken packets than this is given up; a damaged download has a handful."""
 
-av.logging.set_level(av.logging.PANIC)  # a peer's file must not write into our log
+# None, not PANIC: a peer's file must not write into our log, and PyAV's own callback takes the GIL in FFmpeg's threads,
+# which hangs for ever where such a thread logs while a decoder is being closed (PyAV 18.1)
+av.logging.set_level(None)
 
 _LAYOUTS: Final = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
