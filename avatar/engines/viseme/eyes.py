@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from avatar.engines.viseme.canvas import Curve, Layer, Mask, moved, ramp, ribbon, smoothstep, spline
 from avatar.engines.viseme.palette import Palette
 
-EYE_X, EYE_Y = 66.0, 414.0
-_HALF = 37.0  # half the distance between the corners
+EYE_X, EYE_Y = 65.0, 417.0
+_HALF = 40.0  # half the distance between the corners
+_IRIS = 18.0  # radius
+_CONVERGE = 0.7  # both eyes look at one viewer: each iris a little towards the nose
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,8 @@ def _lids(side: int, look: Look) -> _Lids:
     """``side`` is -1 for the eye on the left of the picture."""
     x = 500 + side * EYE_X
     follow = 0.9 * look.gaze[1]
-    top = 16.2 * look.open - 7.5 * (1 - look.open) - follow * look.open
-    low = 11.7 - 2.0 * (1 - look.open) + 0.3 * follow
+    top = 18.6 * look.open - 8.2 * (1 - look.open) - follow * look.open
+    low = 12.6 - 2.0 * (1 - look.open) + 0.3 * follow
     along = np.array([-1.0, -0.78, -0.42, 0.0, 0.40, 0.76, 1.0])
     arch = np.array([0.0, 0.56, 0.93, 1.04, 0.93, 0.55, 0.0])
     sag = np.array([0.0, 0.36, 0.72, 0.94, 0.98, 0.68, 0.0])
@@ -51,7 +53,7 @@ def _lids(side: int, look: Look) -> _Lids:
     def curve(dy: NDArray[np.float64]) -> Curve:
         return spline(np.stack([x + side * _HALF * along, EYE_Y + corner + dy], 1))
 
-    rise = 13.0 + 7.0 * look.open
+    rise = 14.0 + 8.4 * look.open
     crease = curve(-np.maximum(rise * (0.30 + 0.74 * arch) + 1.0, 0.0))
     return _Lids(curve(-top * arch), curve(low * sag), crease)
 
@@ -59,17 +61,18 @@ def _lids(side: int, look: Look) -> _Lids:
 def _ball(layer: Layer, palette: Palette, side: int, look: Look, aperture: Mask) -> None:
     x, y = 500 + side * EYE_X, EYE_Y
     gx, gy = layer.grid()
-    shade = 0.62 + 0.38 * np.exp(-0.5 * (((gx - x) / 27) ** 2 + ((gy - y - 4) / 17) ** 2))
-    white = np.array([241, 233, 228], np.float32) * shade[..., None] + np.array([6, 0, -2], np.float32)
+    centre = (x + look.gaze[0] - side * _CONVERGE, y - 1.2 + look.gaze[1])
+    shade = 0.70 + 0.30 * np.exp(-0.5 * (((gx - x + 3) / 27) ** 2 + ((gy - y - 3) / 17) ** 2))
+    white = np.array([247, 240, 236], np.float32) * shade[..., None] + np.array([4, 0, -1], np.float32)
     layer.paint(white.astype(np.float32), aperture)
-    layer.multiply(0xE8B4A6, layer.glow(x - side * 31, y + 4, 5, 5) * aperture, 0.8)
-    layer.multiply(0xE8C2B6, layer.glow(x + side * 31, y, 5, 6) * aperture, 0.5)
-    _iris(layer, palette, (x + look.gaze[0], y - 0.9 + look.gaze[1]), aperture)
+    layer.multiply(0xE8B4A6, layer.glow(x - side * 34, y + 4, 5.5, 5) * aperture, 0.8)
+    layer.multiply(0xE8C2B6, layer.glow(x + side * 34, y, 5.5, 6) * aperture, 0.5)
+    _iris(layer, palette, centre, aperture)
     lids = _lids(side, look)
-    shadow = layer.fill(ribbon(moved(lids.upper, 0, 2.0), 11.0), blur=3.0)
-    layer.multiply(0x4A342E, shadow * aperture, 0.70)
-    _catchlights(layer, (x + look.gaze[0], y - 0.9 + look.gaze[1]), aperture)
-    duct = layer.glow(x - side * 30, y + 4.2, 3.0, 2.6)
+    shadow = layer.fill(ribbon(moved(lids.upper, 0, 2.0), 11.0), blur=3.2)
+    layer.multiply(0x5A423C, shadow * aperture, 0.66)
+    _catchlights(layer, centre, aperture)
+    duct = layer.glow(x - side * 34.5, y + 4.4, 3.0, 2.4)
     layer.tint(0xD9897A, duct * aperture, 0.75)
     wet = layer.fill(ribbon(moved(lids.lower, 0, -0.6), 1.7), blur=0.5)
     layer.tint(0xF2D3C6, wet * aperture, 0.60)
@@ -78,27 +81,26 @@ def _ball(layer: Layer, palette: Palette, side: int, look: Look, aperture: Mask)
 def _iris(layer: Layer, palette: Palette, centre: tuple[float, float], aperture: Mask) -> None:
     gx, gy = layer.grid()
     cx, cy = centre
-    distance = np.sqrt((gx - cx) ** 2 + (gy - cy) ** 2) / 16.0
+    distance = np.sqrt((gx - cx) ** 2 + (gy - cy) ** 2) / _IRIS
     angle = np.arctan2(gy - cy, gx - cx)
-    fibres = 0.06 * np.sin(angle * 23 + 1.3) + 0.05 * np.sin(angle * 41 + 2.1) + 0.04 * np.sin(angle * 67)
-    ring = 1 - smoothstep(0.72, 1.0, distance)
-    glow = 0.55 * np.clip((gy - cy) / 16.0 + 0.25, 0, 1) + 0.22
-    value = np.clip(
-        (glow + fibres * smoothstep(0.35, 0.6, distance)) * ring
-        + 0.30 * np.exp(-(((distance - 0.52) / 0.12) ** 2)) * ring,
-        0,
-        1,
-    )
-    disc = (1 - smoothstep(0.94, 1.04, distance)) * aperture
+    fibres = 0.07 * np.sin(angle * 23 + 1.3) + 0.06 * np.sin(angle * 41 + 2.1) + 0.05 * np.sin(angle * 67)
+    fibres += 0.06 * np.sin(angle * 13 + 9 * distance)
+    ring = 1 - smoothstep(0.74, 0.99, distance)
+    # Light falls in from the upper left and gathers on the far side of the iris.
+    toward = np.clip(((gy - cy) * 0.9 + (gx - cx) * 0.35) / _IRIS + 0.25, 0, 1)
+    collar = 0.26 * np.exp(-(((distance - 0.53) / 0.11) ** 2))
+    value = np.clip((0.20 + 0.66 * toward + fibres * smoothstep(0.38, 0.6, distance) + collar) * ring, 0, 1)
+    disc = (1 - smoothstep(0.93, 1.05, distance)) * aperture
     layer.tint(ramp(palette.iris, value.astype(np.float32)), disc)
-    layer.tint(0x0B0706, (1 - smoothstep(0.40, 0.47, distance)) * aperture)
+    layer.tint(0x0B0706, (1 - smoothstep(0.37, 0.45, distance)) * aperture)
 
 
 def _catchlights(layer: Layer, centre: tuple[float, float], aperture: Mask) -> None:
     cx, cy = centre
-    layer.screen(0xFFFFFF, layer.fill(_disc(cx - 5.0, cy - 5.4, 3.3), blur=0.5) * aperture, 0.95)
-    layer.screen(0xE8F0FF, layer.glow(cx + 5.0, cy + 5.6, 2.2, 1.8) * aperture, 0.40)
-    layer.screen(0xDDE8F4, layer.glow(cx - 1, cy - 8.5, 6.5, 2.4) * aperture, 0.22)
+    layer.screen(0xFFFFFF, layer.fill(_disc(cx - 5.4, cy - 6.0, 4.1), blur=0.6) * aperture, 0.97)
+    layer.screen(0xF4F6FF, layer.fill(_disc(cx + 5.6, cy + 5.8, 1.7), blur=0.6) * aperture, 0.60)
+    layer.screen(0xE8D0A0, layer.glow(cx + 4.0, cy + 9.0, 7.0, 3.4) * aperture, 0.22)
+    layer.screen(0xDDE8F4, layer.glow(cx - 1, cy - 9.0, 7.0, 2.6) * aperture, 0.20)
 
 
 def _disc(x: float, y: float, radius: float) -> Curve:
@@ -123,55 +125,80 @@ def _lid_skin(layer: Layer, palette: Palette, lids: _Lids, look: Look) -> None:
 def _lashes(layer: Layer, palette: Palette, side: int, lids: _Lids, look: Look) -> None:
     count = len(lids.upper)
     u = np.linspace(0, 1, count)
-    width = np.interp(u, [0, 0.15, 0.55, 0.9, 1], [0.8, 2.2, 3.6, 4.2, 2.0])
-    wing = lids.upper[-1] + np.array([[side * 2.5, -1.6], [side * 5.0, -3.8]]) * (0.4 + 0.6 * look.open)
+    width = np.interp(u, [0, 0.15, 0.55, 0.9, 1], [0.4, 1.4, 2.9, 3.0, 1.3])
+    wing = lids.upper[-1] + np.array([[side * 1.6, -0.8], [side * 3.0, -2.0]]) * (0.4 + 0.6 * look.open)
     line = np.vstack([lids.upper, wing])
-    layer.paint(palette.lash, layer.fill(ribbon(line, np.append(width, [1.3, 0.4])), blur=0.35), 0.94)
+    layer.paint(palette.lash, layer.fill(ribbon(line, np.append(width, [0.9, 0.3])), blur=0.45), 0.92)
     pouch = moved(lids.lower[10:-8], 0, 8.5)
-    layer.multiply(0xB06A55, layer.fill(ribbon(pouch, 3.0), blur=2.6), 0.20)
+    layer.multiply(0xB06A55, layer.fill(ribbon(pouch, 3.0), blur=2.8), 0.17)
+    layer.screen(0xFFE6D2, layer.fill(ribbon(moved(lids.lower[8:-8], 0, 3.6), 2.6), blur=1.4), 0.12)
     low = np.interp(u, [0, 0.3, 0.8, 1], [0.3, 0.8, 1.8, 1.6])
-    layer.multiply(0x5A3028, layer.fill(ribbon(moved(lids.lower, 0, 0.7), low), blur=0.7), 0.60)
-    hairs = []
+    layer.multiply(0x5A3028, layer.fill(ribbon(moved(lids.lower, 0, 0.7), low), blur=0.8), 0.50)
     lift = 2 * look.open - 1
-    for index, t in enumerate(np.linspace(0.22, 0.99, 25)):
-        root = lids.upper[int(t * (count - 1))]
-        reach = (2.2 + 6.0 * t**1.3) * (0.75 + 0.5 * ((index * 7) % 5) / 5)
-        lean = side * (-0.35 + 1.25 * t)
-        tip = root + np.array([lean * reach, -reach * (0.78 * lift - 0.12)])
-        knee = root + np.array([lean * reach * 0.32, -reach * (0.46 * lift - 0.2)])
-        hairs.append(ribbon(spline([tuple(root), tuple(knee), tuple(tip)]), np.linspace(1.15, 0.12, 29)))
-    layer.paint(palette.lash, np.max([layer.fill(hair, blur=0.25) for hair in hairs], axis=0), 0.72)
+    layer.paint(palette.lash, layer.fill(*_upper_hairs(side, lids, lift), blur=0.30), 0.58)
+    layer.multiply(0x4A2C24, layer.fill(*_lower_hairs(side, lids), blur=0.35), 0.17)
+
+
+def _upper_hairs(side: int, lids: _Lids, lift: float) -> list[Curve]:
+    """Fine curved lashes, in loose groups, longest before the outer corner."""
+    random = np.random.default_rng(21)
+    hairs = []
+    for t in np.linspace(0.10, 0.985, 46):
+        root = lids.upper[int(t * (len(lids.upper) - 1))]
+        reach = (2.4 + 5.6 * t**1.2 * (1 - 0.45 * max(0.0, t - 0.8) / 0.2)) * random.uniform(0.7, 1.12)
+        lean = side * (-0.40 + 1.25 * t + random.normal(0, 0.07))
+        tip = root + np.array([lean * reach, -reach * (0.74 * lift - 0.12)])
+        knee = root + np.array([lean * reach * 0.46, -reach * (0.30 * lift - 0.2)])
+        hairs.append(ribbon(spline([tuple(root), tuple(knee), tuple(tip)]), np.linspace(0.95, 0.10, 29)))
+    return hairs
+
+
+def _lower_hairs(side: int, lids: _Lids) -> list[Curve]:
+    random = np.random.default_rng(22)
+    hairs = []
+    for t in np.linspace(0.30, 0.96, 24):
+        root = lids.lower[int(t * (len(lids.lower) - 1))] + (0, 0.8)
+        reach = 2.2 * random.uniform(0.7, 1.2)
+        tip = root + np.array([side * reach * (-0.3 + 1.1 * t), reach])
+        hairs.append(ribbon(np.linspace(root, tip, 6), np.linspace(0.7, 0.1, 6)))
+    return hairs
 
 
 def _brow(layer: Layer, palette: Palette, side: int, look: Look) -> None:
-    """Hairs along the brow's arch: upright at the nose, lying down towards the temple."""
-    y = 369 - look.brow
-    spine = spline([(500 + side * dx, y + dy) for dx, dy in ((28, 0), (46, -4.5), (66, -8.5), (87, -8.5), (110, 2))])
-    full = np.interp(np.linspace(0, 1, len(spine)), [0, 0.2, 0.55, 1], [6.0, 9.0, 7.5, 0.8])
-    body = layer.fill(ribbon(spine, full), blur=1.6)
-    fade = smoothstep(24, 52, np.abs(layer.grid()[0] - 500))
-    layer.multiply(0x5E4034, body * (0.30 + 0.70 * fade), 0.82)
+    """Hairs along the brow's arch, upright at the nose, lying down towards the temple, over a breath of powder."""
+    y = 371 - look.brow
+    spine = spline(
+        [(500 + side * dx, y + dy) for dx, dy in ((27, 2.5), (45, -3.2), (66, -8.4), (88, -9.0), (113, 2.5))]
+    )
+    place = np.linspace(0, 1, len(spine))
+    full = np.interp(place, [0, 0.10, 0.28, 0.6, 1], [3.5, 7.0, 9.4, 7.6, 1.0])
+    soft = layer.fill(ribbon(spine[4:], full[4:] * 0.92), blur=2.2)
+    fade = smoothstep(22, 66, np.abs(layer.grid()[0] - 500))
+    layer.multiply(0x7A5645, soft * (0.12 + 0.88 * fade), 0.66)
+    hairs = _brow_hairs(side, spine, full)
+    front, rest = hairs[0::2], hairs[1::2]
+    layer.tint(palette.brow, layer.fill(*front, blur=0.30) * (0.42 + 0.58 * fade), 0.46)
+    layer.tint(0x5A3C2E, layer.fill(*rest, blur=0.30) * (0.48 + 0.52 * fade), 0.52)
+
+
+def _brow_hairs(side: int, spine: Curve, full: NDArray[np.float64]) -> list[Curve]:
     random = np.random.default_rng(11 if side < 0 else 12)
     direction = np.gradient(spine, axis=0)
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     hairs = []
-    for t in np.linspace(0.0, 0.97, 90):
+    for t in np.linspace(0.0, 0.97, 170) ** 0.92:
         index = int(t * (len(spine) - 1))
-        off = random.uniform(-0.42, 0.42) * full[index]
-        root = spine[index] + (0, off)
-        turn = np.radians(side * -(62 * (1 - t) ** 1.6 + 10 + 22 * off / 5 * (1 if off < 0 else 0.2)))
+        place = random.uniform(-0.5, 0.46)
+        root = spine[index] + (random.normal(0, 0.8), place * full[index])
+        # Below the spine hairs rise towards it, above they lie down along it.
+        turn = np.radians(side * -(58 * (1 - t) ** 2.0 + 9 + 26 * place + random.normal(0, 5)))
         c, s = np.cos(turn), np.sin(turn)
         way = direction[index] @ np.array([[c, s], [-s, c]])
-        reach = random.uniform(6, 9.5) * (1 - 0.45 * t)
-        hairs.append(
-            ribbon(
-                spline(
-                    [tuple(root), tuple(root + way * reach * 0.55 + (0, 0.3)), tuple(root + way * reach + (0, 1.0))]
-                ),
-                np.linspace(0.95, 0.15, 29),
-            )
-        )
-    layer.tint(palette.brow, layer.fill(*hairs, blur=0.3) * (0.35 + 0.65 * fade), 0.42)
+        reach = random.uniform(5.5, 9.0) * (1 - 0.42 * t)
+        bend = root + way * reach * 0.55 + (0, -0.2)
+        tip = root + way * reach + direction[index] * 1.4 * (1 - t) + (0, 0.4)
+        hairs.append(ribbon(spline([tuple(root), tuple(bend), tuple(tip)]), np.linspace(0.85, 0.12, 29)))
+    return hairs
 
 
 def paint_eyes(layer: Layer, palette: Palette, look: Look) -> None:

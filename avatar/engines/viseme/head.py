@@ -10,15 +10,15 @@ from avatar.engines.viseme.canvas import Curve, Layer, Mask, ramp, smoothstep, s
 from avatar.engines.viseme.palette import Palette
 
 _RIGHT_HALF = (
-    (500, 214), (560, 222), (606, 256), (634, 312), (642, 372), (640, 430), (633, 486), (624, 530), (608, 570),
-    (583, 608), (552, 636), (525, 650),
+    (500, 214), (560, 222), (606, 256), (634, 312), (643, 372), (642, 430), (636, 486), (626, 532), (609, 572),
+    (584, 609), (553, 635), (526, 647),
 )  # fmt: skip
 _LIGHT = np.array([-0.42, -0.52, 0.74])
 
 
 def face_outline() -> Curve:
     """The contour of the face, hairline to chin."""
-    right = [*_RIGHT_HALF, (500.0, 654.0)]
+    right = [*_RIGHT_HALF, (500.0, 650.5)]
     left = [(1000 - x, y) for x, y in right[1:-1]][::-1]
     return spline([*right, *left], closed=True)
 
@@ -38,24 +38,25 @@ def face_height(gx: NDArray[np.float32], gy: NDArray[np.float32]) -> NDArray[np.
     half = np.interp(gy, [200, 300, 430, 520, 600, 680], [138, 158, 160, 154, 132, 104]).astype(np.float32)
     round_ = np.clip(1 - (dx / half) ** 2.5 - (np.abs(dy) / 285) ** 3, 0.012, 1)
     z = 112 * np.sqrt(round_)
-    z += (
-        4.5 * _pair(gx, gy, 58, 376, 34, 11) - 8 * _pair(gx, gy, 66, 410, 33, 18) - 6.5 * _pair(gx, gy, 29, 408, 12, 18)
-    )
-    z += 7 * _pair(gx, gy, 84, 478, 32, 26) - 5 * _pair(gx, gy, 128, 360, 18, 40) + 3 * _pair(gx, gy, 42, 300, 44, 34)
-    z += 8 * _bump(gx, gy, 500, 572, 44, 30) - 1.6 * _bump(gx, gy, 500, 545, 5, 11)
-    z += -3.5 * _bump(gx, gy, 500, 606, 26, 8) + 8 * _bump(gx, gy, 500, 632, 27, 16)
-    z += -1.2 * _pair(gx, gy, 62, 572, 10, 14)
+    z += 4.0 * _pair(gx, gy, 60, 380, 36, 12) - 7.0 * _pair(gx, gy, 67, 416, 36, 19)
+    z -= 4.5 * _pair(gx, gy, 29, 412, 13, 19)
+    z += 8 * _pair(gx, gy, 82, 480, 34, 28) - 5 * _pair(gx, gy, 128, 360, 18, 40) + 3 * _pair(gx, gy, 42, 306, 44, 34)
+    z += 7 * _bump(gx, gy, 500, 570, 46, 30) - 1.4 * _bump(gx, gy, 500, 543, 5, 11)
+    z += -3.5 * _bump(gx, gy, 500, 604, 27, 9) + 7.5 * _bump(gx, gy, 500, 629, 27, 16)
+    z += -1.0 * _pair(gx, gy, 62, 570, 10, 14)
     return np.asarray(z + _nose(gx, gy), np.float32)
 
 
 def _nose(gx: NDArray[np.float32], gy: NDArray[np.float32]) -> NDArray[np.float32]:
-    length = smoothstep(376, 492, gy)
-    end = 1 - smoothstep(494, 522, gy)
-    width = np.interp(gy, [376, 436, 474, 498], [11, 11.5, 14, 17]).astype(np.float32)
-    ridge = (5 + 14 * length**1.2) * np.exp(-0.5 * ((gx - 500) / width) ** 2) * end * smoothstep(350, 400, gy)
-    tip = 6.0 * _bump(gx, gy, 500, 497, 12, 10) + 7 * _pair(gx, gy, 20, 503, 8, 8)
-    flank = 5 * np.exp(-0.5 * ((gx - 500) / 26) ** 2) * smoothstep(424, 494, gy) * end
-    return np.asarray(ridge + tip + flank, np.float32)
+    """Bridge, a round tip and wings, each a soft swelling: nothing ends in an edge."""
+    across = (gx - 500.0).astype(np.float32)
+    width = np.interp(gy, [372, 420, 470, 500], [17, 17, 19, 21]).astype(np.float32)
+    length = smoothstep(366, 486, gy) * (1 - smoothstep(486, 520, gy))
+    ridge = (3.5 + 7.5 * smoothstep(400, 490, gy)) * length * np.exp(-0.5 * (across / width) ** 2)
+    tip = 9.5 * _bump(gx, gy, 500, 494, 16.0, 13.5) + 2.5 * _bump(gx, gy, 500, 508, 7, 7)
+    wings = 5.6 * _pair(gx, gy, 20.0, 503, 8.6, 8.8)
+    flank = 4.5 * np.exp(-0.5 * (across / 30) ** 2) * smoothstep(420, 490, gy) * (1 - smoothstep(494, 526, gy))
+    return np.asarray(ridge + tip + wings + flank, np.float32)
 
 
 def lit(height: NDArray[np.float32], scale: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -90,52 +91,65 @@ def paint_face(layer: Layer, palette: Palette) -> None:
 def _glaze(layer: Layer, palette: Palette) -> None:
     """Blood under the skin, and shadow where light does not reach."""
     for side in (-1, 1):
-        layer.multiply(palette.blush, layer.glow(500 + side * 88, 494, 30, 22, side * -24), 0.20)
-        layer.multiply(0xB97A63, layer.glow(500 + side * 62, 398, 34, 13, side * 6), 0.26)
-        layer.multiply(0xA8644F, layer.glow(500 + side * 30, 404, 10, 15, side * 20), 0.16)
-        fold = [(500 + side * 33, 513), (500 + side * 46, 529), (500 + side * 58, 552)]
-        layer.multiply(0xC58468, layer.stroke(fold, 5.0, blur=5), 0.22)
-    layer.multiply(palette.blush, layer.glow(500, 499, 14, 12), 0.16)
-    layer.multiply(palette.blush, layer.glow(500, 634, 22, 14), 0.10)
-    layer.multiply(0xC98A70, layer.glow(500, 572, 66, 30), 0.14)
-    layer.multiply(0xB07058, layer.glow(500, 527, 20, 6), 0.30)
-    layer.multiply(0xB87A60, layer.glow(500, 226, 110, 18), 0.45)
-    layer.multiply(0xA76850, layer.glow(640, 470, 22, 130), 0.35)
-    layer.multiply(0xB87A60, layer.glow(360, 470, 14, 120), 0.30)
-    layer.multiply(0xA05F4A, layer.glow(512, 666, 92, 11), 0.45)
+        layer.multiply(palette.blush, layer.glow(500 + side * 86, 488, 36, 25, side * -22), 0.17)
+        layer.multiply(palette.blush, layer.glow(500 + side * 82, 484, 19, 14, side * -22), 0.11)
+        layer.multiply(0xB97A63, layer.glow(500 + side * 64, 403, 36, 13, side * 6), 0.22)
+        layer.multiply(0xA8644F, layer.glow(500 + side * 31, 408, 10, 14, side * 20), 0.12)
+        layer.multiply(0xC99078, layer.glow(500 + side * 62, 441, 26, 6, side * 4), 0.20)
+        layer.multiply(0xC48A6E, layer.glow(500 + side * 122, 356, 18, 40, side * -8), 0.26)
+        fold = [(500 + side * 33, 512), (500 + side * 46, 528), (500 + side * 58, 550)]
+        layer.multiply(0xC58468, layer.stroke(fold, 6.0, blur=6), 0.17)
+    layer.multiply(palette.blush, layer.glow(500, 497, 16, 12), 0.15)
+    layer.multiply(palette.blush, layer.glow(500, 631, 22, 14), 0.10)
+    layer.multiply(0xC98A70, layer.glow(500, 572, 66, 30), 0.12)
+    layer.multiply(0xB87A60, layer.glow(500, 230, 110, 18), 0.40)
+    layer.multiply(0xA76850, layer.glow(643, 470, 22, 130), 0.38)
+    layer.multiply(0xB87A60, layer.glow(357, 470, 14, 120), 0.30)
+    layer.multiply(0xA05F4A, layer.glow(512, 664, 92, 11), 0.42)
+    jaw = face_outline()[58:104] * (0.985, 0.985) + (500 * 0.015, 6.0)
+    layer.screen(0xF0C4A4, layer.stroke(jaw[::6], 3.2, blur=2.2), 0.16)
 
 
 def _pores(layer: Layer) -> None:
     """Skin is never one tone: fine grain and faint blotches."""
     noise = np.random.default_rng(6).normal(0, 1, (2, *layer.shape)).astype(np.float32)
-    grain = 2.4 * layer.blur(noise[0], 0.6) + 14 * layer.blur(noise[1], 5)
+    grain = 2.8 * layer.blur(noise[0], 0.55) + 18 * layer.blur(noise[1], 5)
     layer.pixels[..., :3] += grain[..., None] * np.array([0.7, 1.0, 1.0], np.float32) * layer.pixels[..., 3:]
 
 
 def _nostrils(layer: Layer, palette: Palette) -> None:
+    """The underside of the nose: soft shade, two small openings seen a little from below, the wings' creases."""
+    layer.multiply(0xB4745C, layer.glow(501, 514.5, 17, 4.6), 0.36)
+    layer.multiply(0xB4745C, layer.glow(504, 525, 15, 8), 0.22)
     dark = palette.skin[0]
     for side in (-1, 1):
         hole = [
-            (500 + side * 6.5, 512.5),
-            (500 + side * 11, 509.4),
-            (500 + side * 16.5, 510.6),
-            (500 + side * 18, 513.5),
+            (500 + side * 7.0, 512.6),
+            (500 + side * 11, 509.8),
+            (500 + side * 15.2, 510.0),
+            (500 + side * 17.6, 512.6),
         ]
-        layer.tint(dark, layer.stroke(hole, np.array([1.5, 4.6, 4.4, 1.2]), blur=1.0), 0.80)
-        wing = [(500 + side * 26.5, 496), (500 + side * 29.5, 504), (500 + side * 26, 512), (500 + side * 20, 513)]
-        layer.tint(palette.skin[1], layer.stroke(wing, np.array([1.0, 3.2, 3.4, 1.0]), blur=1.7), 0.42)
-    base = [(492, 515), (500, 518.5), (508, 515)]
-    layer.tint(palette.skin[1], layer.stroke(base, np.array([1.0, 3.0, 1.0]), blur=1.6), 0.45)
+        layer.multiply(0x9A5A48, layer.stroke(hole, np.array([3.0, 6.5, 6.0, 3.0]), blur=2.4), 0.42)
+        layer.tint(dark, layer.stroke(hole, np.array([0.8, 3.2, 3.4, 0.8]), blur=1.0), 0.78)
+        wing = [(500 + side * 24, 494), (500 + side * 28.6, 501), (500 + side * 27.2, 509.5), (500 + side * 21, 513.5)]
+        layer.multiply(0xA3604B, layer.stroke(wing, np.array([0.4, 3.4, 4.2, 0.8]), blur=2.3), 0.36)
+        layer.screen(palette.skin[5], layer.glow(500 + side * 21 - 1.5, 500.5, 3.4, 3.2), 0.14)
+    layer.multiply(0xB87860, layer.stroke([(494, 518), (500, 520), (506, 518)], 2.4, blur=2.0), 0.22)
+    for side in (-1, 1):  # the philtrum's ridges
+        layer.screen(palette.skin[6], layer.stroke([(500 + side * 6, 526), (500 + side * 8, 546)], 2.2, blur=1.8), 0.08)
 
 
 def _highlights(layer: Layer, palette: Palette) -> None:
     light = palette.skin[6]
-    layer.screen(light, layer.glow(496, 450, 4.2, 34), 0.16)
-    layer.screen(light, layer.glow(495, 493, 6.0, 5.2), 0.30)
-    layer.screen(light, layer.glow(412, 462, 24, 10, -28), 0.16)
-    layer.screen(light, layer.glow(584, 464, 20, 9, 28), 0.08)
-    layer.screen(light, layer.glow(480, 300, 46, 28), 0.08)
-    layer.screen(light, layer.glow(494, 631, 14, 8), 0.07)
+    layer.screen(light, layer.glow(497, 440, 4.6, 30), 0.13)
+    layer.screen(light, layer.glow(496, 490, 6.6, 6.0), 0.20)
+    layer.screen(light, layer.glow(495, 488.5, 2.8, 2.6), 0.26)
+    layer.screen(light, layer.glow(413, 462, 26, 11, -28), 0.16)
+    layer.screen(light, layer.glow(585, 464, 22, 10, 28), 0.09)
+    layer.screen(light, layer.glow(478, 312, 48, 30), 0.08)
+    layer.screen(light, layer.glow(495, 628, 14, 8), 0.09)
+    for side in (-1, 1):
+        layer.screen(light, layer.glow(500 + side * 82, 386, 20, 6, side * 12), 0.08)
 
 
 _NECK_LEFT = ((430, 560), (431, 630), (431, 680), (425, 722), (406, 753), (368, 778), (326, 802))
@@ -155,13 +169,13 @@ def paint_neck(layer: Layer, palette: Palette) -> None:
     half = np.interp(gy, [560, 676, 738, 796, 880], [76, 76, 102, 210, 260]).astype(np.float32)
     height = 62 * np.sqrt(np.clip(1 - (np.abs(gx - 500) / half) ** 2.2, 0.02, 1))
     for side in (-1, 1):
-        height += 5 * layer.stroke(
+        height += 3.2 * layer.stroke(
             [(500 + side * 64, 640), (500 + side * 42, 728), (500 + side * 16, 780)], 12.0, blur=7
         )
-        height += 6 * layer.stroke(
+        height += 3.6 * layer.stroke(
             [(500 + side * 18, 784), (500 + side * 70, 779), (500 + side * 140, 766)], 9.0, blur=6
         )
-    height -= 5 * layer.glow(500, 784, 10, 12)
+    height -= 3 * layer.glow(500, 784, 12, 13)
     diffuse, gloss = lit(layer.blur(height.astype(np.float32), 3.0), layer.scale)
     value = 0.10 + 0.70 * diffuse**1.15 + 0.05 * gloss
     layer.paint(ramp(palette.skin, value.astype(np.float32)), mask)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from avatar.engines.viseme.palette import NOVA, css
 
-PAINTER_VERSION: Final = 1
+PAINTER_VERSION: Final = 2
 """Raise with every change to what is drawn: it is part of the digest of every prepared avatar."""
 
 MOUTH_X, MOUTH_Y = 500.0, 569.0
@@ -67,7 +67,7 @@ def shape_of(mouth: NDArray[np.float32]) -> Shape:
     half = (
         49 + 9 * wide * (1 - 0.3 * opening) - 17 * round_ * (1 - 0.25 * press) - 4 * opening * (1 - wide) - 1.5 * press
     )
-    corner = -8.6 - 3.2 * wide * (1 - opening) + 0.27 * gap + 3.6 * round_ + 1.6 * press
+    corner = -9.6 - 3.4 * wide * (1 - opening) + 0.27 * gap + 3.6 * round_ + 1.6 * press
     return Shape(
         opening, round_, wide, press, bite, teeth, tongue,
         half=half, corner=corner, upper=-up, lower=low,
@@ -122,16 +122,20 @@ class _Curves:
 
 def _curves(s: Shape) -> _Curves:
     w, c = s.half, s.corner
+    parted = min(1.0, s.gap / 14)
     full = 0.10 * s.open + 0.08 * s.round
-    bow = 3.0 - 1.4 * s.round - 1.0 * s.press
-    tail = (-w + 2.5, c + 0.3)
-    outer_upper = [(-w, c), (-0.74 * w, _mix(c, s.top, 0.42 + full)), (-0.44 * w, _mix(c, s.top, 0.82 + 0.3 * full))]
-    outer_upper += [(-0.17 * w, s.top), (0.0, s.top + bow)]
-    inner_upper = [tail, (-0.62 * w, _mix(c, s.upper, 0.56 + full)), (-0.26 * w, s.upper - 0.6), (0.0, s.upper + 1.0)]
-    inner_lower = [tail, (-0.68 * w, _mix(c, s.lower, 0.60 + full)), (-0.34 * w, _mix(c, s.lower, 0.93))]
+    bow = 3.2 - 1.4 * s.round - 1.0 * s.press
+    tail = (-w + 2.0, c + 0.4)
+    # Closed lips meet in a line that is level in the middle and turns up at the corners: a smile at rest.
+    level = 0.12 * (1 - parted)
+    outer_upper = [(-w, c), (-0.72 * w, _mix(c, s.top, 0.42 + full)), (-0.43 * w, _mix(c, s.top, 0.82 + 0.3 * full))]
+    outer_upper += [(-0.16 * w, s.top), (0.0, s.top + bow)]
+    inner_upper = [tail, (-0.64 * w, _mix(c, s.upper, 0.56 + full + level)), (-0.27 * w, s.upper - 0.9 * (1 - s.press))]
+    inner_upper += [(0.0, s.upper + 1.0)]
+    inner_lower = [tail, (-0.70 * w, _mix(c, s.lower, 0.56 + full)), (-0.36 * w, _mix(c, s.lower, 0.92))]
     inner_lower += [(0.0, s.lower + 0.6)]
-    outer_lower = [(-w + 1, c + 0.6), (-0.76 * w, _mix(c, s.bottom, 0.50 + full)), (-0.42 * w, _mix(c, s.bottom, 0.90))]
-    outer_lower += [(0.0, s.bottom)]
+    outer_lower = [(-w + 0.6, c + 0.8), (-0.79 * w, _mix(c, s.bottom, 0.40 + 0.10 * parted + full))]
+    outer_lower += [(-0.44 * w, _mix(c, s.bottom, 0.86 + 0.03 * parted)), (0.0, s.bottom)]
     if s.gap < 3:  # closed lips meet: one line
         line_x, line_y = ([point[i] for point in inner_upper] for i in (0, 1))
         met = max(0.0, s.gap / 3)
@@ -193,14 +197,15 @@ class _Sheet:
 def _around(sheet: _Sheet, s: Shape) -> None:
     """What lips and jaw do to the skin: shadow under the lip, dimples at the corners, folds of a wide or open mouth."""
     shade, deep = _C.skin[1], _C.skin[0]
-    sheet.soft(1, s.bottom + 7.5, 0.42 * s.half, 4.6, shade, 0.46)
+    sheet.soft(1, s.bottom + 7.0, 0.44 * s.half, 4.4, shade, 0.38)
+    smile = (0.5 + s.wide) * (1 - s.round)
     for side in (-1, 1):
-        x = side * (s.half + 2.5)
-        sheet.soft(x, s.corner + 0.5, 3.6, 3.8, shade, 0.40 + 0.12 * s.wide)
-        strength = 0.12 * s.wide * (1 - s.round) + 0.08 * s.open
-        sheet.soft(side * (s.half + 12), s.corner + 2 + 4 * s.open, 6.0, 11 + 5 * s.open, shade, strength)
-        sheet.soft(side * (s.half - 6), _mix(s.corner, s.bottom, 0.5) + 11, 9, 6, deep, 0.10 + 0.06 * s.open)
-        sheet.soft(side * 0.42 * s.half, s.top - 3.0, 0.2 * s.half, 1.6, _C.skin[6], 0.30)
+        sheet.soft(side * (s.half + 1.5), s.corner - 0.6, 3.4, 3.2, shade, 0.34 + 0.14 * s.wide)
+        strength = 0.13 * s.wide * (1 - s.round) + 0.10 * s.open
+        sheet.soft(side * (s.half + 13), s.corner + 1 + 4 * s.open, 5.0, 11 + 6 * s.open, shade, strength)
+        sheet.soft(side * (s.half - 5), _mix(s.corner, s.bottom, 0.5) + 10, 10, 6, deep, 0.07 + 0.06 * s.open)
+        sheet.soft(side * (s.half + 7), s.corner - 6, 5, 4, _C.skin[5], 0.16 * smile)
+    sheet.soft(-1, s.top - 2.4, 0.42 * s.half, 1.7, _C.skin[6], 0.26)
 
 
 def _cavity(sheet: _Sheet, s: Shape, inner: str) -> None:
@@ -216,8 +221,8 @@ def _cavity(sheet: _Sheet, s: Shape, inner: str) -> None:
     for draw in order:
         draw(sheet, s, together)
     for side in (-1, 1):
-        sheet.soft(side * s.half * 0.92, s.corner, 0.20 * s.half, 3 + 0.30 * s.gap, _C.cavity, 0.85)
-    sheet.soft(0, s.upper - 1.5, 0.60 * s.half, 1.0 + 0.045 * s.gap, _C.cavity, 0.60)
+        sheet.soft(side * s.half * 0.90, s.corner + 0.1 * s.gap, 0.21 * s.half, 3 + 0.32 * s.gap, _C.cavity, 0.88)
+    sheet.soft(0, s.upper - 1.5, 0.60 * s.half, 1.0 + 0.05 * s.gap, _C.cavity_back, 0.58)
     sheet.parts.append("</g>")
 
 
@@ -225,81 +230,96 @@ def _tongue(sheet: _Sheet, s: Shape, _together: float) -> None:
     if s.gap < 5:
         return
     rise = s.tongue
-    height = (0.26 + 0.06 * rise) * s.gap + 2
-    y = _mix(s.lower - 0.10 * s.gap, s.upper + 0.62 * s.gap, rise)
-    width = s.half * _mix(0.62, 0.46, rise)
+    height = (0.27 + 0.06 * rise) * s.gap + 2
+    y = _mix(s.lower - 0.09 * s.gap, s.upper + 0.62 * s.gap, rise)
+    width = s.half * _mix(0.66, 0.46, rise)
     points = [
         (-width, y + height * 1.2),
-        (-0.86 * width, y - 0.1 * height),
-        (-0.4 * width, y - 0.85 * height),
-        (0.0, y - 0.80 * height),
+        (-0.84 * width, y - 0.05 * height),
+        (-0.42 * width, y - 0.82 * height),
+        (0.0, y - 0.84 * height),
     ]
     body = _path(_mirrored(points)) + "Z"
-    sheet.fill(body, y - height, y + height, ((0, _C.tongue_light if rise > 0.4 else _C.tongue), (1, _C.tongue)))
-    sheet.soft(0, y + 0.2 * height, 2.2, 0.5 * height, _C.lip_line, 0.40)
-    sheet.soft(-0.3 * width, y - 0.35 * height, 0.22 * width, 0.18 * height, _C.lip_light, 0.35)
+    root = _C.tongue if rise > 0.4 else 0x7A3036
+    tip = _C.tongue_light if rise > 0.4 else 0xB4545A
+    sheet.fill(body, y - height, y + 0.6 * height, ((0, root), (0.55, tip), (1, _C.tongue)))
+    sheet.soft(0, y - 0.1 * height, 1.8, 0.42 * height, _C.lip_line, 0.26)
+    sheet.soft(-0.26 * width, y - 0.22 * height, 0.26 * width, 0.16 * height, _C.lip_light, 0.34)
 
 
 def _lower_teeth(sheet: _Sheet, s: Shape, together: float) -> None:
-    height = 5.0 * max(0.0, s.open - 0.5) + max(0.0, together - 0.35) * 0.66 * s.gap
+    height = 6.5 * max(0.0, s.open - 0.45) + max(0.0, together - 0.35) * 0.66 * s.gap
     if height < 0.6:
         return
-    w, y = 0.52 * s.half, s.lower - height
-    edge = _path(_mirrored([(-w, s.lower + 1), (-0.86 * w, y + 1.6), (-0.45 * w, y + 0.2), (0.0, y)]))
+    w, y = 0.54 * s.half, s.lower - height
+    edge = _path(_mirrored([(-w, s.lower + 1), (-0.88 * w, y + 2.0), (-0.45 * w, y + 0.4), (0.0, y)]))
     sheet.fill(
         f"{edge}L{MOUTH_X + w:.1f} {s.lower + MOUTH_Y + 12:.1f}H{MOUTH_X - w:.1f}Z",
         y,
         s.lower + 4,
-        ((0, 0xD3C8BD), (1, 0xA89A8F)),
+        ((0, 0xCDC1B5), (1, 0x9C8C81)),
     )
 
 
 def _upper_teeth(sheet: _Sheet, s: Shape, together: float) -> None:
-    show = min(0.46 * s.gap, 5.0 + 8.5 * s.open + 2.0 * s.wide) * (1 - 0.35 * s.round)
+    show = min(0.46 * s.gap, 5.0 + 9.0 * s.open + 2.0 * s.wide) * (1 - 0.35 * s.round)
     height = max(show, together * 0.58 * s.gap, s.bite * 0.9 * s.gap)
     if height < 0.6:
         return
-    w, y = 0.80 * s.half, s.upper + height
+    w, y = 0.86 * s.half, s.upper + height
+    # One arch: the edge follows the smile, so the side teeth stand higher and shorter than those in front.
+    lift = min(0.55 * height, 0.30 * (s.upper - s.corner) + 0.16 * height) if s.gap > 4 else 0.12 * height
     half = [
-        (-w, _mix(s.corner, s.upper, 0.55)),
-        (-0.86 * w, y - 0.42 * height),
-        (-0.58 * w, y - 0.10 * height),
-        (-0.24 * w, y + 0.3),
-        (0.0, y + 0.5),
+        (-w, _mix(s.corner, s.upper, 0.45)),
+        (-0.84 * w, y - 0.30 * height - 1.5 * lift),
+        (-0.56 * w, y - 0.62 * lift),
+        (-0.25 * w, y + 0.2),
+        (0.0, y + 0.4),
     ]
     edge = _path(_mirrored(half))
-    stops = ((0, _C.tooth_shade), (0.40, 0xECE6DE), (0.75, _C.tooth), (1, 0xDFD5CB))
+    stops = ((0, 0xC9BBB0), (0.34, 0xECE5DD), (0.72, _C.tooth), (1, 0xE2D8CE))
     sheet.fill(f"{edge}L{MOUTH_X + w:.1f} {s.upper + MOUTH_Y - 14:.1f}H{MOUTH_X - w:.1f}Z", s.upper - 1, y + 0.8, stops)
-    between = [MOUTH_X + at * w for at in (-0.52, -0.26, 0.0, 0.26, 0.52)]
-    lines = "".join(f"M{x:.1f} {s.upper + MOUTH_Y:.1f}V{y + MOUTH_Y - 1:.1f}" for x in between)
-    sheet.stroke(lines, 0x9A8878, 0.8, 0.20)
+    between = [MOUTH_X + at * w for at in (-0.66, -0.47, -0.24, 0.0, 0.24, 0.47, 0.66)]
+    lines = "".join(f"M{x:.1f} {s.upper + MOUTH_Y:.1f}V{y + MOUTH_Y - 0.6:.1f}" for x in between)
+    sheet.stroke(lines, 0x9A8878, 0.8, 0.16)
 
 
 def _lips(sheet: _Sheet, s: Shape, curves: _Curves) -> None:
     upper = _path(curves.outer_upper) + _path(curves.inner_upper[::-1], start=False) + "Z"
     lower = _path(curves.inner_lower) + _path(curves.outer_lower[::-1], start=False) + "Z"
     rim = _path(curves.outer_lower) + _path(curves.outer_upper)
-    sheet.stroke(rim, _C.lip, 5.0, 0.13)
-    sheet.stroke(rim, _C.lip, 2.6, 0.22)
-    sheet.fill(lower, s.lower, s.bottom, ((0, _C.lip_dark), (0.22, _C.lip), (0.62, 0xCC736A), (1, 0xBB655C)), 0.96)
-    sheet.fill(upper, s.top, s.upper + 1, ((0, 0xC46D64), (0.45, 0xB45852), (1, _C.lip_dark)), 0.96)
+    sheet.stroke(rim, 0xB4665A, 4.4, 0.12)
+    sheet.stroke(rim, 0xB4625A, 2.4, 0.24)
+    sheet.fill(lower, s.lower, s.bottom, ((0, 0x9C4A47), (0.20, 0xBE625C), (0.60, 0xD07A70), (1, 0xC06C62)), 0.90)
+    sheet.fill(upper, s.top, s.upper + 1, ((0, 0xC8736A), (0.5, 0xB85E57), (1, 0x94433F)), 0.90)
     thick = s.bottom - s.lower
-    shine = 0.62 - 0.30 * s.press
-    sheet.soft(-4, s.lower + 0.46 * thick, 0.26 * s.half, 0.13 * thick, _C.lip_light, shine)
-    sheet.soft(-9, s.lower + 0.44 * thick, 0.10 * s.half, 0.08 * thick, 0xFFE4DA, 0.55 * shine)
+    sheet.stroke(_creases(s, thick), _C.lip_dark, 0.9, 0.13 - 0.08 * s.press)
+    shine = 0.56 - 0.28 * s.press
+    sheet.soft(-3, s.lower + 0.46 * thick, 0.27 * s.half, 0.14 * thick, _C.lip_light, shine)
+    sheet.soft(-9, s.lower + 0.42 * thick, 0.10 * s.half, 0.08 * thick, 0xFFE4DA, 0.50 * shine)
+    sheet.soft(-0.6, s.top + 3.4, 0.26 * s.half, 1.4, _C.lip_light, 0.34)
     for side in (-1, 1):
-        sheet.soft(side * 0.20 * s.half, s.top + 2.6, 0.11 * s.half, 1.3, _C.lip_light, 0.42)
-        sheet.soft(side * 0.80 * s.half, s.corner + 1, 0.12 * s.half, 3.2, _C.lip_dark, 0.34 * max(0.0, 1 - s.gap / 8))
-    sheet.stroke(_path(curves.inner_upper), _C.lip_line, 1.6, 0.50)
-    sheet.stroke(_path(curves.inner_lower), _C.lip_line, 1.3, 0.34 * min(1.0, s.gap / 5))
+        sheet.soft(side * 0.82 * s.half, s.corner + 1, 0.12 * s.half, 3.0, _C.lip_dark, 0.34 * max(0.0, 1 - s.gap / 8))
+    sheet.stroke(_path(curves.inner_upper), _C.lip_line, 1.6, 0.42)
+    sheet.stroke(_path(curves.inner_lower), _C.lip_line, 1.3, 0.30 * min(1.0, s.gap / 5))
+
+
+def _creases(s: Shape, thick: float) -> str:
+    """Fine lines down the lower lip, fanning out from the middle."""
+    parts = []
+    for at in (-0.52, -0.37, -0.24, -0.11, 0.02, 0.14, 0.27, 0.41, 0.54):
+        sag = at * at * thick
+        x, y = MOUTH_X + at * s.half, MOUTH_Y + s.lower - 0.9 * sag
+        parts.append(f"M{x:.1f} {y + 0.16 * thick:.1f}L{x + 2.2 * at:.1f} {y + (0.80 - 0.3 * abs(at)) * thick:.1f}")
+    return "".join(parts)
 
 
 def _seam(sheet: _Sheet, s: Shape, curves: _Curves) -> None:
     """The line of closed lips; it fades as they part."""
     shut = max(0.0, 1 - s.gap / 3)
     line = _path(curves.inner_upper)
-    sheet.stroke(line, _C.lip_line, 3.6, 0.22 * shut)
-    sheet.stroke(line, _C.lip_line, 1.7, 0.75 * shut)
+    sheet.stroke(line, _C.lip_line, 3.8, 0.20 * shut)
+    sheet.stroke(line, _C.lip_line, 1.5, 0.66 * shut)
 
 
 def mouth_svg(mouth: NDArray[np.float32], matrix: NDArray[np.float64], size: tuple[int, int]) -> str:

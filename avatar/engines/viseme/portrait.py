@@ -10,9 +10,9 @@ from avatar.engines.viseme.pose import View
 VIEWS: Final = (
     View(x=-200.0, y=104.0, width=1400.0, size=(1280, 720)),
     View(x=132.0, y=108.0, width=736.0, size=(512, 512)),
-    View(x=176.0, y=66.0, width=648.0, size=(720, 1280)),
+    View(x=200.0, y=88.0, width=600.0, size=(720, 1280)),
 )
-EYES_WINDOW: Final = (378.0, 346.0, 244.0, 96.0)
+EYES_WINDOW: Final = (372.0, 346.0, 256.0, 108.0)
 """x, y, width, height, design units: what a blink, a glance or a raised brow repaints."""
 
 
@@ -34,7 +34,9 @@ def paint_figure(palette: Palette) -> Layer:
         figure.over(cloth)
     head.paint_face(face, palette)
     shade = face.blur(face.fill(moved(hair.hair_shadow_outline(), 4, 8)), 9)
-    face.multiply(0x8A4E3C, shade, 0.55)
+    face.multiply(0x8A4E3C, shade, 0.50)
+    near = face.blur(face.fill(moved(hair.hair_shadow_outline(), 1, 2)), 3)
+    face.multiply(0x7A4636, near, 0.55)
     figure.over(face)
     hair.paint_hair_front(front, palette)
     cast = front.blur(front.pixels[..., 3], 7)
