@@ -90,6 +90,14 @@ def _folds(layer: Layer, palette: Palette, outline: Mask) -> None:
         (((690, 802), (752, 822), (800, 854)), 8.0, 0.16),
     ):
         layer.tint(light, layer.stroke(points, width, blur=8) * outline, depth)
+    for points, width, depth in (  # the cloth breaks where the arm begins and over the bust
+        (((226, 900), (252, 934), (268, 980)), 7.0, 0.30),
+        (((774, 900), (748, 934), (732, 980)), 7.0, 0.30),
+        (((322, 960), (352, 1004), (396, 1042)), 9.0, 0.22),
+        (((678, 960), (648, 1004), (604, 1042)), 9.0, 0.24),
+    ):
+        layer.tint(dark, layer.stroke(points, width, blur=4.5) * outline, depth)
+        layer.tint(light, layer.stroke([(x - 7, y - 5) for x, y in points], width, blur=5) * outline, 0.5 * depth)
     for points in (((212, 842), (206, 906), (210, 986)), ((788, 842), (794, 906), (790, 986))):
         layer.tint(dark, layer.stroke(points, 1.8, blur=0.8) * outline, 0.65)
 
@@ -122,8 +130,15 @@ def _lapel(layer: Layer, palette: Palette, mirrored: bool, outline: Mask) -> Non
     layer.tint(ramp(palette.coat, value.astype(np.float32)), mask)
     roll = layer.fill(np.vstack([moved(spline(inner), 9 if mirrored else -9, 0), spline(inner)[::-1]]), blur=3.5) * mask
     layer.tint(palette.coat[3], roll, 0.35 if not mirrored else 0.18)
-    collar = [(x, y) for x, y in (outer[4], inner[2])]
-    seam = [collar[0], ((collar[0][0] + collar[1][0]) / 2, collar[0][1] - 14), (collar[1][0], collar[1][1] - 20)]
-    layer.tint(palette.coat[0], layer.stroke(seam, 2.0, blur=0.8) * mask, 0.75)
+    sign = -1 if mirrored else 1
+    seam = [outer[4], (outer[4][0] + sign * 11, 835.0), (outer[4][0] + sign * 21, 818.0)]
+    layer.tint(palette.coat[0], layer.stroke(seam, 2.0, blur=0.8) * mask, 0.70)
+    layer.tint(palette.coat[3], layer.stroke([(x, y - 2.4) for x, y in seam], 1.4, blur=0.8) * mask, 0.30)
+    rim = np.maximum(
+        *(layer.stroke([(x + sign * 2.6, y) for x, y in part], 1.5, blur=0.8) for part in (outer[:4], outer[5:]))
+    )
+    layer.tint(0x6A7C9E, rim * mask, 0.34 if not mirrored else 0.24)
+    stitch = layer.stroke([(x + sign * 7, y - 2) for x, y in outer[5:]], 0.9, blur=0.6)
+    layer.tint(palette.coat[0], stitch * mask, 0.28)
     edge = np.maximum.reduce([layer.stroke(part, 1.6, blur=0.7) for part in (outer[:4], outer[3:6], outer[5:])])
     layer.tint(palette.coat[0], edge * outline, 0.55)

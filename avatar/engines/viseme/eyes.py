@@ -43,8 +43,8 @@ def _lids(side: int, look: Look) -> _Lids:
     """``side`` is -1 for the eye on the left of the picture."""
     x = 500 + side * EYE_X
     follow = 0.9 * look.gaze[1]
-    top = 18.6 * look.open - 8.2 * (1 - look.open) - follow * look.open
-    low = 12.6 - 2.0 * (1 - look.open) + 0.3 * follow
+    top = 17.3 * look.open - 8.2 * (1 - look.open) - follow * look.open
+    low = 12.0 - 2.0 * (1 - look.open) + 0.3 * follow
     along = np.array([-1.0, -0.78, -0.42, 0.0, 0.40, 0.76, 1.0])
     arch = np.array([0.0, 0.56, 0.93, 1.04, 0.93, 0.55, 0.0])
     sag = np.array([0.0, 0.36, 0.72, 0.94, 0.98, 0.68, 0.0])
@@ -53,7 +53,7 @@ def _lids(side: int, look: Look) -> _Lids:
     def curve(dy: NDArray[np.float64]) -> Curve:
         return spline(np.stack([x + side * _HALF * along, EYE_Y + corner + dy], 1))
 
-    rise = 14.0 + 8.4 * look.open
+    rise = 14.0 + 7.4 * look.open
     crease = curve(-np.maximum(rise * (0.30 + 0.74 * arch) + 1.0, 0.0))
     return _Lids(curve(-top * arch), curve(low * sag), crease)
 
@@ -177,8 +177,8 @@ def _brow(layer: Layer, palette: Palette, side: int, look: Look) -> None:
     layer.multiply(0x7A5645, soft * (0.12 + 0.88 * fade), 0.66)
     hairs = _brow_hairs(side, spine, full)
     front, rest = hairs[0::2], hairs[1::2]
-    layer.tint(palette.brow, layer.fill(*front, blur=0.30) * (0.42 + 0.58 * fade), 0.46)
-    layer.tint(0x5A3C2E, layer.fill(*rest, blur=0.30) * (0.48 + 0.52 * fade), 0.52)
+    layer.tint(palette.brow, layer.fill(*front, blur=0.30) * (0.40 + 0.60 * fade), 0.60)
+    layer.tint(0x5A3C2E, layer.fill(*rest, blur=0.30) * (0.46 + 0.54 * fade), 0.58)
 
 
 def _brow_hairs(side: int, spine: Curve, full: NDArray[np.float64]) -> list[Curve]:

@@ -229,7 +229,7 @@ def _draw_loose(layer: Layer, panel: Panel, palette: Palette, loose: _Loose) -> 
         at = np.linspace(first, last, 24)
         u = np.linspace(0, 1, 24)
         base, side = (np.stack([np.interp(at, steps, c[:, k]) for k in (0, 1)], 1) for c in (guide, away))
-        ends = random.uniform(0.1, 0.9)  # how far the tip stays off the edge
+        ends = random.uniform(0.45, 0.95)  # how far the tip stays off the edge
         lift = loose.reach * random.uniform(0.05, 1) ** 1.2 * (np.sin(np.pi * u * (1 - 0.5 * ends)) ** 1.2)
         points = base + side * (lift - 0.8)[:, None]
         shade = random.uniform(0.35, 1)
@@ -245,8 +245,8 @@ _LOOSE = (
     (_RIGHT, _Loose(0, 210, (0.0, 0.24), (0.05, 0.14), 9.0, 0.15, 0.55, 32)),
     (_LEFT, _Loose(0, 46, (0.12, 0.50), (0.20, 0.42), 11.0, 0.30, 0.55, 33)),
     (_RIGHT, _Loose(0, 60, (0.12, 0.48), (0.22, 0.46), 13.0, 0.28, 0.55, 34)),
-    (_LEFT, _Loose(-1, 44, (0.05, 0.75), (0.08, 0.24), 6.0, 0.34, 0.42, 35)),
-    (_RIGHT, _Loose(-1, 50, (0.05, 0.75), (0.08, 0.24), 6.0, 0.32, 0.42, 36)),
+    (_LEFT, _Loose(-1, 30, (0.05, 0.85), (0.05, 0.13), 5.0, 0.34, 0.36, 35)),
+    (_RIGHT, _Loose(-1, 34, (0.05, 0.85), (0.05, 0.13), 5.0, 0.32, 0.36, 36)),
 )
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from avatar.engines.viseme.palette import NOVA, css
 
-PAINTER_VERSION: Final = 2
+PAINTER_VERSION: Final = 3
 """Raise with every change to what is drawn: it is part of the digest of every prepared avatar."""
 
 MOUTH_X, MOUTH_Y = 500.0, 569.0
@@ -65,13 +65,13 @@ def shape_of(mouth: NDArray[np.float32]) -> Shape:
     plump = 1 + 0.22 * round_ - 0.30 * press + 0.04 * opening
     up, low = 0.20 * gap + 3.0 * bite * free, 0.80 * gap - 3.0 * bite * free
     half = (
-        49 + 9 * wide * (1 - 0.3 * opening) - 17 * round_ * (1 - 0.25 * press) - 4 * opening * (1 - wide) - 1.5 * press
+        51 + 8 * wide * (1 - 0.3 * opening) - 17 * round_ * (1 - 0.25 * press) - 4 * opening * (1 - wide) - 1.5 * press
     )
-    corner = -9.6 - 3.4 * wide * (1 - opening) + 0.27 * gap + 3.6 * round_ + 1.6 * press
+    corner = -10.6 - 3.0 * wide * (1 - opening) + 0.27 * gap + 3.6 * round_ + 1.6 * press
     return Shape(
         opening, round_, wide, press, bite, teeth, tongue,
         half=half, corner=corner, upper=-up, lower=low,
-        top=-up - 12.0 * plump * (1 - 0.10 * wide), bottom=low + 16.5 * plump * (1 - 0.28 * bite),
+        top=-up - 15.0 * plump * (1 - 0.10 * wide), bottom=low + 16.8 * plump * (1 - 0.28 * bite),
     )  # fmt: skip
 
 
@@ -127,14 +127,14 @@ def _curves(s: Shape) -> _Curves:
     bow = 3.2 - 1.4 * s.round - 1.0 * s.press
     tail = (-w + 2.0, c + 0.4)
     # Closed lips meet in a line that is level in the middle and turns up at the corners: a smile at rest.
-    level = 0.12 * (1 - parted)
+    level = 0.20 * (1 - parted)
     outer_upper = [(-w, c), (-0.72 * w, _mix(c, s.top, 0.42 + full)), (-0.43 * w, _mix(c, s.top, 0.82 + 0.3 * full))]
     outer_upper += [(-0.16 * w, s.top), (0.0, s.top + bow)]
     inner_upper = [tail, (-0.64 * w, _mix(c, s.upper, 0.56 + full + level)), (-0.27 * w, s.upper - 0.9 * (1 - s.press))]
     inner_upper += [(0.0, s.upper + 1.0)]
     inner_lower = [tail, (-0.70 * w, _mix(c, s.lower, 0.56 + full)), (-0.36 * w, _mix(c, s.lower, 0.92))]
     inner_lower += [(0.0, s.lower + 0.6)]
-    outer_lower = [(-w + 0.6, c + 0.8), (-0.79 * w, _mix(c, s.bottom, 0.40 + 0.10 * parted + full))]
+    outer_lower = [(-w + 0.6, c + 0.8), (-0.79 * w, _mix(c, s.bottom, 0.38 + 0.11 * parted + full))]
     outer_lower += [(-0.44 * w, _mix(c, s.bottom, 0.86 + 0.03 * parted)), (0.0, s.bottom)]
     if s.gap < 3:  # closed lips meet: one line
         line_x, line_y = ([point[i] for point in inner_upper] for i in (0, 1))

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import numpy as np
+
 from avatar.engines.viseme import clothes, hair, head
 from avatar.engines.viseme.canvas import Layer, Mask, moved, smoothstep
 from avatar.engines.viseme.palette import Palette
@@ -39,8 +41,8 @@ def paint_figure(palette: Palette) -> Layer:
     face.multiply(0x7A4636, near, 0.55)
     figure.over(face)
     hair.paint_hair_front(front, palette)
-    cast = front.blur(front.pixels[..., 3], 7)
-    figure.multiply(0x55404A, _below(front, cast), 0.45)
+    falls = np.roll(front.pixels[..., 3], (18, 8), axis=(0, 1))  # down and away from the light
+    figure.multiply(0x55404A, _below(front, front.blur(falls, 8)), 0.55)
     figure.over(front)
     return figure
 
