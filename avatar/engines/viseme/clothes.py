@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from avatar.engines.viseme.canvas import Curve, Layer, Mask, Points, moved, ramp, smoothstep, spline
+from avatar.engines.viseme.canvas import Curve, Layer, Mask, Points, moved, ramp, ribbon, smoothstep, spline
 from avatar.engines.viseme.palette import Palette
 
 
@@ -55,6 +55,18 @@ def paint_neckline_shadow(layer: Layer) -> None:
     """What the blouse's edge shades on the chest (painted on skin, before the blouse)."""
     hem = [(410, 776), (428, 820), (464, 870), (500, 890), (536, 870), (572, 820), (590, 776)]
     layer.multiply(0xA9684F, layer.stroke(hem, 10.0, blur=5), 0.45)
+
+
+def paint_necklace(layer: Layer) -> None:
+    """A thin gold chain with a small drop (painted on skin, before the blouse)."""
+    chain = spline([(407, 712), (440, 782), (470, 815), (500, 826), (530, 815), (560, 782), (593, 712)])
+    drop = spline([(500, 826), (504.6, 833.5), (500, 838.5), (495.4, 833.5)], closed=True)
+    layer.multiply(0x9A5F48, layer.fill(moved(ribbon(chain, 2.6), 1.6, 2.6), moved(drop, 2.0, 3.0), blur=1.6), 0.55)
+    along = np.linspace(0, 60 * np.pi, len(chain))
+    layer.tint(0xA97B3C, layer.fill(ribbon(chain, 1.4 + 0.3 * np.sin(along)), blur=0.4), 0.90)
+    layer.screen(0xFFE9B8, layer.fill(moved(ribbon(chain[18:52], 0.7), -0.3, -0.3), blur=0.4), 0.60)
+    layer.tint(0xB98A45, layer.fill(drop, blur=0.5), 1.0)
+    layer.screen(0xFFF2CF, layer.glow(498.6, 831.5, 1.5, 1.9), 0.85)
 
 
 def paint_coat(layer: Layer, palette: Palette) -> None:

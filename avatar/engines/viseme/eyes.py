@@ -177,8 +177,8 @@ def _brow(layer: Layer, palette: Palette, side: int, look: Look) -> None:
     layer.multiply(0x7A5645, soft * (0.12 + 0.88 * fade), 0.66)
     hairs = _brow_hairs(side, spine, full)
     front, rest = hairs[0::2], hairs[1::2]
-    layer.tint(palette.brow, layer.fill(*front, blur=0.30) * (0.40 + 0.60 * fade), 0.60)
-    layer.tint(0x5A3C2E, layer.fill(*rest, blur=0.30) * (0.46 + 0.54 * fade), 0.58)
+    layer.tint(palette.brow, layer.fill(*front, blur=0.42) * (0.40 + 0.60 * fade), 0.60)
+    layer.tint(0x5A3C2E, layer.fill(*rest, blur=0.42) * (0.46 + 0.54 * fade), 0.58)
 
 
 def _brow_hairs(side: int, spine: Curve, full: NDArray[np.float64]) -> list[Curve]:

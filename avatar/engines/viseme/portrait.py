@@ -29,6 +29,7 @@ def paint_figure(palette: Palette) -> Layer:
     neck = _blank()
     head.paint_neck(neck, palette)
     clothes.paint_neckline_shadow(neck)
+    clothes.paint_necklace(neck)
     figure.over(neck)
     for paint in (clothes.paint_blouse, clothes.paint_coat):
         cloth = _blank()
