@@ -45,22 +45,22 @@ def _grid(tiles: Sequence[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]
 
 
 def draw_sheets(avatar_directory: Path, out: Path) -> None:
-    """Write visemes.png, idle.png and formats.png."""
+    """Write visemes.jpg, idle.jpg and formats.jpg."""
     out.mkdir(parents=True, exist_ok=True)
     avatar = load_prepared(avatar_directory, (1280, 720))
     painter = MouthPainter(avatar)
     mouths = [_cut(_shown(avatar, painter, 2, POSES[viseme]), _FACE, 280, viseme) for viseme in VISEMES]
-    cv2.imwrite(str(out / "visemes.png"), _grid(mouths, 5))
+    cv2.imwrite(str(out / "visemes.jpg"), _grid(mouths, 5))
     poses = [
         _cut(_shown(avatar, painter, index, NEUTRAL), _HEAD, 350, f"{index / avatar.fps:.2f} s") for index in _IDLE
     ]
-    cv2.imwrite(str(out / "idle.png"), _grid(poses, 4))
+    cv2.imwrite(str(out / "idle.jpg"), _grid(poses, 4))
     formats = []
     for size in ((1280, 720), (512, 512), (720, 1280)):
         avatar = load_prepared(avatar_directory, size)
         whole = _shown(avatar, MouthPainter(avatar), 2, POSES["E"])
         formats.append(_cut(whole, (0, 0, 1, 1), round(560 * size[0] / size[1]), f"{size[0]}x{size[1]}"))
-    cv2.imwrite(str(out / "formats.png"), np.hstack(formats))
+    cv2.imwrite(str(out / "formats.jpg"), np.hstack(formats))
 
 
 def main() -> None:
