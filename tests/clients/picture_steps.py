@@ -33,6 +33,18 @@ class Step:
     """The mean of the block that differs most."""
 
 
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """From one picture to the next."""
+
+    body: Step
+    """Outside the mouth's box."""
+    unexplained: Step
+    """The same, less what the avatar's own motion asks for: what is left is coding, and whatever should not be."""
+    mouth: Step
+    """Inside the mouth's box."""
+
+
 class Reference:
     """The avatar as it was made: its pictures with the mouth at rest, and where the mouth is in each."""
 
@@ -90,14 +102,19 @@ class Aligned:
         difference = np.abs(luma_of(self.pictures[position]) - self.reference.luma(index))
         return float(difference[window(self.reference.box(index))].mean())
 
-    def steps(self, position: int) -> tuple[Step, Step]:
-        """From the picture before: outside the mouth's box, and inside it."""
-        difference = np.abs(luma_of(self.pictures[position]) - luma_of(self.pictures[position - 1]))
+    def steps(self, position: int) -> Steps:
+        """From the picture before to this one."""
+        seen = luma_of(self.pictures[position]) - luma_of(self.pictures[position - 1])
+        meant = self.reference.luma(self.index(position)) - self.reference.luma(self.index(position - 1))
         boxes = [window(self.reference.box(self.index(at))) for at in (position - 1, position)]
-        outside, inside = np.ones(difference.shape, bool), np.zeros(difference.shape, bool)
+        outside, inside = np.ones(seen.shape, bool), np.zeros(seen.shape, bool)
         for box in boxes:
             outside[box], inside[box] = False, True
-        return step_within(difference, outside), step_within(difference, inside)
+        return Steps(
+            body=step_within(np.abs(seen), outside),
+            unexplained=step_within(np.abs(seen - meant), outside),
+            mouth=step_within(np.abs(seen), inside),
+        )
 
 
 def window(box: Box) -> tuple[slice, slice]:
