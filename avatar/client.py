@@ -135,13 +135,11 @@ class _Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            messages = [decode_from_worker(body) for body in self._reader.feed(data)]
+            for body in self._reader.feed(data):  # one by one: what came before nonsense counts
+                self._client.received(decode_from_worker(body))
         except (ValueError, msgspec.DecodeError):
             log.exception("the worker sends what is no message")
             self.close()
-            return
-        for message in messages:
-            self._client.received(message)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed.set()
