@@ -1,12 +1,16 @@
-"""What the end-to-end tests share: one real server on loopback, and one in a network of its own."""
+"""What the tests share: a real server on loopback, one in a network of its own, and HTTP above a fake live layer."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
+import httpx
 import pytest
 
 from tests.clients.namespace import Namespace, network_namespace, server_inside
 from tests.clients.server_process import START_S, Server, running_server
 from tests.clients.waiting import until_now
+from tests.fake_live import FakeRegistry
+from tests.integration.http_server import STALL_S, serving
+from whep_server.settings import Settings
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +26,19 @@ def isolated(server: Server) -> Iterator[Namespace]:
     """A namespace with a server in it; ``server`` comes first because it has filled the cache of idle loops."""
     with network_namespace() as space, server_inside(space):
         yield space
+
+
+@pytest.fixture
+def live() -> FakeRegistry:
+    return FakeRegistry()
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(max_upload_bytes=64 * 1024, max_sdp_bytes=4096, upload_stall_s=STALL_S)
+
+
+@pytest.fixture
+async def http(live: FakeRegistry, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(settings, live.open) as client:
+        yield client

@@ -14,6 +14,9 @@ from whep_server.command.serve import address_of, listen, make_server
 from whep_server.settings import Settings
 from whep_server.web.speech import Closing
 
+STALL_S = 0.4
+"""An upload that stands still for so long is given up by the server under test."""
+
 CORS_NAMES = {
     "access-control-allow-origin",
     "access-control-allow-methods",

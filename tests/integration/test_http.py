@@ -1,12 +1,9 @@
 """The HTTP surface over a real socket, above a fake live layer: statuses, headers, bodies, and what a bad peer gets."""
 
 import logging
-from collections.abc import AsyncIterator
 
-import httpx
 import pytest
 
-from tests.fake_live import FakeRegistry
 from tests.integration.http_server import CORS_NAMES, assert_problem, serving
 from whep_server.errors import Unavailable
 from whep_server.settings import Settings
@@ -14,23 +11,6 @@ from whep_server.settings import Settings
 OFFER = "v=0\r\ns=-\r\n"
 SDP = {"Content-Type": "application/sdp"}
 FRAGMENT = {"Content-Type": "application/trickle-ice-sdpfrag"}
-STALL_S = 0.4
-
-
-@pytest.fixture
-def live() -> FakeRegistry:
-    return FakeRegistry()
-
-
-@pytest.fixture
-def settings() -> Settings:
-    return Settings(max_upload_bytes=64 * 1024, max_sdp_bytes=4096, upload_stall_s=STALL_S)
-
-
-@pytest.fixture
-async def http(live: FakeRegistry, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    async with serving(settings, live.open) as client:
-        yield client
 
 
 # --- endpoint

@@ -9,27 +9,8 @@ import httpx
 import pytest
 
 from tests.clients.waiting import until
-from tests.fake_live import FakeEvent, FakeRegistry
+from tests.fake_live import FakeEvent
 from tests.integration.http_server import CORS_NAMES, assert_problem, serving
-from whep_server.settings import Settings
-
-STALL_S = 0.4
-
-
-@pytest.fixture
-def live() -> FakeRegistry:
-    return FakeRegistry()
-
-
-@pytest.fixture
-def settings() -> Settings:
-    return Settings(max_upload_bytes=64 * 1024, max_sdp_bytes=4096, upload_stall_s=STALL_S)
-
-
-@pytest.fixture
-async def http(live: FakeRegistry, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    async with serving(settings, live.open) as client:
-        yield client
 
 
 async def raw(http: httpx.AsyncClient, request: bytes, *, end: bool = False) -> tuple[bytes, asyncio.StreamWriter]:

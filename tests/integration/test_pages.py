@@ -1,33 +1,9 @@
 """Pages and files over a real socket, above a fake live layer."""
 
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx
-import pytest
-
-from tests.fake_live import FakeRegistry
 from tests.integration.http_server import assert_problem, serving
-from whep_server.settings import Settings
-
-STALL_S = 0.4
-
-
-@pytest.fixture
-def live() -> FakeRegistry:
-    return FakeRegistry()
-
-
-@pytest.fixture
-def settings() -> Settings:
-    return Settings(max_upload_bytes=64 * 1024, max_sdp_bytes=4096, upload_stall_s=STALL_S)
-
-
-@pytest.fixture
-async def http(live: FakeRegistry, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    async with serving(settings, live.open) as client:
-        yield client
 
 
 async def test_the_pages_hold_what_they_need(http, live):
