@@ -246,6 +246,25 @@ async def test_a_full_queue_refuses(on_air):
         assert opener.worker.pid
 
 
+async def test_viewers_of_all_streams_together_are_limited(on_air):
+    async with on_air(max_viewers=2) as (registry, _), player() as one:
+        demo = await demo_of(registry)
+        other = await registry.put_on_air("other", "nova", demo.format)
+        await one.connection.setLocalDescription(await one.connection.createOffer())
+        offer = one.connection.localDescription.sdp
+        first = await demo.open_viewer(offer)
+        # the last place is taken while its answer is made, so that two who ask at once cannot both have it
+        asked = await asyncio.gather(demo.open_viewer(offer), other.open_viewer(offer), return_exceptions=True)
+        refused = [each for each in asked if isinstance(each, Unavailable)]
+        assert len(refused) == 1 and "Retry-After" in refused[0].headers
+        with pytest.raises(Unavailable):
+            await demo.open_viewer(offer)
+        assert demo.viewer_count + other.viewer_count == 2
+        await first.close()
+        await other.open_viewer(offer)
+        assert demo.viewer_count + other.viewer_count == 2
+
+
 async def test_streams_go_on_and_off_the_air(on_air):
     async with on_air(max_streams=2) as (registry, opener), player() as watching:
         demo = await demo_of(registry)

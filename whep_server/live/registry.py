@@ -96,7 +96,8 @@ class Registry:
         if not self.avatars:
             raise Unavailable("the avatars are being loaded")
         info = self._avatar(avatar, video)
-        stream = Stream(name, info, video, self._shared_loops(info, video), self.worker, self._settings)
+        loops = self._shared_loops(info, video)
+        stream = Stream(name, info, video, loops, self.worker, self._settings, self._check_room)
         self._streams[name] = stream
         self._group.create_task(self._run(stream), name=f"on-air-{name}")
         await asyncio.sleep(0)  # its task group is open when the caller sees it
@@ -116,6 +117,11 @@ class Registry:
         if not 100_000 <= video.bitrate_bps <= 20_000_000:
             raise BadRequest("the bitrate must be from 100000 to 20000000 bits a second")
         return info
+
+    def _check_room(self) -> None:
+        """Errors: Unavailable where as many viewers are there, all streams together, as may be."""
+        if sum(stream.claimed for stream in self._streams.values()) >= self._settings.max_viewers:
+            raise Unavailable(f"{self._settings.max_viewers} viewers are watching, and no more can")
 
     async def take_off_air(self, name: str) -> None:
         """End a stream and its viewers' sessions.

@@ -8,7 +8,7 @@ rings in one go. It sleeps while nobody watches and nobody speaks. What is due w
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Final
@@ -83,8 +83,16 @@ class Stream:
     """One avatar on air. Made by the registry, which runs it."""
 
     def __init__(
-        self, name: str, avatar: AvatarInfo, video: VideoFormat, loops: IdleLoops, worker: Worker, settings: Settings
+        self,
+        name: str,
+        avatar: AvatarInfo,
+        video: VideoFormat,
+        loops: IdleLoops,
+        worker: Worker,
+        settings: Settings,
+        check_room: Callable[[], None],
     ) -> None:
+        """``check_room`` raises Unavailable where no stream may take a further viewer."""
         self.name = name
         self.avatar = avatar.name
         self.title = avatar.title
@@ -98,6 +106,7 @@ class Stream:
         self._loops = loops
         self._worker = worker
         self._settings = settings
+        self._check_room = check_room
         self._time = asyncio.get_running_loop().time
         self._clock = StreamClock(self._time(), video.fps)
         self._lead = math.ceil(settings.lead_ms * video.fps / 1000)
@@ -320,6 +329,7 @@ class Stream:
         """
         plan = plan_answer(parse_offer(offer), VIDEO_CODECS)
         level_idc = self._loops.level_idc or level_of(self.format.width, self.format.height, self.format.fps)
+        self._check_room()
         self._joining += 1
         try:
             session = await answer_viewer(plan, level_idc, self._settings, self._wake.set)
