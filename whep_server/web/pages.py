@@ -18,7 +18,6 @@ from whep_server.web.replies import READ, reply
 from whep_server.web.streams import StreamView, view
 
 HTML: Final = "text/html; charset=utf-8"
-LOOP_SIZE: Final = "1280x720"
 HEADERS: Final = [
     ("Cache-Control", "no-cache"),
     ("Referrer-Policy", "no-referrer"),

@@ -7,11 +7,10 @@ from litestar import HttpMethod
 from litestar.response.base import ASGIResponse
 
 from whep_server.web.bodies import HttpRequest
+from whep_server.web.exchange import HeaderLines
 
 READ: Final = [HttpMethod.GET, HttpMethod.HEAD]
 """What can be read can be looked at (RFC 9110 section 9.3.2)."""
-
-HeaderLines = list[tuple[str, str]]
 
 
 def reply(

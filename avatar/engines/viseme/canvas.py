@@ -49,14 +49,6 @@ def ribbon(curve: Curve, widths: NDArray[np.float64] | float) -> Curve:
     return outline
 
 
-def taper(count: int, width: float, head: float = 0.0, tail: float = 0.0, peak: float = 0.4) -> NDArray[np.float64]:
-    """Widths of a stroke that swells from ``head`` to ``width`` at ``peak`` and thins to ``tail``."""
-    u = np.linspace(0, 1, count)
-    rise = np.interp(u, [0, peak, 1], [head, width, tail])
-    shape: NDArray[np.float64] = np.asarray(rise, np.float64)
-    return shape
-
-
 @dataclass(slots=True)
 class Layer:
     """A window of the design space, painted in premultiplied colour."""

@@ -16,7 +16,6 @@ class Palette:
     skin: tuple[int, ...] = (0x5A2A22, 0x9C5A45, 0xC98B6C, 0xE4AE8C, 0xF3C9A9, 0xFBDFC6, 0xFFF0DF)
     """From deepest shadow to highlight, evenly spaced over the shading value."""
     blush: int = 0xE07F6C
-    lip: int = 0xC2635C
     lip_light: int = 0xE9A093
     lip_dark: int = 0x8E3D3C
     lip_line: int = 0x5C2022
@@ -25,11 +24,9 @@ class Palette:
     tongue: int = 0xA2464C
     tongue_light: int = 0xCE797C
     tooth: int = 0xF7F3EC
-    tooth_shade: int = 0xC3B4A8
     hair: tuple[int, ...] = (0x150C0B, 0x2A1814, 0x452A20, 0x6A4330, 0x94644A, 0xC09070)
     brow: int = 0x38231B
     lash: int = 0x1C1110
-    sclera: int = 0xF1EBE6
     iris: tuple[int, ...] = (0x21170F, 0x573D24, 0x8A683C, 0xBC965C)
     """From the limbal ring inwards to the light at the pupil's foot."""
     coat: tuple[int, ...] = (0x0F1524, 0x1B2439, 0x2C3954, 0x495A7A)
