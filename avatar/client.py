@@ -23,7 +23,6 @@ from avatar.messages import (
     Configure,
     FromWorker,
     LogLine,
-    MessageReader,
     Ping,
     Pong,
     Ready,
@@ -31,9 +30,8 @@ from avatar.messages import (
     ToWorker,
     WorkerConfig,
     WorkerStats,
-    decode_from_worker,
-    frame_message,
 )
+from avatar.wire import MessageReader, decode_from_worker, frame_message
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""What crosses between server and worker: length-prefixed msgpack, tagged by type. No clock, no socket.
+"""What crosses between server and worker: the messages; how they look on the wire is ``avatar.wire``'s. No clock.
 
 The server owns time. It grants each live stream the frames that may be made (``Advance``); the worker never looks at a
 clock to decide what to make, so that the same messages can cross a network whose ends disagree about the time.
@@ -7,7 +7,6 @@ Frame numbers and audio positions count from the start of the stream: video fram
 sample n at n / 48000 seconds, on the stream's one clock.
 """
 
-import struct
 from enum import StrEnum
 from typing import Final
 
@@ -22,7 +21,6 @@ VIDEO_HZ: Final = 90_000
 FRAME_RATES: Final = (10, 15, 20, 25, 30)
 IDLE_PHASES: Final = 5
 """Copies of the idle loop with staggered keyframes: with one a second in each, one is never above 200 ms away."""
-MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 
 
 class Codec(StrEnum):
@@ -141,8 +139,38 @@ class SpeechData(msgspec.Struct, frozen=True, tag=True):
     last: bool
 
 
+class OpenLive(msgspec.Struct, frozen=True, tag=True):
+    """A live utterance begins, after what is queued: a publisher's packets follow.
+
+    Answered at once, by ``SpeechAccepted`` or ``SpeechRefused``; then started and finished as a file is.
+    """
+
+    stream: str
+    utterance: str
+    epoch: int
+
+
+class LivePacket(msgspec.Struct, frozen=True, tag=True):
+    """One Opus packet of a live utterance, as it came: others may be lost, doubled, late or before their turn."""
+
+    stream: str
+    utterance: str
+    sequence: int
+    """Of RTP, extended: does not wrap."""
+    rtp_time: int
+    """Units: 48 kHz ticks, extended likewise."""
+    data: bytes
+
+
+class CloseLive(msgspec.Struct, frozen=True, tag=True):
+    """No more packets come: what is held is played, then the live utterance has finished."""
+
+    stream: str
+    utterance: str
+
+
 class AbandonSpeech(msgspec.Struct, frozen=True, tag=True):
-    """Forget an utterance that has not started: its upload broke off. Not answered; unknown and started ones stay."""
+    """Forget an utterance that has not started, live or not. Not answered; unknown and started ones stay."""
 
     stream: str
     utterance: str
@@ -179,6 +207,9 @@ ToWorker = (
     | CloseStream
     | SetCodecs
     | SpeechData
+    | OpenLive
+    | LivePacket
+    | CloseLive
     | AbandonSpeech
     | GoLive
     | Advance
@@ -353,43 +384,3 @@ FromWorker = (
     | WentIdle
     | StreamFailed
 )
-
-_PREFIX: Final = struct.Struct(">I")
-_encoder: Final = msgspec.msgpack.Encoder()
-
-
-def frame_message(message: ToWorker | FromWorker) -> bytes:
-    """The bytes of a message on the wire: 4 bytes of length, big-endian, then msgpack."""
-    body = _encoder.encode(message)
-    return _PREFIX.pack(len(body)) + body
-
-
-class MessageReader:
-    """Cuts a byte stream into message bodies. No socket of its own: the caller feeds it what it read.
-
-    Errors: ValueError for a length above ``MAX_MESSAGE_BYTES``: the peer is not speaking this protocol.
-    """
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """The bodies that are complete after ``data``."""
-        self._buffer += data
-        bodies: list[bytes] = []
-        start = 0
-        while len(self._buffer) - start >= _PREFIX.size:
-            (length,) = _PREFIX.unpack_from(self._buffer, start)
-            if length > MAX_MESSAGE_BYTES:
-                raise ValueError(f"message of {length} bytes")
-            end = start + _PREFIX.size + length
-            if len(self._buffer) < end:
-                break
-            bodies.append(bytes(self._buffer[start + _PREFIX.size : end]))
-            start = end
-        del self._buffer[:start]
-        return bodies
-
-
-decode_to_worker: Final = msgspec.msgpack.Decoder(ToWorker).decode
-decode_from_worker: Final = msgspec.msgpack.Decoder(FromWorker).decode

@@ -27,15 +27,13 @@ from avatar.messages import (
     Configure,
     FromWorker,
     LogLine,
-    MessageReader,
     Ready,
     Shutdown,
     ToWorker,
     WorkerConfig,
-    decode_to_worker,
-    frame_message,
 )
 from avatar.studio import Studio
+from avatar.wire import MessageReader, decode_to_worker, frame_message
 
 log = logging.getLogger(__name__)
 

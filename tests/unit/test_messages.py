@@ -6,21 +6,17 @@ from hypothesis import strategies as st
 from avatar.messages import (
     AUDIO_HZ,
     FRAME_RATES,
-    MAX_MESSAGE_BYTES,
     OPUS_SAMPLES,
     Codec,
     GoLive,
-    MessageReader,
     Ping,
     SpeechData,
     Unit,
     WorkerConfig,
-    decode_from_worker,
-    decode_to_worker,
-    frame_message,
     idle_grid,
     start_grid,
 )
+from avatar.wire import MAX_MESSAGE_BYTES, MessageReader, decode_from_worker, decode_to_worker, frame_message
 
 
 @given(st.lists(st.binary(max_size=300), max_size=8), st.lists(st.integers(1, 200), max_size=40))
