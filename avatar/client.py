@@ -19,6 +19,7 @@ from typing import Final, Protocol, TypeVar, cast
 
 import msgspec
 
+from avatar.framing import MessageReader, decode_from_worker, frame_message
 from avatar.messages import (
     Configure,
     FromWorker,
@@ -31,7 +32,6 @@ from avatar.messages import (
     WorkerConfig,
     WorkerStats,
 )
-from avatar.wire import MessageReader, decode_from_worker, frame_message
 
 log = logging.getLogger(__name__)
 

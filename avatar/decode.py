@@ -177,13 +177,41 @@ def _frames(container: InputContainer, track: av.AudioStream, stall_s: float) ->
         raise NotSpeech(SpeechRefusal.NOT_AUDIO, "the audio track cannot be decoded")
 
 
+class Analyser:
+    """Samples that are played, to samples to analyse: sample j of these is sample 3 * j of those.
+
+    They come out a millisecond late, when the filter has heard what it needs.
+    """
+
+    DELAY: Final = 48
+    """Units: samples to play, by which what came out is behind what went in."""
+
+    def __init__(self) -> None:
+        self._resampler = av.AudioResampler(format="flt", layout="mono", rate=ANALYSE_HZ)
+
+    def hear(self, play: NDArray[np.int16]) -> NDArray[np.float32]:
+        """What can be analysed with these samples. Shapes: play (n,), about n / 3 come out."""
+        frame = av.AudioFrame.from_ndarray(play[np.newaxis, :], format="s16", layout="mono")
+        frame.sample_rate = AUDIO_HZ
+        return _joined(self._resampler.resample(frame))
+
+    def flush(self) -> NDArray[np.float32]:
+        """The rest: no more samples come."""
+        return _joined(self._resampler.resample(None))
+
+
+def _joined(frames: list[av.AudioFrame]) -> NDArray[np.float32]:
+    parts = [frame.to_ndarray()[0].astype(np.float32, copy=False) for frame in frames]
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
 class _Converter:
     """Frames of any rate and layout to 48 kHz mono s16, and that to 16 kHz float."""
 
     def __init__(self) -> None:
         self._shape: tuple[int, str, str] | None = None
         self._to_play = av.AudioResampler(format="s16", layout="mono", rate=AUDIO_HZ)
-        self._to_analyse = av.AudioResampler(format="flt", layout="mono", rate=ANALYSE_HZ)
+        self._analyser = Analyser()
 
     def convert(self, frame: av.AudioFrame) -> Iterator[tuple[NDArray[np.int16], NDArray[np.float32]]]:
         shape = (frame.sample_rate, frame.layout.name, frame.format.name)
@@ -198,12 +226,9 @@ class _Converter:
         if self._shape is None:
             return
         yield from self._analysed(self._to_play.resample(None))
-        for frame in self._to_analyse.resample(None):
-            yield np.zeros(0, np.int16), frame.to_ndarray()[0].astype(np.float32)
+        yield np.zeros(0, np.int16), self._analyser.flush()
 
     def _analysed(self, frames: list[av.AudioFrame]) -> Iterator[tuple[NDArray[np.int16], NDArray[np.float32]]]:
         for frame in frames:
-            play = frame.to_ndarray()[0].astype(np.int16)
-            frame.pts = None
-            heard = [part.to_ndarray()[0] for part in self._to_analyse.resample(frame)]
-            yield play, np.concatenate(heard) if heard else np.zeros(0, np.float32)
+            play = frame.to_ndarray()[0].astype(np.int16, copy=False)
+            yield play, self._analyser.hear(play)

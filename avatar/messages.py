@@ -1,4 +1,4 @@
-"""What crosses between server and worker: the messages; how they look on the wire is ``avatar.wire``'s. No clock.
+"""What crosses between server and worker: the messages; how they look on the wire is ``avatar.framing``'s. No clock.
 
 The server owns time. It grants each live stream the frames that may be made (``Advance``); the worker never looks at a
 clock to decide what to make, so that the same messages can cross a network whose ends disagree about the time.

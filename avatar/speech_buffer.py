@@ -4,13 +4,13 @@ Overflow blocks the decoder: a ten minute file costs seconds of memory. An aband
 """
 
 import threading
-from collections import deque
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avatar.decode import RATIO, Samples
+from avatar.fifo import Fifo
 from avatar.messages import AUDIO_HZ
 
 AHEAD_S: Final = 4.0
@@ -21,40 +21,12 @@ class Abandoned(Exception):
     """Nobody wants the rest of this utterance."""
 
 
-class _Fifo:
-    """Samples in, exact counts of samples out."""
-
-    def __init__(self, kind: type[np.int16] | type[np.float32]) -> None:
-        self._parts: deque[NDArray[np.int16 | np.float32]] = deque()
-        self._kind = kind
-        self.count = 0
-
-    def append(self, part: NDArray[np.int16 | np.float32]) -> None:
-        if len(part):
-            self._parts.append(part)
-            self.count += len(part)
-
-    def take(self, count: int) -> NDArray[np.int16 | np.float32]:
-        """The first ``count`` samples, or all there are."""
-        taken: list[NDArray[np.int16 | np.float32]] = []
-        wanted = min(count, self.count)
-        self.count -= wanted
-        while wanted:
-            part = self._parts.popleft()
-            if len(part) > wanted:
-                self._parts.appendleft(part[wanted:])
-                part = part[:wanted]
-            wanted -= len(part)
-            taken.append(part)
-        return np.concatenate(taken) if taken else np.zeros(0, self._kind)
-
-
 class SpeechBuffer:
     """One utterance's samples. ``put`` and ``finish`` belong to the decoder, the rest to the speaker."""
 
     def __init__(self, ahead_s: float = AHEAD_S) -> None:
         self._limit = int(ahead_s * AUDIO_HZ)
-        self._play, self._analyse = _Fifo(np.int16), _Fifo(np.float32)
+        self._play, self._analyse = Fifo(np.int16), Fifo(np.float32)
         self._changed = threading.Condition()
         self._finished = False
         self._abandoned = False

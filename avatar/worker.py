@@ -22,6 +22,7 @@ from typing import Final
 
 import msgspec
 
+from avatar.framing import MessageReader, decode_to_worker, frame_message
 from avatar.library import DiskLibrary, Library
 from avatar.messages import (
     Configure,
@@ -33,7 +34,6 @@ from avatar.messages import (
     WorkerConfig,
 )
 from avatar.studio import Studio
-from avatar.wire import MessageReader, decode_to_worker, frame_message
 
 log = logging.getLogger(__name__)
 

@@ -42,8 +42,8 @@ ALLOWED = {
     "whep_server.__main__": {"whep_server", "avatar", "bench"},
     "avatar": {"avatar"},
     "avatar.messages": set(),
-    "avatar.wire": {"avatar.messages"},
-    "avatar.client": {"avatar.messages", "avatar.wire"},
+    "avatar.framing": {"avatar.messages"},
+    "avatar.client": {"avatar.messages", "avatar.framing"},
     "avatar.prepared": {"avatar.engines.viseme.pose", "avatar.engines.viseme.mouth"},  # it knows each engine's loader
     "avatar.engines": {"avatar.engines", "avatar.prepared"},
     "avatar.engines.viseme.bake": {"avatar"},  # these two make and show what ships; the worker never imports them

@@ -18,7 +18,7 @@ from avatar.messages import CloseStream, FromWorker, Ready, WorkerConfig
 SCRIPT = """
 import os, socket, sys, time
 from avatar.messages import *
-from avatar.wire import MessageReader, decode_to_worker, frame_message
+from avatar.framing import MessageReader, decode_to_worker, frame_message
 behaviour = sys.argv[1]
 sock = socket.socket(fileno=int(sys.argv[3]))
 say = lambda message: sock.sendall(frame_message(message))

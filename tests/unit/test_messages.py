@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from avatar.framing import MAX_MESSAGE_BYTES, MessageReader, decode_from_worker, decode_to_worker, frame_message
 from avatar.messages import (
     AUDIO_HZ,
     FRAME_RATES,
@@ -16,7 +17,6 @@ from avatar.messages import (
     idle_grid,
     start_grid,
 )
-from avatar.wire import MAX_MESSAGE_BYTES, MessageReader, decode_from_worker, decode_to_worker, frame_message
 
 
 @given(st.lists(st.binary(max_size=300), max_size=8), st.lists(st.integers(1, 200), max_size=40))
