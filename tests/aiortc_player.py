@@ -11,7 +11,7 @@ from aiortc.rtp import RtpPacket
 
 from tests.fakes import read
 from whep_server.live.stream import Stream
-from whep_server.live.viewer import ViewerSession
+from whep_server.live.session import Session
 
 DEADLINE_S = 20.0
 
@@ -43,7 +43,7 @@ class Player:
     pictures: list[Seen] = field(default_factory=list)
     sounds: int = 0
     packets: dict[str, list[Packet]] = field(default_factory=lambda: {"audio": [], "video": []})
-    session: ViewerSession | None = None
+    session: Session | None = None
 
     async def until(self, condition: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None:
         """Wait for a condition on what was received."""

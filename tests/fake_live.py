@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from avatar.messages import AvatarInfo, Codec, VideoFormat
 from whep_server.errors import (
     AlreadyOnAir,
+    AlreadyPublishing,
     MalformedFragment,
     MalformedSdp,
     NoSuchAvatar,
@@ -16,6 +17,8 @@ from whep_server.errors import (
     NotOnAir,
     NotSpeech,
 )
+from whep_server.live.session import Restarted
+from whep_server.live.session_events import SessionEvents
 from whep_server.settings import Settings
 
 
@@ -39,14 +42,21 @@ class FakeSession:
     etag: str = '"etag-0123456789abcdef"'
     answer: str = "v=0\r\ns=réponse\r\n"
     fragments: list[str] = field(default_factory=list)
+    events: SessionEvents = field(default_factory=SessionEvents)
 
-    async def trickle(self, fragment: str) -> None:
-        if "a=" not in fragment:
+    async def patch(self, body: str) -> Restarted | None:
+        if "a=" not in body:
             raise MalformedFragment("no attribute in it")
-        self.fragments.append(fragment)
+        self.fragments.append(body)
+        if "a=ice-ufrag:changed" not in body:
+            return None
+        self.etag = '"etag-of-the-restart"'
+        return Restarted("a=ice-options:trickle\r\n", self.etag)
 
     async def close(self) -> None:
-        del self.stream.sessions[self.id]
+        self.events.close()
+        self.stream.sessions.pop(self.id, None)
+        self.stream.publishers.pop(self.id, None)
 
 
 class FakeQueue:
@@ -76,6 +86,7 @@ class FakeStream:
     on_air_s: float = 1.0
     codecs: Sequence[Codec] = (Codec.H264,)
     sessions: dict[str, FakeSession] = field(default_factory=dict)
+    publishers: dict[str, FakeSession] = field(default_factory=dict)
     listeners: list[FakeQueue] = field(default_factory=list)
     spoken: list[bytes] = field(default_factory=list)
     pieces: int = 0
@@ -100,11 +111,31 @@ class FakeStream:
         self.sessions[session.id] = session
         return session
 
-    def viewer(self, session_id: str) -> FakeSession:
+    def viewer_session(self, session_id: str) -> FakeSession:
         try:
             return self.sessions[session_id]
         except KeyError:
             raise NoSuchSession("no such session") from None
+
+    @property
+    def publisher(self) -> bool:
+        return bool(self.publishers)
+
+    async def open_publisher(self, offer: str) -> FakeSession:
+        if self.publisher:
+            raise AlreadyPublishing("a publisher has this stream")
+        session = await self.open_viewer(offer)
+        self.publishers[session.id] = self.sessions.pop(session.id)
+        return session
+
+    def publisher_session(self, session_id: str) -> FakeSession:
+        try:
+            return self.publishers[session_id]
+        except KeyError:
+            raise NoSuchSession("no such session") from None
+
+    def session_events(self) -> dict[str, dict[str, int]]:
+        return {"viewercount": {"viewercount": self.viewer_count}}
 
     async def speak(self, pieces: AsyncIterator[bytes]) -> FakeUtterance:
         self.began += 1

@@ -9,9 +9,10 @@ from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
 from whep_server.settings import Settings
-from whep_server.web import avatars, endpoints, files, ops, pages, sessions, speech, streams
+from whep_server.web import avatars, endpoints, files, ops, pages, session_sse, sessions, speech, streams
 from whep_server.web.cors import add_cors
 from whep_server.web.on_air import Registry
+from whep_server.web.pace import Paces
 from whep_server.web.problems import HANDLERS
 
 OpenRegistry = Callable[[Settings], AbstractAsyncContextManager[Registry]]
@@ -26,9 +27,10 @@ def exchange_router(direction: endpoints.Direction) -> Router:
             endpoints.take_offer,
             endpoints.show_endpoint,
             sessions.session_options,
-            sessions.trickle,
+            sessions.change_session,
             sessions.end_session,
             sessions.show_session,
+            *(session_sse.ROUTES if direction.events else []),
         ],
         dependencies={"direction": Provide(lambda: direction, use_cache=True, sync_to_thread=False)},
     )
@@ -51,15 +53,17 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: speech.
                 ended.set()
                 held.clear()
 
+    paces = Paces(settings.offers_per_s, settings.offer_burst)
     page_set = pages.load_pages(settings.templates)
     routers = (avatars, files, ops, pages, speech, streams)
     handlers: list[ControllerRouterHandler] = [handler for module in routers for handler in module.ROUTES]
     return Litestar(
-        route_handlers=[exchange_router(endpoints.WHEP), *handlers],
+        route_handlers=[exchange_router(endpoints.WHEP), exchange_router(endpoints.WHIP), *handlers],
         dependencies={
             "live": Provide(lambda: held[0], sync_to_thread=False),
             "config": Provide(lambda: settings, use_cache=True, sync_to_thread=False),
             "closing": Provide(lambda: ended, use_cache=True, sync_to_thread=False),
+            "paces": Provide(lambda: paces, use_cache=True, sync_to_thread=False),
             "pages": Provide(lambda: page_set, use_cache=True, sync_to_thread=False),
         },
         lifespan=[lifespan],

@@ -6,16 +6,19 @@
     ├── BadRequest                  400
     │   ├── UploadBroken            400   the sender went away in the middle; nobody reads this answer
     │   └── TooSlow                 408   a body that stopped coming
+    ├── Unauthorized                401   no token, or a wrong one; with WWW-Authenticate
     ├── NotOnAir                    404   no stream of that name
     ├── NoSuchSession               404
     ├── NoSuchAvatar                404
     ├── NoSuchFile                  404
     ├── AlreadyOnAir                409
+    ├── AlreadyPublishing           409   a publisher has the stream; with Retry-After
     ├── PreconditionFailed          412
     ├── TooLarge                    413
     ├── UnsupportedType             415
     ├── NotAcceptable               422   valid SDP that we cannot serve: no common codec, wrong direction
     ├── NotSpeech                   422   an upload that cannot be spoken
+    ├── PreconditionMissing         428   a PATCH without If-Match, in strict mode
     ├── TooMany                     429   with Retry-After
     └── Unavailable                 503   with Retry-After
         └── WorkerLost              503
@@ -62,6 +65,17 @@ class MalformedFragment(MalformedSdp):
     status, title = 400, "Malformed trickle ICE fragment"
 
 
+class Unauthorized(ServerError):
+    """No token, or not the right one (RFC 9110 section 15.5.2, RFC 6750 section 3).  [I-EP-26] [E-EP-22]"""
+
+    status, title = 401, "Unauthorized"
+
+    def __init__(self, detail: str, *, wrong: bool = False) -> None:
+        """``wrong``: a token was given, and is not the right one."""
+        challenge = 'Bearer realm="whep-avatar"' + (', error="invalid_token"' if wrong else "")
+        super().__init__(detail, headers={"WWW-Authenticate": challenge})
+
+
 class NotOnAir(ServerError):
     """No stream of that name."""
 
@@ -96,6 +110,21 @@ class AlreadyOnAir(ServerError):
     """A stream of that name exists."""
 
     status, title = 409, "Already on air"
+
+
+class AlreadyPublishing(ServerError):
+    """Somebody publishes to the stream: it has one voice at a time."""
+
+    status, title = 409, "Already publishing"
+
+    def __init__(self, detail: str, *, retry_after_s: int = 5) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after_s)})
+
+
+class PreconditionMissing(ServerError):
+    """A PATCH must say which ICE session it means (RFC 6585 section 3); asked for in strict mode.  [I-SE-10]"""
+
+    status, title = 428, "If-Match required"
 
 
 class PreconditionFailed(ServerError):

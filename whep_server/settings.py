@@ -20,6 +20,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from whep_server.signaling.ice_servers import TurnLogin
+
 PREFIX: Final = "WHEP_AVATAR_"
 CONFIG_VARIABLE: Final = f"{PREFIX}CONFIG"
 FRAME_RATES: Final = (10, 15, 20, 25, 30)
@@ -65,6 +67,25 @@ class Settings(BaseSettings):
     max_sdp_bytes: int = Field(128 * 1024, ge=1024, description="Largest offer or fragment; browsers send 3 to 8 KiB")
     max_upload_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Largest speech upload: 10 minutes of WAV fit")
     upload_stall_s: float = Field(10.0, gt=0, description="An upload that sends nothing for so long is given up")
+
+    # who may, and how often
+    watch_token: SecretStr = Field(
+        SecretStr(""), description="Bearer token without which nobody may watch; empty: everybody may"
+    )
+    publish_token: SecretStr = Field(
+        SecretStr(""),
+        description="Bearer token without which nobody may publish, make it speak or change what is on air; "
+        "who has it may watch, too; empty: everybody may",
+    )
+    strict: bool = Field(
+        False,
+        description="Ask of clients what the standards say and many forget: If-Match with every PATCH (428), and the "
+        "token with every request to a session",
+    )
+    offers_per_s: float = Field(
+        20.0, ge=0, description="Offers one address may send a second in the long run (429); 0: no limit"
+    )
+    offer_burst: int = Field(60, ge=1, description="Offers one address may send at once")
 
     # streams
     demo_stream: str = Field(
@@ -112,6 +133,14 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices(f"{PREFIX}TURN_PASS", "WEBRTC_TURN_PASS"),
         description="TURN password",
     )
+    turn_secret: SecretStr = Field(
+        SecretStr(""),
+        description="Secret shared with the TURN server (coturn's static-auth-secret): each peer then gets a name and "
+        "password of its own, which expire; turn_pass is not used",
+    )
+    turn_lifetime_s: int = Field(
+        43_200, ge=60, description="How long such a password is good: longer than anybody watches without a reconnect"
+    )
 
     # worker
     worker_threads: int = Field(2, ge=1, le=64, description="Threads of the worker that compose and encode")
@@ -123,6 +152,16 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged")
     log_json: bool = Field(False, description="One JSON object a log line")
+
+    @property
+    def turn_login(self) -> TurnLogin:
+        """How peers log in at the TURN servers."""
+        return TurnLogin(
+            self.turn_user,
+            self.turn_pass.get_secret_value(),
+            self.turn_secret.get_secret_value(),
+            self.turn_lifetime_s,
+        )
 
     @field_validator("stun_urls", "turn_urls", mode="before")
     @classmethod

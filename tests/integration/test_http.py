@@ -10,6 +10,7 @@ from whep_server.settings import Settings
 
 OFFER = "v=0\r\ns=-\r\n"
 SDP = {"Content-Type": "application/sdp"}
+EVENTS = 'rel="urn:ietf:params:whep:ext:core:server-sent-events"; events="active,inactive,viewercount,reconnect"'
 FRAGMENT = {"Content-Type": "application/trickle-ice-sdpfrag"}
 
 
@@ -27,7 +28,7 @@ async def test_an_offer_is_answered_with_201_and_everything_a_player_needs(http,
     assert response.headers["content-length"] == str(len(session.answer.encode()))
     assert "transfer-encoding" not in response.headers
     assert response.headers["accept-patch"] == "application/trickle-ice-sdpfrag"
-    assert "link" not in response.headers
+    assert response.headers.get_list("link") == [f"</whep/demo/{session.id}/events>; {EVENTS}"]
 
 
 async def test_location_and_links_follow_the_settings(live):
@@ -43,7 +44,8 @@ async def test_location_and_links_follow_the_settings(live):
         plain = await http.options("/whep/demo")
         listed = (await http.get("/streams")).json()["streams"][0]
     assert response.headers["location"].startswith("/avatar/whep/demo/")
-    links = response.headers.get_list("link")
+    *links, events = response.headers.get_list("link")
+    assert events == f"<{response.headers['location']}/events>; {EVENTS}"
     assert links == [
         '<stun:a.example>; rel="ice-server"',
         '<turn:b.example>; rel="ice-server"; username="u"; credential="p"; credential-type="password"',
@@ -149,7 +151,7 @@ async def test_a_wrong_method_is_405_and_says_which_are_right(http, method, path
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/whep", "/whep/demo/a/b", "/streams/nobody", "/player/nobody", "/whip/demo"]
+    "path", ["/nothing", "/whep", "/whep/demo/a/b", "/streams/nobody", "/player/nobody", "/whip/demo/a/b"]
 )
 async def test_unknown_paths_are_404_problems(http, path):
     assert_problem(await http.get(path), 404)
@@ -176,7 +178,8 @@ async def test_a_session_trickles_and_ends(http, live):
     assert len(live.stream("demo").sessions["session-secret-0123456789"].fragments) == 4
     assert_problem(await http.patch(location, content="a=x", headers=FRAGMENT | {"If-Match": '"other"'}), 412)
     assert_problem(await http.patch(location, content='{"candidate": 1}', headers=FRAGMENT), 400)
-    assert_problem(await http.patch(location, content="a=x", headers=SDP), 415)
+    assert_problem(await http.patch(location, content="a=x", headers={"Content-Type": "text/plain"}), 415)
+    assert_problem(await http.patch(location, content="a=x", headers=SDP), 422)
     assert_problem(await http.patch(location, content="a=x".ljust(4097), headers=FRAGMENT), 413)
     ended = await http.delete(location, headers={"If-Match": '"other"'})
     assert (ended.status_code, ended.content) == (200, b"")
@@ -192,7 +195,8 @@ async def test_streams_come_and_go(http, live):
     assert [stream["name"] for stream in listed] == ["demo"]
     assert listed[0] == {
         "name": "demo", "avatar": "nova", "title": "Nova", "state": "idle", "width": 1280, "height": 720, "fps": 25,
-        "codecs": ["H264"], "viewers": 0, "queued": 0, "on_air_s": 1.0, "whep": "/whep/demo", "player": "/player/demo",
+        "codecs": ["H264"], "viewers": 0, "publisher": False, "queued": 0, "on_air_s": 1.0,
+        "whep": "/whep/demo", "whip": "/whip/demo", "player": "/player/demo", "publish": "/publish/demo",
     }  # fmt: skip
     made = await http.post("/streams", json={"name": "second", "fps": 30})
     assert made.status_code == 201

@@ -37,20 +37,21 @@ from avatar.messages import (
     VideoFormat,
     WentIdle,
 )
-from whep_server.errors import NoSuchSession, Unavailable
+from whep_server.errors import Unavailable
+from whep_server.live.audience import Audience
 from whep_server.live.clock import StreamClock
 from whep_server.live.events import EventQueue, Events, StreamEvent
 from whep_server.live.idle import IdleLoops
-from whep_server.live.pictures import VIDEO_CODECS, Pictures
+from whep_server.live.pictures import Pictures
 from whep_server.live.playout import Playout
+from whep_server.live.publisher import Floor
+from whep_server.live.session import Session
 from whep_server.live.sounds import Sounds
 from whep_server.live.stretches import Stretches
 from whep_server.live.upload import send_speech
 from whep_server.live.utterances import Speech, Utterance
-from whep_server.live.viewer import ViewerSession, answer_viewer
 from whep_server.settings import Settings
-from whep_server.signaling.negotiation import level_of, plan_answer
-from whep_server.signaling.sdp import parse_offer
+from whep_server.signaling.negotiation import level_of
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +107,6 @@ class Stream:
         self._loops = loops
         self._worker = worker
         self._settings = settings
-        self._check_room = check_room
         self._time = asyncio.get_running_loop().time
         self._clock = StreamClock(self._time(), video.fps)
         self._lead = math.ceil(settings.lead_ms * video.fps / 1000)
@@ -116,10 +116,9 @@ class Stream:
         self._stretches = Stretches(video.fps)
         self._speech = Speech(settings.max_queued_utterances)
         self._events = Events(settings.event_queue)
-        self._viewers: dict[str, ViewerSession] = {}
-        self._joining = 0
-        self._sessions: asyncio.TaskGroup | None = None
         self._wake = asyncio.Event()
+        self._audience = Audience(settings, check_room, self._viewers_changed, self._wake.set)
+        self._floor = Floor(name, self._speech, worker, settings, self._publisher_changed)
         self._frame = self._packet = -1  # the last ones that were handed out
         self._asked_keyframe_s: dict[Codec, float] = {}
         self._codecs: list[Codec] = []
@@ -137,12 +136,17 @@ class Stream:
     @property
     def viewer_count(self) -> int:
         """Sessions that were answered and have not ended."""
-        return len(self._viewers)
+        return len(self._audience)
 
     @property
     def claimed(self) -> int:
         """Viewers, and those that are being answered."""
-        return len(self._viewers) + self._joining
+        return self._audience.claimed
+
+    @property
+    def publisher(self) -> bool:
+        """Whether somebody publishes to it."""
+        return self._floor.taken
 
     @property
     def queued(self) -> int:
@@ -159,15 +163,13 @@ class Stream:
         """Picture codecs whose idle loop is there."""
         return self._loops.codecs
 
-    def viewer(self, session_id: str) -> ViewerSession:
-        """The session with that id.
+    def viewer_session(self, session_id: str) -> Session:
+        """A viewer's session. Errors: NoSuchSession."""
+        return self._audience.session(session_id)
 
-        Errors: NoSuchSession.
-        """
-        session = self._viewers.get(session_id)
-        if session is None:
-            raise NoSuchSession("no such session")
-        return session
+    def publisher_session(self, session_id: str) -> Session:
+        """The publisher's session. Errors: NoSuchSession."""
+        return self._floor.session(session_id)
 
     def listen(self) -> AbstractContextManager[EventQueue]:
         """Events from now on; the first two say how things stand."""
@@ -179,14 +181,14 @@ class Stream:
         """Be on air until ``off_air`` is set; then end every session."""
         try:
             async with asyncio.TaskGroup() as group:
-                self._sessions = group
+                self._audience.group = self._floor.group = group
                 ticker = group.create_task(self._tick_on(), name=f"stream-{self.name}")
                 await self.off_air.wait()
                 ticker.cancel()
-                for session in list(self._viewers.values()):
-                    group.create_task(session.close())
+                self._audience.leave()
+                self._floor.leave()
         finally:
-            self._sessions = None
+            self._audience.group = self._floor.group = None
             self._events.close()
             self._speech.fail("the stream was taken off the air", 0)
             self._tell_worker(CloseStream(self.name))
@@ -203,8 +205,7 @@ class Stream:
             await asyncio.sleep(max(0.0, due_s - self._time()))
 
     def _busy(self) -> bool:
-        reading = any(feed.reading for session in self._viewers.values() for feed in session.feeds)
-        return reading or self._speech.pending or self._stretches.speaking(self._frame)
+        return self._audience.reading or self._speech.pending or self._stretches.speaking(self._frame)
 
     def _resume(self) -> None:
         """Nothing was due while nobody watched: go on at the present."""
@@ -219,9 +220,7 @@ class Stream:
         if frame - self._frame > CATCH_UP_S * self.format.fps:
             logger.warning("stream %s: the event loop stood still for %d frames", self.name, frame - self._frame)
             self._resume()
-        sessions = list(self._viewers.values())
-        pictures = [session.video for session in sessions if session.video is not None]
-        sounds = [session.audio for session in sessions if session.audio is not None]
+        pictures, sounds = self._audience.feeds()
         while self._frame < frame:
             self._frame += 1
             self._pictures.show(self._frame, pictures, self._stretches.live_at(self._frame))
@@ -320,52 +319,41 @@ class Stream:
     def _now_frame(self) -> int:
         return self._clock.frame_at(self._time())
 
-    # --- viewers
+    # --- viewers and publishers
 
-    async def open_viewer(self, offer: str) -> ViewerSession:
+    async def open_viewer(self, offer: str) -> Session:
         """A session for an offer, with its answer.
 
         Errors: MalformedSdp, NotAcceptable, Unavailable.
         """
-        plan = plan_answer(parse_offer(offer), VIDEO_CODECS)
         level_idc = self._loops.level_idc or level_of(self.format.width, self.format.height, self.format.fps)
-        self._check_room()
-        self._joining += 1
-        try:
-            session = await answer_viewer(plan, level_idc, self._settings, self._wake.set)
-        finally:
-            self._joining -= 1
-        if self._sessions is None or self.off_air.is_set():
-            await session.discard()
-            raise Unavailable("the stream is being taken off the air")
-        self._viewers[session.id] = session
-        self._sessions.create_task(self._run_viewer(session))
-        self._viewers_changed()
-        return session
+        return await self._audience.join(offer, level_idc)
 
-    async def _run_viewer(self, session: ViewerSession) -> None:
-        try:
-            await session.run(self._settings.join_timeout_s)
-        except Exception:  # a session's task must not take the stream's other sessions with it
-            logger.exception("stream %s: a session failed", self.name)
-        finally:
-            del self._viewers[session.id]
-            self._viewers_changed()
+    async def open_publisher(self, offer: str) -> Session:
+        """A session for a publisher's offer, with its answer.
+
+        Errors: MalformedSdp, NotAcceptable, AlreadyPublishing, Unavailable.
+        """
+        return await self._floor.join(offer)
 
     def _viewers_changed(self) -> None:
-        needed = [codec for codec in VIDEO_CODECS if any(codec in each.codecs for each in self._viewers.values())]
+        needed = self._audience.codecs()
         if needed != self._codecs:
             self._codecs = needed
             self._tell_worker(SetCodecs(self.name, needed))
         self._events.emit(self._viewers_event())
+
+    def _publisher_changed(self) -> None:
+        self._events.emit(StreamEvent("publisher", {"publisher": self.publisher}))
 
     # --- speech
 
     async def speak(self, pieces: AsyncIterator[bytes]) -> Utterance:
         """Upload a file to be spoken after what is queued; returns when all of it is with the worker.
 
-        Errors: NotSpeech, TooLarge, TooMany, WorkerLost, Unavailable, BadRequest.
+        Errors: NotSpeech, TooLarge, TooMany, AlreadyPublishing, WorkerLost, Unavailable, BadRequest.
         """
+        self._floor.check_free()
         if self._worker.state is not WorkerState.READY:
             raise Unavailable("the speech engine is starting")
         return await send_speech(self.name, self.epoch, self._speech, self._worker, pieces, self._settings)
@@ -378,8 +366,16 @@ class Stream:
     def _viewers_event(self) -> StreamEvent:
         return StreamEvent("viewers", {"viewers": self.viewer_count})
 
+    def session_events(self) -> dict[str, dict[str, int]]:
+        """What a player that asks for WHEP's server-sent events is to know of the present."""
+        speaking: dict[str, dict[str, int]] = {"active": {}} if self.state is StreamState.SPEAKING else {}
+        return {"viewercount": {"viewercount": self.viewer_count}, **speaking}
+
     def _tell_state(self) -> None:
         state = self.state
-        if state is not self._told_state:
-            self._told_state = state
-            self._events.emit(StreamEvent("state", {"state": state.value}))
+        if state is self._told_state:
+            return
+        if StreamState.SPEAKING in (state, self._told_state):
+            self._audience.tell("active" if state is StreamState.SPEAKING else "inactive", {})
+        self._told_state = state
+        self._events.emit(self._state_event())

@@ -104,6 +104,18 @@ class Speech:
         self._entries[entry.id] = entry
         return entry
 
+    def open_live(self) -> Entry:
+        """A publisher's utterance: takes no place in the queue, and nobody waits for its verdict."""
+        verdict: asyncio.Future[Utterance] = asyncio.get_running_loop().create_future()
+        verdict.add_done_callback(lambda done: done.cancelled() or done.exception())
+        entry = Entry(secrets.token_urlsafe(9), verdict)
+        self._entries[entry.id] = entry
+        return entry
+
+    def has(self, entry: Entry) -> bool:
+        """Whether an utterance is still on its way."""
+        return self._entries.get(entry.id) is entry
+
     def forget(self, entry: Entry) -> None:
         """The upload broke off, or the utterance was refused."""
         self._entries.pop(entry.id, None)

@@ -1,21 +1,28 @@
 """Which addresses and ICE servers peers are told, and how soon a vanished peer is given up.
 
-aioice takes both from module names, so that they hold for the whole process: ``ice_policy`` puts ours there and puts
-back what it found. Relied on, read at aioice 0.13.0: ``aioice.ice.get_host_addresses``, ``CONSENT_INTERVAL``,
-``CONSENT_FAILURES``, ``Connection.check_incoming``.
+We are a full ICE agent, never lite.  [I-MS-02] [E-SE-11]
+
+aioice and aiortc take all this from module names, so that it holds for the whole process: ``ice_policy`` puts ours
+there and puts back what it found. Relied on, read at aioice 0.13.0 and aiortc 1.16.0:
+``aioice.ice.get_host_addresses``, ``CONSENT_INTERVAL``, ``CONSENT_FAILURES``, ``Connection.check_incoming``,
+``aiortc.rtcicetransport.Connection``.
 """
 
 import ipaddress
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 import aioice.ice
+import aiortc.rtcicetransport
 from aioice import stun
 from aiortc import RTCConfiguration, RTCIceServer
 from aiortc.rtcconfiguration import RTCBundlePolicy
 
+from whep_server.rtc.restart import RestartableConnection
 from whep_server.settings import Settings
+from whep_server.signaling.ice_servers import ice_servers
 
 CONSENT_INTERVAL_S: Final = 2
 """RFC 7675 asks for 5 s; shorter, so that a viewer that vanished is not sent media for half a minute."""
@@ -27,9 +34,8 @@ DEFAULT_PRIORITY: Final = 0x6E0000FF
 
 def configuration(settings: Settings) -> RTCConfiguration:
     """The peer connection's configuration. The list of servers is always given: aiortc's default is a public one."""
-    servers = [RTCIceServer(urls=url) for url in settings.stun_urls]
-    password = settings.turn_pass.get_secret_value()
-    servers += [RTCIceServer(urls=url, username=settings.turn_user, credential=password) for url in settings.turn_urls]
+    known = ice_servers(settings.stun_urls, settings.turn_urls, settings.turn_login, time.time())
+    servers = [RTCIceServer(urls=each.url, username=each.username, credential=each.credential) for each in known]
     return RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
 
 
@@ -67,11 +73,14 @@ def ice_policy(settings: Settings) -> Iterator[None]:
         message.attributes.setdefault("PRIORITY", DEFAULT_PRIORITY)
         before[3](connection, message, address, protocol)
 
+    plain = aiortc.rtcicetransport.Connection  # type: ignore[attr-defined]  # see rtc/restart.py
+    aiortc.rtcicetransport.Connection = RestartableConnection  # type: ignore[attr-defined, assignment]  # likewise
     aioice.ice.get_host_addresses = host_addresses
     aioice.ice.CONSENT_INTERVAL, aioice.ice.CONSENT_FAILURES = CONSENT_INTERVAL_S, CONSENT_FAILURES
     aioice.ice.Connection.check_incoming = check_incoming  # type: ignore[method-assign, assignment]  # see the module
     try:
         yield
     finally:
+        aiortc.rtcicetransport.Connection = plain  # type: ignore[attr-defined]  # likewise
         aioice.ice.get_host_addresses, aioice.ice.CONSENT_INTERVAL, aioice.ice.CONSENT_FAILURES = before[:3]
         aioice.ice.Connection.check_incoming = before[3]  # type: ignore[method-assign]  # see the module

@@ -1,4 +1,4 @@
-"""One viewer's peer connection: offer in, answer out, candidates, connected, closed. aiortc's odd corners end here.
+"""One session's peer connection, from offer to close. aiortc's odd corners end here.
 
 aiortc raises AssertionError, KeyError, ValueError and its own errors on remote input; here they become MalformedSdp or
 NotAcceptable. Its callbacks only set events. Its closing has no time limit; ours has.
@@ -9,16 +9,19 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
+from aioice import Candidate
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 from aiortc.sdp import candidate_from_sdp
 
-from whep_server.errors import MalformedSdp, NotAcceptable, Unavailable
+from whep_server.errors import MalformedSdp, NoSuchSession, NotAcceptable, Unavailable
 from whep_server.rtc.ice import configuration
+from whep_server.rtc.receiver import OnPacket, attach_receiver
+from whep_server.rtc.restart import RestartableConnection, connection_of
 from whep_server.rtc.sender import SourceTrack, UnitSource, attach
 from whep_server.settings import Settings
 from whep_server.signaling.negotiation import Plan, dress_answer, set_role
-from whep_server.signaling.sdpfrag import TrickledCandidate
+from whep_server.signaling.sdpfrag import Credentials, LocalIce, TrickledCandidate
 
 logger = logging.getLogger(__name__)
 
@@ -31,21 +34,19 @@ MISREAD: Final = (AssertionError, AttributeError, IndexError, KeyError, StopIter
 REFUSED: Final = (InternalError, InvalidAccessError, InvalidStateError, OperationError)
 
 
-class ViewerPeer:
-    """The server's end of one viewer's session."""
+class Peer:
+    """The server's end of one session; made by ``viewer_peer`` and ``publisher_peer``."""
 
-    def __init__(self, plan: Plan, sources: Mapping[str, UnitSource], level_idc: int, settings: Settings) -> None:
+    def __init__(self, plan: Plan, connection: RTCPeerConnection, level_idc: int, settings: Settings) -> None:
         self._plan = plan
         self._level_idc = level_idc
-        self._connection = RTCPeerConnection(configuration(settings))
+        self._restart_s = settings.join_timeout_s
+        self._connection = connection
+        self._restarted = False
         self._connected = False
         self._settled = asyncio.Event()
         self._ended = asyncio.Event()
         self._connection.on("connectionstatechange", self._state_changed)
-        for served in plan.served:  # before the remote description, else aiortc makes receivers of its own
-            kind = served.section.kind
-            transceiver = self._connection.addTransceiver(SourceTrack(kind), direction="sendonly")
-            attach(transceiver.sender, sources[kind])
 
     def _state_changed(self) -> None:
         state = self._connection.connectionState
@@ -82,12 +83,34 @@ class ViewerPeer:
 
     async def add_candidate(self, candidate: TrickledCandidate) -> None:
         """Try a candidate that came later. One that is of no use is dropped silently (RFC 8838 section 9)."""
-        parsed = candidate_from_sdp(candidate.value)
-        parsed.sdpMid = self._plan.served[0].mid  # one transport a session
         try:
-            await self._connection.addIceCandidate(parsed)
+            if self._restarted:
+                await self._ice().add_restart_candidate(Candidate.from_sdp(candidate.value))
+            else:
+                parsed = candidate_from_sdp(candidate.value)
+                parsed.sdpMid = self._plan.served[0].mid  # one transport a session
+                await self._connection.addIceCandidate(parsed)
         except MISREAD as error:
             logger.debug("candidate dropped: %s", error)
+
+    async def restart(self, remote: Credentials) -> LocalIce:
+        """Begin a further ICE session; media stays on the old one until the new one is up.
+
+        Errors: NoSuchSession where the connection has ended; Unavailable where gathering takes too long.
+        """
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                local = await self._ice().restart(remote, self._restart_s)
+        except TimeoutError as error:
+            raise Unavailable("gathering candidates took too long") from error
+        except ConnectionError as error:
+            raise NoSuchSession("the session has ended") from error
+        self._restarted = True
+        return local
+
+    def _ice(self) -> RestartableConnection:
+        transceiver = self._connection.getTransceivers()[0]
+        return connection_of(transceiver.receiver if self._plan.receives else transceiver.sender)
 
     async def wait_connected(self, timeout_s: float) -> bool:
         """Wait for ICE and DTLS; False where they failed, were given up, or are not there in time."""
@@ -99,11 +122,14 @@ class ViewerPeer:
         return self._connected and not self._ended.is_set()
 
     async def wait_ended(self) -> None:
-        """Wait until ICE, consent or DTLS failed, the peer said goodbye, or ``end``."""
+        """Wait until ICE, consent or DTLS failed, the peer said goodbye, or ``end``.  [I-SE-04] [E-SE-04] [I-SE-20]"""
         await self._ended.wait()
 
     async def close(self) -> None:
-        """End the session: RTCP BYE, DTLS close_notify, sockets closed. Bounded in time; may be called again."""
+        """End the session: RTCP BYE, DTLS close_notify, sockets closed, so that no check is answered any more.
+
+        Bounded in time; may be called again.  [I-SE-03] [E-SE-03]
+        """
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 # aiortc may be closing by itself; a cancelled wait must not cancel the future that its close fulfils
@@ -112,3 +138,20 @@ class ViewerPeer:
             logger.warning("a peer connection did not close within %g s", CLOSE_TIMEOUT_S)
         finally:
             self.end()
+
+
+def viewer_peer(plan: Plan, sources: Mapping[str, UnitSource], level_idc: int, settings: Settings) -> Peer:
+    """A peer that is sent what ``sources`` give, by kind.  [E-EP-11] [E-EP-18]"""
+    connection = RTCPeerConnection(configuration(settings))
+    for served in plan.served:  # before the remote description, else aiortc makes receivers of its own
+        kind = served.section.kind
+        transceiver = connection.addTransceiver(SourceTrack(kind), direction="sendonly")
+        attach(transceiver.sender, sources[kind])
+    return Peer(plan, connection, level_idc, settings)
+
+
+def publisher_peer(plan: Plan, on_packet: OnPacket, settings: Settings) -> Peer:
+    """A peer whose audio packets go to ``on_packet``, as they are."""
+    connection = RTCPeerConnection(configuration(settings))
+    attach_receiver(connection.addTransceiver("audio", direction="recvonly").receiver, on_packet)
+    return Peer(plan, connection, 0, settings)

@@ -1,8 +1,9 @@
-"""Which sections of an offer are served, with which codec, and how the answer is dressed. Pure.
+"""Which sections of a player's offer are served, with which codec, and how any answer is dressed. Pure.
 
 aiortc is shown a regular offer that holds only what is served (``Plan.peer_offer``) and its answer is then rewritten:
 refused sections back in their places with port 0, the offer's own H.264 profile with the level of our pictures, one
-fingerprint. Sources: RFC 9429 section 5.3, RFC 6184 section 8.2.2, RFC 8842 section 5.3, RFC 9143.
+fingerprint. What a publisher's offer is served with decides ``ingest``. Sources: RFC 9429 section 5.3, RFC 6184 section
+8.2.2, RFC 8842 section 5.3, RFC 9143.
 """
 
 import re
@@ -18,6 +19,8 @@ VP8: Final = "VP8"
 MAX_ANSWER_BYTES: Final = 8000
 """FFmpeg refuses answers of 8192 bytes and more."""
 MAX_CANDIDATES: Final = 8
+IGNORED_KBPS: Final = 64
+"""What a publisher is asked to spend at most on video that nobody looks at: browsers keep to it."""
 DYNAMIC_TYPES: Final = range(96, 128)
 """Payload types that aiortc takes over from an offer; others it would answer with its own."""
 PEER_H264_FMTP: Final = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
@@ -70,12 +73,24 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
+class Ignored:
+    """A section that is accepted and whose media is thrown away: a publisher's video."""
+
+    index: int
+    section: Section
+    payload_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What is done with an offer."""
 
     offer: Offer
     served: tuple[Served, ...]
     transport: Transport
+    receives: bool = False
+    """Whether media flows to us: a publisher's offer."""
+    ignored: tuple[Ignored, ...] = ()
 
     def codec(self, kind: str) -> str | None:
         """Name of the codec served for ``audio`` or ``video``; None where the player takes none."""
@@ -90,14 +105,24 @@ class Plan:
     def peer_offer(self) -> str:
         """The offer as aiortc is to see it: only what is served, nothing it could stumble over."""
         group = " ".join(served.mid for served in self.served)
+        direction = "sendonly" if self.receives else "recvonly"
         lite = ("a=ice-lite",) if self.transport.lite else ()
         session = ("v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", f"a=group:BUNDLE {group}", *lite)
-        sections = (_peer_section(served, self.transport) for served in self.served)
+        sections = (_peer_section(served, self.transport, direction) for served in self.served)
         return str(Description(session, tuple(sections)))
+
+    @property
+    def bundle(self) -> tuple[str, ...]:
+        """The mids of the sections that share the transport, in the offer's order; empty without BUNDLE (RFC 9143)."""
+        accepted = {entry.index for entry in self.served} | {entry.index for entry in self.ignored}
+        sections = (self.offer.description.sections[index] for index in sorted(accepted))
+        return tuple(section.mid or "" for section in sections if self.offer.bundled(section))
 
 
 def plan_answer(offer: Offer, video_codecs: Sequence[str]) -> Plan:
     """Decide what of an offer is served: at most one video and one audio section, those that want to receive.
+
+    What is left over is refused with port 0; that never fails the session.  [E-EP-09]
 
     Errors: NotAcceptable where no section wants to receive, where one that does has no codec of ours, or where RTP and
     RTCP would need two ports; MalformedSdp as ``Offer.transport``.
@@ -124,7 +149,7 @@ def plan_answer(offer: Offer, video_codecs: Sequence[str]) -> Plan:
 def _choose_codec(section: Section, video_codecs: Sequence[str]) -> CodecChoice:
     """The first codec of ours that a section offers."""
     names = list(video_codecs) if section.kind == "video" else ["opus"]
-    offered = _offered_codecs(section)
+    offered = offered_codecs(section)
     for name in names:
         choices = [choice for choice in offered if choice.name.lower() == name.lower()]
         if choices:
@@ -137,11 +162,11 @@ def _profile_rank(profile: str) -> int:
     return 0 if int(profile[2:], 16) & 0x40 else 1
 
 
-def _offered_codecs(section: Section) -> list[CodecChoice]:
-    """The codecs of a section that we could send, in its order."""
-    types = [int(text) for text in section.formats if text.isdigit() and int(text) in DYNAMIC_TYPES]
-    names = _by_type(section, "rtpmap")
-    parameters = {kind: _parameters(text) for kind, text in _by_type(section, "fmtp").items()}
+def offered_codecs(section: Section) -> list[CodecChoice]:
+    """The codecs of a section that we know, in its order."""
+    types = [kind for kind in map(payload_type, section.formats) if kind in DYNAMIC_TYPES]
+    names = by_type(section, "rtpmap")
+    parameters = {kind: _parameters(text) for kind, text in by_type(section, "fmtp").items()}
     retransmission = {
         parameters[kind].get("apt"): kind
         for kind in types
@@ -174,7 +199,12 @@ def baseline_profile(parameters: dict[str, str]) -> str | None:
     return level_id[:4] if suits else None
 
 
-def _by_type(section: Section, name: str) -> dict[int, str]:
+def payload_type(text: str) -> int:
+    """A format as a number; -1 where it is none."""
+    return int(text) if re.fullmatch(r"[0-9]{1,3}", text) else -1
+
+
+def by_type(section: Section, name: str) -> dict[int, str]:
     """Values of an attribute that begins with a payload type."""
     pairs = (value.split(" ", 1) for value in section.values(name))
     return {int(pair[0]): pair[1].strip() for pair in pairs if len(pair) == 2 and re.fullmatch(r"[0-9]{1,3}", pair[0])}
@@ -189,10 +219,10 @@ def _parameters(text: str) -> dict[str, str]:
 _EXTENSION: Final = re.compile(r"([1-9]|1[0-4])(/[a-z]+)? ([!-~]+)")
 
 
-def _peer_section(served: Served, transport: Transport) -> Section:
+def _peer_section(served: Served, transport: Transport, direction: str) -> Section:
     codec, section = served.codec, served.section
     names = {"opus": "opus/48000/2", H264: "H264/90000", VP8: "VP8/90000"}
-    lines = ["c=IN IP4 0.0.0.0", f"a=mid:{served.mid}", "a=recvonly", "a=rtcp-mux"]
+    lines = ["c=IN IP4 0.0.0.0", f"a=mid:{served.mid}", f"a={direction}", "a=rtcp-mux"]
     extensions = (_EXTENSION.fullmatch(value) for value in section.values("extmap"))
     lines += [f"a=extmap:{match[1]} {match[3]}" for match in extensions if match]
     lines.append(f"a=rtpmap:{codec.payload_type} {names[codec.name]}")
@@ -216,36 +246,44 @@ def level_of(width: int, height: int, fps: int) -> int:
 
 
 def set_role(answer: str, plan: Plan) -> str:
-    """The peer connection's answer with our DTLS role; to be done before it becomes the local description."""
+    """The peer connection's answer with our DTLS role; to be done before it becomes the local description.
+
+    [I-EP-18]
+    """
     return re.sub(r"(?m)^a=setup:\w+", f"a=setup:{plan.setup}", answer)
 
 
 def dress_answer(answer: str, plan: Plan, level_idc: int) -> str:
-    """The peer connection's complete answer as the player gets it, below 8000 bytes.
+    """The peer connection's complete answer as the peer gets it, below 8000 bytes. Errors: NotAcceptable.
 
-    Every section of the offer is answered in its place; those not served carry port 0 (RFC 9429 section 5.3.1).
+    Every section of the offer is answered in its place; those not served carry port 0 (RFC 9429 section 5.3.1). All
+    candidates are in it, IPv4 before the others.  [I-EP-05] [I-EP-12] [E-EP-04] [E-EP-15]
     """
     ours = parse_description(answer)
     by_mid = {section.mid: section for section in ours.sections}
-    dressed: list[Section] = []
+    ignored = {entry.index: entry for entry in plan.ignored}
     served = {entry.index: entry for entry in plan.served}
     for count in range(MAX_CANDIDATES, 0, -1):
-        dressed = []
+        dressed: list[Section] = []
         for index, section in enumerate(plan.offer.description.sections):
-            entry = served.get(index)
-            dressed.append(
-                _refused(section) if entry is None else _dressed(by_mid[entry.mid], entry, plan, level_idc, count)
-            )
+            if index in served:
+                entry = served[index]
+                dressed.append(_dressed(by_mid[entry.mid], entry, level_idc, count))
+            elif index in ignored:
+                first = by_mid[plan.served[0].mid]
+                dressed.append(_accepted(ignored[index], _dressed(first, plan.served[0], level_idc, count)))
+            else:
+                dressed.append(_refused(section))
         text = str(Description(_session_lines(ours, plan), tuple(dressed)))
         if len(text) < MAX_ANSWER_BYTES:
-            break
-    return text
+            return text
+    raise NotAcceptable("the offer has so many sections that its answer would be too long")
 
 
 def _session_lines(ours: Description, plan: Plan) -> tuple[str, ...]:
+    """The session's lines, with everything that is accepted in one BUNDLE group.  [I-EP-14] [E-EP-17] [I-MS-01]"""
     kept = [line for line in ours.lines if not line.startswith("a=group:")]
-    bundled = [entry.mid for entry in plan.served if plan.offer.bundled(entry.section)]
-    return (*kept, *([f"a=group:BUNDLE {' '.join(bundled)}"] if bundled else []))
+    return (*kept, *([f"a=group:BUNDLE {' '.join(plan.bundle)}"] if plan.bundle else []))
 
 
 def _refused(section: Section) -> Section:
@@ -253,7 +291,31 @@ def _refused(section: Section) -> Section:
     return Section(section.kind, 0, section.protocol, section.formats[:1], ("c=IN IP4 0.0.0.0", *mid, "a=inactive"))
 
 
-def _dressed(section: Section, served: Served, plan: Plan, level_idc: int, candidates: int) -> Section:
+TRANSPORT_LINES: Final = ("a=candidate:", "a=end-of-", "a=ice-", "a=fingerprint:", "a=setup:")
+"""Beginnings of the lines that say where and how a section's transport is reached."""
+
+
+def _accepted(ignored: Ignored, served: Section) -> Section:
+    """A section whose media is thrown away, on the transport of ``served``; asks the publisher to send little."""
+    kind = ignored.payload_type
+    own = [f"a=rtpmap:{kind} {by_type(ignored.section, 'rtpmap')[int(kind)]}"]
+    own += [f"a=fmtp:{kind} {text}" for at, text in by_type(ignored.section, "fmtp").items() if at == int(kind)]
+    mid = [f"a=mid:{ignored.section.mid}"] if ignored.section.mid is not None else []
+    lines = (
+        "c=IN IP4 0.0.0.0",
+        f"b=AS:{IGNORED_KBPS}",
+        "a=recvonly",
+        *mid,
+        "a=rtcp-mux",
+        "a=rtcp-mux-only",
+        *own,
+        *(line for line in served.lines if line.startswith(TRANSPORT_LINES)),
+    )
+    return Section(ignored.section.kind, served.port, ignored.section.protocol, (kind,), lines)
+
+
+def _dressed(section: Section, served: Served, level_idc: int, candidates: int) -> Section:
+    """A served section: RTP and RTCP on one port and no other (RFC 8858), constraints of our codec.  [I-EP-15]"""
     lines: list[str] = []
     kept = 0
     for line in section.lines:
@@ -263,7 +325,7 @@ def _dressed(section: Section, served: Served, plan: Plan, level_idc: int, candi
             continue
         lines.append(_rewritten(line, served, level_idc))
         if line == "a=rtcp-mux":
-            lines.append("a=rtcp-mux-only")  # RFC 8858
+            lines.append("a=rtcp-mux-only")
         elif line.startswith("a=rtpmap:") and served.codec.name == "opus":
             lines.append(f"a=fmtp:{served.codec.payload_type} {OPUS_FMTP}")
     lines.append("a=ice-options:trickle")

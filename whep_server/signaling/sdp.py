@@ -20,11 +20,13 @@ DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
 DIGEST_BYTES: Final = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 """Fingerprint algorithms that aiortc can check; a peer whose only one is another could never connect."""
 SETUPS: Final = ("active", "passive", "actpass")
+SHORTEST: Final = {"ice-ufrag": 4, "ice-pwd": 22}
+"""Characters at least (RFC 8839 section 5.4)."""
 
 _MEDIA_LINE: Final = re.compile(
     r"(audio|video|application|text|message|image) ([0-9]{1,5})(?:/[0-9]+)? ([A-Za-z/]+) (.+)"
 )
-_TOKEN: Final = re.compile(r"[!-~]+")
+_MID: Final = re.compile(r"[!-~]{1,64}")  # comes back in the answer, and in the header of every packet
 _ICE_CHARS: Final = re.compile(r"[A-Za-z0-9+/=_-]+")  # RFC 8839 has no = _ -, some clients send them
 
 
@@ -126,8 +128,8 @@ class Offer:
             raise MalformedSdp(f"a=setup:{setup[:20]} allows no connection")
         candidates = usable_candidates(_nearest(levels, "candidate"))
         return Transport(
-            ufrag=_credential(levels, "ice-ufrag", 4),
-            password=_credential(levels, "ice-pwd", 22),
+            ufrag=_credential(levels, "ice-ufrag"),
+            password=_credential(levels, "ice-pwd"),
             setup=setup,
             fingerprints=_fingerprints(levels),
             candidates=tuple(candidates),
@@ -190,8 +192,8 @@ def parse_offer(text: str) -> Offer:
     if not description.sections:
         raise MalformedSdp("an offer needs a media section")
     mids = [section.mid for section in description.sections if section.mid is not None]
-    if len(set(mids)) < len(mids) or any(not _TOKEN.fullmatch(mid) for mid in mids):
-        raise MalformedSdp("mids must be tokens, each used once")
+    if len(set(mids)) < len(mids) or any(not _MID.fullmatch(mid) for mid in mids):
+        raise MalformedSdp("mids must be tokens of up to 64 characters, each used once")
     bundle: tuple[str, ...] = ()
     for group in attribute_values(description.lines, "group"):
         words = group.split()
@@ -244,10 +246,17 @@ def _nearest(levels: list[tuple[str, ...]], name: str) -> list[str]:
     return next((found for lines in levels if (found := list(attribute_values(lines, name)))), [])
 
 
-def _credential(levels: list[tuple[str, ...]], name: str, shortest: int) -> str:
-    value = (_nearest(levels, name) or [""])[0]
-    if not shortest <= len(value) <= 256 or not _ICE_CHARS.fullmatch(value):
-        raise MalformedSdp(f"an offer needs a={name} of {shortest} to 256 characters")
+def ice_credential(value: str | None, name: str) -> str | None:
+    """``value`` where it can be an ``ice-ufrag`` or ``ice-pwd`` (RFC 8839 section 5.4), else None."""
+    if value is None or not SHORTEST[name] <= len(value) <= 256 or not _ICE_CHARS.fullmatch(value):
+        return None
+    return value
+
+
+def _credential(levels: list[tuple[str, ...]], name: str) -> str:
+    value = ice_credential(next(iter(_nearest(levels, name)), None), name)
+    if value is None:
+        raise MalformedSdp(f"an offer needs a={name} of {SHORTEST[name]} to 256 characters")
     return value
 
 

@@ -1,14 +1,15 @@
-"""Trickle ICE fragments (RFC 8840): what a player sends by PATCH. Pure.
+"""Trickle ICE fragments (RFC 8840): what a peer sends by PATCH, and our answer to an ICE restart. Pure.
 
 Read as leniently as players write them: LF or CRLF; ufrag and pwd at session level or under a section; media lines of
 any protocol; candidates of any component or kind, of which only the usable ones are kept; unknown lines ignored.
+[I-SE-14]
 """
 
 from dataclasses import dataclass, field
 from typing import Final
 
 from whep_server.errors import MalformedFragment
-from whep_server.signaling.sdp import usable_candidate
+from whep_server.signaling.sdp import ice_credential, usable_candidate
 
 MAX_CANDIDATES: Final = 50
 """A fragment's; further ones are ignored. Browsers gather 2 to 12."""
@@ -25,6 +26,40 @@ KNOWN: Final = (
     "m=",
 )
 """Beginnings of lines that mark a body as a fragment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The user fragment and password of one end in one ICE session."""
+
+    ufrag: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocalIce:
+    """Our end of one ICE session."""
+
+    credentials: Credentials
+    candidates: tuple[str, ...]
+    """Values of ``a=candidate``, all there are."""
+
+    def to_fragment(self, kind: str, mid: str, bundle: tuple[str, ...]) -> str:
+        """The body that answers an ICE restart: new credentials, all candidates.  [I-SE-15] [I-SE-18]
+
+        ``kind`` and ``mid`` are those of the section the transport belongs to; ``ice-options`` is as in the answer.
+        """
+        lines = [
+            "a=ice-options:trickle",
+            *([f"a=group:BUNDLE {' '.join(bundle)}"] if bundle else []),
+            f"m={kind} 9 UDP/TLS/RTP/SAVPF 0",
+            f"a=mid:{mid}",
+            f"a=ice-ufrag:{self.credentials.ufrag}",
+            f"a=ice-pwd:{self.credentials.password}",
+            *(f"a=candidate:{value}" for value in self.candidates),
+            "a=end-of-candidates",
+        ]
+        return "".join(f"{line}\r\n" for line in lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +83,23 @@ class Fragment:
     candidates: tuple[TrickledCandidate, ...] = ()
     complete: bool = False
     """Whether it says end-of-candidates."""
+
+    def restart_from(self, known: Credentials) -> Credentials | None:
+        """The credentials of the ICE session that this fragment begins; None where it belongs to that of ``known``.
+
+        Told by changed credentials, not by If-Match, which players send as they like. RFC 8840 would have a fragment
+        with other credentials discarded; here it restarts ICE (RFC 9725 section 4.3.3).  [I-SE-15]
+
+        Errors: MalformedFragment where only one of the two changes, or one is too short (RFC 8839 section 5.4).
+        """
+        if self.ufrag in (None, known.ufrag) and self.password in (None, known.password):
+            return None
+        if self.ufrag in (None, known.ufrag) or self.password in (None, known.password):
+            raise MalformedFragment("an ICE restart changes both a=ice-ufrag and a=ice-pwd")
+        ufrag, password = ice_credential(self.ufrag, "ice-ufrag"), ice_credential(self.password, "ice-pwd")
+        if ufrag is None or password is None:
+            raise MalformedFragment("an ICE restart needs a=ice-ufrag of 4 and a=ice-pwd of 22 characters or more")
+        return Credentials(ufrag, password)
 
     def to_bytes(self) -> bytes:
         """The fragment in its regular form: credentials first, one section for each place that has candidates."""

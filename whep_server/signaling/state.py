@@ -1,7 +1,10 @@
-"""The life of a viewer's session as a table: what may happen in which state. Pure.
+"""The life of a viewer's or publisher's session as a table: what may happen in which state. Pure.
 
 ANSWERED --CONNECT--> CONNECTED --LOSE/DELETE--> CLOSED
     \\----------------LOSE/DELETE/EXPIRE---------/
+
+TRICKLE and RESTART are taken in both open states and change neither: media goes on over the old ICE session until the
+new one is up, and for good where it never is.  [I-SE-19]
 """
 
 from enum import StrEnum
@@ -22,6 +25,8 @@ class Input(StrEnum):
     CONNECT = "connect"
     """ICE and DTLS are up."""
     TRICKLE = "trickle"
+    RESTART = "restart"
+    """The peer begins a further ICE session."""
     EXPIRE = "expire"
     """The join timeout passed."""
     LOSE = "lose"
@@ -37,12 +42,14 @@ TABLE: Final[dict[State, dict[Input, State]]] = {
     State.ANSWERED: {
         Input.CONNECT: State.CONNECTED,
         Input.TRICKLE: State.ANSWERED,
+        Input.RESTART: State.ANSWERED,
         Input.EXPIRE: State.CLOSED,
         Input.LOSE: State.CLOSED,
         Input.DELETE: State.CLOSED,
     },
     State.CONNECTED: {
         Input.TRICKLE: State.CONNECTED,
+        Input.RESTART: State.CONNECTED,
         Input.LOSE: State.CLOSED,
         Input.DELETE: State.CLOSED,
     },

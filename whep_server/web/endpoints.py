@@ -1,9 +1,10 @@
-"""The endpoint of a protocol, ``/whep/{stream}``: an offer in, an answer out.
+"""The endpoint of a protocol, ``/whep/{stream}`` or ``/whip/{stream}``: an offer in, an answer out.
 
 WHEP and WHIP are one protocol in two directions: the handlers here and in ``sessions`` know which one only through
-``Direction``, and a second router with another ``Direction`` is the other protocol.
+``Direction``. Never a redirect: some clients follow none, others lose the token or the method.  [I-EP-19] [E-EP-19]
 """
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -14,34 +15,49 @@ from litestar.params import FromPath, SkipValidation
 from litestar.response.base import ASGIResponse
 
 from whep_server.settings import Settings
-from whep_server.signaling.headers import ice_server_link, session_location
+from whep_server.signaling.headers import EVENTS_REL, extension_link, session_location
+from whep_server.signaling.ice_servers import ice_servers
 from whep_server.web import exchange
+from whep_server.web.auth import Action, authorize, is_authorized
 from whep_server.web.bodies import HttpRequest, read_text, require_type
 from whep_server.web.on_air import Config, Live, Session, Stream
+from whep_server.web.pace import PaceSet
 
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """What tells WHEP from WHIP: the name in the path, and what an offer opens."""
+    """What tells WHEP from WHIP: the name in the path, who may, what an offer opens, and which events there are."""
 
     protocol: str
+    action: Action
     open: Callable[[Stream, str], Awaitable[Session]]
     find: Callable[[Stream, str], Session]
+    events: tuple[str, ...] = ()
+    """Types of the server-sent events extension; empty where there is none."""
 
 
 Protocol = NamedDependency[SkipValidation[Direction]]
 """The router's direction, as a handler's argument."""
 
 WHEP = Direction(
-    "whep", lambda stream, offer: stream.open_viewer(offer), lambda stream, session: stream.viewer(session)
+    "whep",
+    Action.WATCH,
+    lambda stream, offer: stream.open_viewer(offer),
+    lambda stream, session: stream.viewer_session(session),
+    events=("active", "inactive", "viewercount", "reconnect"),
+)
+WHIP = Direction(
+    "whip",
+    Action.PUBLISH,
+    lambda stream, offer: stream.open_publisher(offer),
+    lambda stream, session: stream.publisher_session(session),
 )
 
 
 def ice_links(settings: Settings) -> list[str]:
     """``Link`` values for the configured STUN and TURN servers."""
-    secret = settings.turn_pass.get_secret_value()
-    turn = [ice_server_link(url, settings.turn_user, secret) for url in settings.turn_urls]
-    return [ice_server_link(url) for url in settings.stun_urls] + turn
+    servers = ice_servers(settings.stun_urls, settings.turn_urls, settings.turn_login, time.time())
+    return [server.to_link() for server in servers]
 
 
 def empty(status: int, lines: exchange.HeaderLines) -> ASGIResponse:
@@ -49,32 +65,50 @@ def empty(status: int, lines: exchange.HeaderLines) -> ASGIResponse:
     return ASGIResponse(body=b"", status_code=status, headers=lines, media_type=MediaType.TEXT)
 
 
+def client_address(request: HttpRequest) -> str:
+    """Where a request comes from."""
+    return request.client.host if request.client is not None else ""
+
+
 @post("/{stream:str}", status_code=201)
 async def take_offer(
-    stream: FromPath[str], request: HttpRequest, live: Live, config: Config, direction: Protocol
+    stream: FromPath[str], request: HttpRequest, live: Live, config: Config, direction: Protocol, paces: PaceSet
 ) -> ASGIResponse:
-    """Offer in, complete answer out. Errors: 400, 404, 413, 415, 422, 503."""
+    """Offer in, complete answer out.  [I-EP-03] [I-EP-04] [I-EP-07] [I-EP-08] [E-EP-10] [I-EP-21] [E-EP-20]
+
+    Errors: 400, 401, 404, 408, 409, 413, 415, 422, 429, 503; never 406, which would announce a counter-offer.
+    [E-EP-08]
+    """
+    paces.offers.take(client_address(request), time.monotonic())
+    authorize(request, config, direction.action)
     target = live.stream(stream)
     require_type(request.headers.get("content-type"), exchange.SDP)
     offer = await read_text(request, limit=config.max_sdp_bytes, stall_s=config.upload_stall_s)
     session = await direction.open(target, offer)
     location = session_location(config.public_base_path, direction.protocol, target.name, session.id)
+    links = ice_links(config)
+    if direction.events:
+        links.append(extension_link(f"{location}/events", EVENTS_REL, direction.events))
     return ASGIResponse(
         body=session.answer.encode(),
         status_code=201,
-        headers=exchange.created_headers(location, session.etag, ice_links(config)),
+        headers=exchange.created_headers(location, session.etag, links),
         media_type=exchange.SDP,
     )
 
 
 @route("/{stream:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], status_code=200)
 async def show_endpoint(stream: FromPath[str], request: HttpRequest, live: Live) -> ASGIResponse:
-    """Nothing, typed as SDP: a player may look here whether this is WHEP. Errors: 404."""
+    """Nothing, typed as SDP: a player may look here whether this is WHEP.  [I-EP-01] [E-EP-01] [E-EP-02] [E-EP-03]
+
+    Errors: 404.
+    """
     live.stream(stream)
     return ASGIResponse(body=b"", headers=[("Accept-Post", exchange.SDP)], media_type=exchange.SDP)
 
 
 @route("/{stream:str}", http_method=[HttpMethod.OPTIONS])
-async def endpoint_options(request: HttpRequest, config: Config) -> ASGIResponse:
-    """What may be sent here; the same for any stream, so that a preflight tells nobody what is on air."""
-    return empty(204, exchange.options_headers(request.headers, exchange.ENDPOINT_METHODS, ice_links(config)))
+async def endpoint_options(request: HttpRequest, config: Config, direction: Protocol) -> ASGIResponse:
+    """What may be sent here; the same for any stream, so that a preflight tells nobody what is on air.  [I-EP-10]"""
+    links = ice_links(config) if is_authorized(request, config, direction.action) else []
+    return empty(204, exchange.options_headers(request.headers, exchange.ENDPOINT_METHODS, links))

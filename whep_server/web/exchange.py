@@ -15,15 +15,17 @@ HeaderLines = list[tuple[str, str]]
 
 
 def created_headers(location: str, etag: str, links: Sequence[str]) -> HeaderLines:
-    """The 201: where the session is, its ICE session's tag, how to trickle, and ICE servers."""
+    """The 201: where the session is, its ICE session's tag, how to trickle, ICE servers and extensions."""
     lines = [("Location", location), ("ETag", etag), ("Accept-Patch", FRAGMENT)]
     return lines + [("Link", link) for link in links]
 
 
 def options_headers(request: Mapping[str, str], methods: str, links: Sequence[str]) -> HeaderLines:
-    """The answer to OPTIONS. A browser's preflight gets no ``Link``: it must cost no credentials (RFC 9725 4.6).
+    """The answer to OPTIONS: ``Accept-Post`` always, as LDP has it.  [I-EP-11] [E-EP-14]
 
-    A preflight is told by its two headers, as the Fetch standard defines it.
+    A browser's preflight gets no ``Link``: it must cost no credentials (RFC 9725 4.6). A preflight is told by its two
+    headers, as the Fetch standard defines it. Others get ICE servers, and no other ``Link``: one player takes any for
+    an error.  [I-EP-24] [I-EP-25]
     """
     lines = [("Allow", methods)]
     if methods == ENDPOINT_METHODS:

@@ -1,6 +1,6 @@
 """What the routes need of the live layer, as Protocols: ``live.registry.Registry`` has this shape, so has a fake."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -44,8 +44,42 @@ class Utterance(Protocol):
         ...
 
 
+class Restarted(Protocol):
+    """The answer to an ICE restart."""
+
+    @property
+    def fragment(self) -> str:
+        """Our end of the new ICE session."""
+        ...
+
+    @property
+    def etag(self) -> str:
+        """The tag of the new ICE session, with quotes."""
+        ...
+
+
+class SessionEvents(Protocol):
+    """The event streams of one session."""
+
+    def open(self, types: Iterable[str], now: Mapping[str, Mapping[str, int]]) -> str:
+        """A further one; its id. Errors: BadRequest, NoSuchSession, TooMany."""
+        ...
+
+    def reading(self, name: str, *, once: bool = False) -> AbstractContextManager[AsyncIterator[Event]]:
+        """Its events; with ``once`` it ends with the reading. Errors: NoSuchSession."""
+        ...
+
+    def types(self, name: str) -> frozenset[str]:
+        """What it was asked for. Errors: NoSuchSession."""
+        ...
+
+    def drop(self, name: str) -> None:
+        """End it. Errors: NoSuchSession."""
+        ...
+
+
 class Session(Protocol):
-    """One viewer (or publisher): an answered offer and what came of it."""
+    """One viewer or publisher: an answered offer and what came of it."""
 
     @property
     def id(self) -> str:
@@ -62,8 +96,16 @@ class Session(Protocol):
         """The SDP answer, complete."""
         ...
 
-    async def trickle(self, fragment: str) -> None:
-        """Take the candidates of a fragment. Errors: MalformedFragment."""
+    @property
+    def events(self) -> SessionEvents:
+        """Its server-sent events."""
+        ...
+
+    async def patch(self, body: str) -> Restarted | None:
+        """Take a fragment: candidates, or an ICE restart, which is answered.
+
+        Errors: MalformedFragment, NoSuchSession, Unavailable.
+        """
         ...
 
     async def close(self) -> None:
@@ -105,6 +147,11 @@ class Stream(Protocol):
         ...
 
     @property
+    def publisher(self) -> bool:
+        """Whether somebody publishes to it."""
+        ...
+
+    @property
     def queued(self) -> int:
         """Utterances that wait."""
         ...
@@ -123,12 +170,24 @@ class Stream(Protocol):
         """Errors: MalformedSdp, NotAcceptable, Unavailable."""
         ...
 
-    def viewer(self, session_id: str) -> Session:
+    def viewer_session(self, session_id: str) -> Session:
         """Errors: NoSuchSession."""
         ...
 
+    async def open_publisher(self, offer: str) -> Session:
+        """Errors: MalformedSdp, NotAcceptable, AlreadyPublishing, Unavailable."""
+        ...
+
+    def publisher_session(self, session_id: str) -> Session:
+        """Errors: NoSuchSession."""
+        ...
+
+    def session_events(self) -> Mapping[str, Mapping[str, int]]:
+        """What a session's server-sent events begin with."""
+        ...
+
     async def speak(self, pieces: AsyncIterator[bytes]) -> Utterance:
-        """Errors: NotSpeech, TooLarge, TooMany, WorkerLost, Unavailable, and what ``pieces`` raises."""
+        """Errors: NotSpeech, TooLarge, TooMany, AlreadyPublishing, WorkerLost, Unavailable, those of ``pieces``."""
         ...
 
     def listen(self) -> AbstractContextManager[AsyncIterator[Event]]:

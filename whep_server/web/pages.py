@@ -1,5 +1,6 @@
 """The pages a person sees. Each gets all it needs as one JSON object."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from litestar.params import FromPath, SkipValidation
 from litestar.response.base import ASGIResponse
 
 from whep_server.settings import Settings
+from whep_server.signaling.ice_servers import ice_servers
 from whep_server.web.bodies import HttpRequest
 from whep_server.web.on_air import Config, Live, Stream
 from whep_server.web.replies import READ, reply
@@ -73,11 +75,12 @@ def load_pages(folder: Path) -> Pages:
     return Pages(player=environment.get_template("player.html"), landing=environment.get_template("landing.html"))
 
 
-def ice_servers(settings: Settings) -> list[IceServer]:
+def page_ice_servers(settings: Settings) -> list[IceServer]:
     """What a player in our own pages needs to reach us."""
-    servers = [IceServer([url]) for url in settings.stun_urls]
-    secret = settings.turn_pass.get_secret_value()
-    return servers + [IceServer([url], settings.turn_user, secret) for url in settings.turn_urls]
+    if settings.watch_token.get_secret_value():
+        return []  # this page is for everybody; who has the token gets them with the answer
+    known = ice_servers(settings.stun_urls, settings.turn_urls, settings.turn_login, time.time())
+    return [IceServer([each.url], each.username or "", each.credential or "") for each in known]
 
 
 def avatar_files(settings: Settings, avatar: str, size: str) -> tuple[str | None, list[str]]:
@@ -102,7 +105,7 @@ def player_config(stream: Stream, settings: Settings) -> PlayerConfig:
         samples=f"{base}/assets/speech/index.json",
         poster=poster,
         loop=loop,
-        ice_servers=ice_servers(settings),
+        ice_servers=page_ice_servers(settings),
         base=base,
         width=stream.format.width,
         height=stream.format.height,

@@ -14,6 +14,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Send
 
 from whep_server.errors import NotSpeech
+from whep_server.web.auth import Action, authorize
 from whep_server.web.bodies import HttpRequest, Upload, file_pieces
 from whep_server.web.on_air import Config, Event, Live
 from whep_server.web.replies import json_reply
@@ -36,12 +37,17 @@ class Closing(asyncio.Event):
     """Set when the server is about to end; what would stay open for ever ends then."""
 
 
+ClosingEvent = NamedDependency[SkipValidation[Closing]]
+"""The event, as a handler's argument."""
+
+
 @post("/streams/{stream:str}/speech", status_code=202)
 async def speak(stream: FromPath[str], request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
     """An audio file, as the body itself or as the one file of a form; passed on while it arrives.
 
-    Errors: 400, 404, 408, 413, 422, 429, 503.
+    Errors: 400, 401, 404, 408, 409, 413, 422, 429, 503.
     """
+    authorize(request, config, Action.PUBLISH)
     target = live.stream(stream)
     upload = Upload(request, limit=config.max_upload_bytes, stall_s=config.upload_stall_s)
     if request.headers.get("content-length") == "0":
@@ -52,8 +58,11 @@ async def speak(stream: FromPath[str], request: HttpRequest, live: Live, config:
 
 
 @get("/streams/{stream:str}/events")
-async def events(stream: FromPath[str], live: Live, closing: NamedDependency[SkipValidation[Closing]]) -> ASGIResponse:
-    """Server-sent events: ``state``, ``viewers``, ``speech``, ``worker``. Errors: 404."""
+async def events(
+    stream: FromPath[str], request: HttpRequest, live: Live, config: Config, closing: ClosingEvent
+) -> ASGIResponse:
+    """Server-sent events: ``state``, ``viewers``, ``publisher``, ``speech``, ``worker``. Errors: 401, 404."""
+    authorize(request, config, Action.WATCH)
     return EventStream(live.stream(stream).listen(), closing)
 
 
@@ -67,13 +76,17 @@ class EventStream(ASGIResponse):
 
     _should_set_content_length = False
 
-    def __init__(self, queue: AbstractContextManager[AsyncIterator[Event]], closing: Closing) -> None:
+    def __init__(
+        self, queue: AbstractContextManager[AsyncIterator[Event]], closing: Closing, farewell: bytes = b""
+    ) -> None:
+        """``farewell`` is sent last where the server ends."""
         super().__init__(
             media_type="text/event-stream",
             headers=[("Cache-Control", "no-store"), ("X-Accel-Buffering", "no")],
         )
         self._queue = queue
         self._closing = closing
+        self._farewell = farewell
 
     async def send_body(self, send: Send, receive: Receive) -> None:
         """Send until one of the reasons to end comes."""
@@ -88,8 +101,9 @@ class EventStream(ASGIResponse):
                 await asyncio.wait(enders, return_when=asyncio.FIRST_COMPLETED)
                 for task in enders:
                     task.cancel()
+        last = self._farewell if self._closing.is_set() else b""
         with contextlib.suppress(OSError):
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            await send({"type": "http.response.body", "body": last, "more_body": False})
 
     async def _until_gone(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":

@@ -10,6 +10,7 @@ from litestar.response.base import ASGIResponse
 from avatar.messages import Codec, VideoFormat
 from whep_server.errors import BadRequest
 from whep_server.settings import Settings
+from whep_server.web.auth import Action, authorize
 from whep_server.web.bodies import HttpRequest, Upload
 from whep_server.web.on_air import Config, Live, Stream
 from whep_server.web.replies import READ, json_reply
@@ -18,7 +19,7 @@ MAX_JSON_BYTES = 16 * 1024
 
 
 class StreamView(msgspec.Struct, frozen=True):
-    """One stream as the API shows it. ``whep`` and ``player`` are paths."""
+    """One stream as the API shows it. ``whep``, ``whip``, ``player`` and ``publish`` are paths."""
 
     name: str
     avatar: str
@@ -29,10 +30,13 @@ class StreamView(msgspec.Struct, frozen=True):
     fps: int
     codecs: list[Codec]
     viewers: int
+    publisher: bool
     queued: int
     on_air_s: float
     whep: str
+    whip: str
     player: str
+    publish: str
 
 
 class StreamList(msgspec.Struct, frozen=True):
@@ -73,10 +77,13 @@ def view(stream: Stream, base: str) -> StreamView:
         fps=stream.format.fps,
         codecs=list(stream.codecs),
         viewers=stream.viewer_count,
+        publisher=stream.publisher,
         queued=stream.queued,
         on_air_s=round(stream.on_air_s, 3),
         whep=f"{base}/whep/{stream.name}",
+        whip=f"{base}/whip/{stream.name}",
         player=f"{base}/player/{stream.name}",
+        publish=f"{base}/publish/{stream.name}",
     )
 
 
@@ -98,7 +105,8 @@ async def list_streams(request: HttpRequest, live: Live, config: Config) -> ASGI
 
 @post("/streams", status_code=201)
 async def put_on_air(request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
-    """Put an avatar on air under a name. Errors: 400, 404 (avatar), 409, 413, 429, 503."""
+    """Put an avatar on air under a name. Errors: 400, 401, 404 (avatar), 409, 413, 429, 503."""
+    authorize(request, config, Action.PUBLISH)
     body = await Upload(request, limit=MAX_JSON_BYTES, stall_s=config.upload_stall_s).read()
     wanted = parse_request(body)
     stream = await live.put_on_air(wanted.name, wanted.avatar or config.avatar, wanted.format(config))
@@ -113,8 +121,9 @@ async def show_stream(stream: FromPath[str], request: HttpRequest, live: Live, c
 
 
 @delete("/streams/{stream:str}", status_code=204)
-async def take_off_air(stream: FromPath[str], live: Live) -> None:
-    """Take it off air; its viewers are closed. Errors: 404."""
+async def take_off_air(stream: FromPath[str], request: HttpRequest, live: Live, config: Config) -> None:
+    """Take it off air; its viewers are closed. Errors: 401, 404."""
+    authorize(request, config, Action.PUBLISH)
     await live.take_off_air(stream)
 
 

@@ -1,0 +1,119 @@
+"""Who watches a stream: its viewers' sessions, from the offer to the end, and what their players are told."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from avatar.messages import Codec
+from whep_server.errors import NoSuchSession, Unavailable
+from whep_server.live.fanout import Feed, VideoFeed
+from whep_server.live.pictures import VIDEO_CODECS
+from whep_server.live.session import Session
+from whep_server.live.viewer import Viewer, answer_viewer
+from whep_server.settings import Settings
+from whep_server.signaling.negotiation import plan_answer
+from whep_server.signaling.sdp import parse_offer
+
+logger = logging.getLogger(__name__)
+
+RECONNECT: Final = "reconnect"
+
+
+class Audience:
+    """The viewers of one stream. ``group`` owns their tasks while the stream is on air."""
+
+    def __init__(
+        self, settings: Settings, check_room: Callable[[], None], changed: Callable[[], None], wake: Callable[[], None]
+    ) -> None:
+        """``changed`` is called when a viewer comes or goes, ``wake`` when one begins to take units.
+
+        ``check_room`` raises Unavailable where no stream may take a further viewer.
+        """
+        self.group: asyncio.TaskGroup | None = None
+        self._settings = settings
+        self._check_room = check_room
+        self._changed = changed
+        self._wake = wake
+        self._viewers: dict[str, Viewer] = {}
+        self._joining = 0
+
+    def __len__(self) -> int:
+        return len(self._viewers)
+
+    @property
+    def claimed(self) -> int:
+        """Viewers, and those that are being answered."""
+        return len(self._viewers) + self._joining
+
+    @property
+    def reading(self) -> bool:
+        """Whether anybody takes units out."""
+        return any(feed.reading for viewer in self._viewers.values() for feed in viewer.feeds)
+
+    def feeds(self) -> tuple[list[VideoFeed], list[Feed]]:
+        """All viewers' feeds: pictures, sounds."""
+        viewers = list(self._viewers.values())
+        pictures = [viewer.video for viewer in viewers if viewer.video is not None]
+        return pictures, [viewer.audio for viewer in viewers if viewer.audio is not None]
+
+    def codecs(self) -> list[Codec]:
+        """The picture codecs that some viewer needs."""
+        return [codec for codec in VIDEO_CODECS if any(codec in each.codecs for each in self._viewers.values())]
+
+    def session(self, session_id: str) -> Session:
+        """The session with that id.
+
+        Errors: NoSuchSession.
+        """
+        viewer = self._viewers.get(session_id)
+        if viewer is None:
+            raise NoSuchSession("no such session")
+        return viewer.session
+
+    async def join(self, offer: str, level_idc: int) -> Session:
+        """A session for an offer, with its answer.
+
+        Errors: MalformedSdp, NotAcceptable, Unavailable.
+        """
+        plan = plan_answer(parse_offer(offer), VIDEO_CODECS)
+        self._check_room()
+        self._joining += 1
+        try:
+            viewer = await answer_viewer(plan, level_idc, self._settings, self._wake)
+        finally:
+            self._joining -= 1
+        if self.group is None:
+            await viewer.session.discard()
+            raise Unavailable("the stream is being taken off the air")
+        self._viewers[viewer.session.id] = viewer
+        self.group.create_task(self._run(viewer.session))
+        self._count_changed()
+        return viewer.session
+
+    async def _run(self, session: Session) -> None:
+        try:
+            await session.run(self._settings.join_timeout_s)
+        except Exception:  # a session's task must not take the stream's other sessions with it
+            logger.exception("a viewer's session failed")
+        finally:
+            del self._viewers[session.id]
+            self._count_changed()
+
+    def _count_changed(self) -> None:
+        self.tell("viewercount", {"viewercount": len(self)})
+        self._changed()
+
+    def tell(self, kind: str, data: Mapping[str, int]) -> None:
+        """Tell all players that asked for such events."""
+        for viewer in self._viewers.values():
+            viewer.session.events.tell(kind, data)
+
+    def leave(self) -> None:
+        """The stream goes off the air: tell the players, end every session."""
+        if self.group is None:
+            return
+        group, self.group = self.group, None
+        self.tell(RECONNECT, {})
+        for viewer in list(self._viewers.values()):
+            group.create_task(viewer.session.close())

@@ -1,0 +1,137 @@
+"""Who publishes to a stream: one at a time, over WHIP; what it says drives the lips live.
+
+The rule of the floor: a stream has one voice. Speech that was accepted before is spoken to its end first, and what the
+publisher says meanwhile is not heard; while there is a publisher, further uploads are refused (409). When it goes, the
+stream is idle again. What it says is one utterance in the events, a further one after the worker had to be restarted.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from avatar.client import Worker, WorkerGone, WorkerState
+from avatar.messages import CloseLive, LivePacket, OpenLive
+from whep_server.errors import AlreadyPublishing, NoSuchSession, Unavailable
+from whep_server.live.session import Session, answer_peer
+from whep_server.live.utterances import Entry, Speech, Stage
+from whep_server.rtc.peer import publisher_peer
+from whep_server.settings import Settings
+from whep_server.signaling.ingest import plan_ingest
+from whep_server.signaling.sdp import parse_offer
+
+logger = logging.getLogger(__name__)
+
+REOPEN_S: Final = 1.0
+"""An utterance that ended while the publisher goes on is followed by another one, not more often than this."""
+
+
+class Floor:
+    """The publisher of one stream, or nobody. ``group`` owns its task while the stream is on air."""
+
+    def __init__(
+        self, stream: str, speech: Speech, worker: Worker, settings: Settings, changed: Callable[[], None]
+    ) -> None:
+        """``changed`` is called when a publisher comes or goes."""
+        self.group: asyncio.TaskGroup | None = None
+        self.epoch = 0
+        """The stream's; as of the utterance to come."""
+        self._stream = stream
+        self._speech = speech
+        self._worker = worker
+        self._settings = settings
+        self._changed = changed
+        self._time = asyncio.get_running_loop().time
+        self._session: Session | None = None
+        self._joining = False
+        self._entry: Entry | None = None
+        self._opened_s = -REOPEN_S
+
+    @property
+    def taken(self) -> bool:
+        """Whether somebody publishes, or is being answered."""
+        return self._joining or self._session is not None
+
+    def check_free(self) -> None:
+        """Errors: AlreadyPublishing."""
+        if self.taken:
+            raise AlreadyPublishing("a publisher has this stream; it has one voice at a time")
+
+    def session(self, session_id: str) -> Session:
+        """The publisher's session, if that is its id.
+
+        Errors: NoSuchSession.
+        """
+        if self._session is None or self._session.id != session_id:
+            raise NoSuchSession("no such session")
+        return self._session
+
+    async def join(self, offer: str) -> Session:
+        """A session for a publisher's offer, with its answer.
+
+        Errors: MalformedSdp, NotAcceptable, AlreadyPublishing, Unavailable.
+        """
+        plan = plan_ingest(parse_offer(offer))
+        self.check_free()
+        if self._worker.state is not WorkerState.READY:
+            raise Unavailable("the speech engine is starting")
+        self._joining = True
+        try:
+            session = await answer_peer(publisher_peer(plan, self._take, self._settings), plan)
+        finally:
+            self._joining = False
+        if self.group is None:
+            await session.discard()
+            raise Unavailable("the stream is being taken off the air")
+        self._session = session
+        self.group.create_task(self._run(session))
+        self._changed()
+        return session
+
+    async def _run(self, session: Session) -> None:
+        try:
+            await session.run(self._settings.join_timeout_s)
+        except Exception:  # a session's task must not take the stream with it
+            logger.exception("stream %s: the publisher's session failed", self._stream)
+        finally:
+            self._session = None
+            self._end_utterance()
+            self._changed()
+
+    def leave(self) -> None:
+        """The stream goes off the air: end the session."""
+        if self.group is None:
+            return
+        group, self.group = self.group, None
+        if self._session is not None:
+            group.create_task(self._session.close())
+
+    # --- what it says
+
+    def _take(self, sequence: int, rtp_time: int, payload: bytes) -> None:
+        """An Opus packet has come."""
+        entry = self._entry
+        if entry is None or not self._speech.has(entry) or entry.stage is Stage.FINISHED:
+            entry = self._begin_utterance()
+        if entry is not None:
+            self._send(LivePacket(self._stream, entry.id, sequence, rtp_time, payload))
+
+    def _begin_utterance(self) -> Entry | None:
+        now_s = self._time()
+        if self._session is None or now_s - self._opened_s < REOPEN_S or self._worker.state is not WorkerState.READY:
+            return None
+        self._opened_s = now_s
+        self._entry = self._speech.open_live()
+        self._send(OpenLive(self._stream, self._entry.id, self.epoch))
+        return self._entry
+
+    def _end_utterance(self) -> None:
+        entry, self._entry = self._entry, None
+        if entry is not None and self._speech.has(entry):
+            self._send(CloseLive(self._stream, entry.id))
+
+    def _send(self, message: OpenLive | LivePacket | CloseLive) -> None:
+        try:
+            self._worker.send(message)
+        except WorkerGone:
+            logger.debug("no worker for %s", type(message).__name__)

@@ -1,0 +1,125 @@
+"""One session of a player or publisher: its peer connection and its life from the answer to the end."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from whep_server.errors import NoSuchSession
+from whep_server.live.session_events import SessionEvents
+from whep_server.rtc.peer import Peer
+from whep_server.signaling.headers import new_etag, new_session_id
+from whep_server.signaling.negotiation import Plan
+from whep_server.signaling.sdpfrag import Credentials, Fragment, parse_fragment
+from whep_server.signaling.state import Input, State, step
+
+MAX_CANDIDATES: Final = 50
+"""Of one ICE session; further ones are ignored."""
+FORMER: Final = 16
+"""How many past ICE sessions are remembered, lest a late candidate of one be taken for a restart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """The answer to an ICE restart."""
+
+    fragment: str
+    etag: str
+
+
+class Session:
+    """A session, from its answer on. ``run`` is its life; ``close`` ends it and waits for that."""
+
+    def __init__(self, peer: Peer, plan: Plan, answer: str) -> None:
+        self.id = new_session_id()
+        """A capability: whoever knows it may end the session. Never logged."""
+        self.etag = new_etag()
+        self.answer = answer
+        self.state = State.ANSWERED
+        self.events = SessionEvents()
+        """What it is told beside the media: the server-sent events extension of WHEP."""
+        self._peer = peer
+        self._plan = plan
+        self._remote = Credentials(plan.transport.ufrag, plan.transport.password)
+        self._former: deque[str] = deque(maxlen=FORMER)
+        self._candidates = 0
+        self._restarting = asyncio.Lock()
+        self._closed = asyncio.Event()
+
+    async def run(self, join_timeout_s: float) -> None:
+        """Wait until the peer is gone: never connected, said goodbye, lost, or closed by us; then free everything."""
+        try:
+            if await self._peer.wait_connected(join_timeout_s):
+                self._step(Input.CONNECT)
+                await self._peer.wait_ended()
+                self._step(Input.LOSE)
+            else:
+                self._step(Input.EXPIRE)
+        finally:
+            await self._peer.close()
+            self.state = State.CLOSED
+            self.events.close()
+            self._closed.set()
+
+    def _step(self, event: Input) -> None:
+        if self.state is not State.CLOSED:
+            self.state = step(self.state, event)
+
+    async def patch(self, body: str) -> Restarted | None:
+        """Take a PATCH: further candidates (None), or an ICE restart.  [I-SE-05] [E-SE-10]
+
+        Errors: MalformedFragment, also for a restart that cannot be, which leaves all as it was; NoSuchSession;
+        Unavailable.
+        """
+        if self.state is State.CLOSED:
+            raise NoSuchSession("the session has ended")
+        fragment = parse_fragment(body.encode())
+        if fragment.ufrag in self._former:  # late candidates of an ICE session that is over (RFC 8840 section 4.4)
+            return None
+        remote = fragment.restart_from(self._remote)
+        if remote is None:
+            self._step(Input.TRICKLE)
+            await self._add_candidates(fragment)
+            return None
+        async with self._restarting:  # of several that overlap, the last one counts
+            return await self._restart(remote, fragment)
+
+    async def _restart(self, remote: Credentials, fragment: Fragment) -> Restarted:
+        local = await self._peer.restart(remote)
+        self._step(Input.RESTART)
+        self._former.append(self._remote.ufrag)
+        self._remote, self.etag, self._candidates = remote, new_etag(), 0
+        await self._add_candidates(fragment)
+        first = self._plan.served[0]
+        return Restarted(local.to_fragment(first.section.kind, first.mid, self._plan.bundle), self.etag)
+
+    async def _add_candidates(self, fragment: Fragment) -> None:
+        for candidate in fragment.candidates:
+            if self._candidates < MAX_CANDIDATES:
+                self._candidates += 1
+                await self._peer.add_candidate(candidate)
+
+    async def discard(self) -> None:
+        """Free a session that was never run."""
+        await self._peer.close()
+
+    async def close(self) -> None:
+        """End the session and wait until its sockets are closed.  [I-SE-02] [E-SE-02]"""
+        self._step(Input.DELETE)
+        self._peer.end()
+        await self._closed.wait()
+
+
+async def answer_peer(peer: Peer, plan: Plan) -> Session:
+    """A session with its answer, ready to run.
+
+    Errors: as ``Peer.answer``; nothing is left open then.
+    """
+    answered = False
+    try:
+        answer = await peer.answer()
+        answered = True
+    finally:
+        if not answered:
+            await peer.close()
+    return Session(peer, plan, answer)
