@@ -6,13 +6,14 @@ Redirects are not followed here (whether one came is a question of its own), pro
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
 
 import httpx
 
 from conformance import __version__
+from conformance.live_limits import LiveLimits
 from conformance.recording import Recorder
 
 USER_AGENT: Final = f"whip-whep-conformance/{__version__}"
@@ -36,6 +37,7 @@ class Limits:
     """How long an abandoned session is watched."""
     poll_s: float = 1.0
     """Between two looks at something that is to change."""
+    live: LiveLimits = field(default_factory=LiveLimits)
 
 
 def retry_after_s(reply: httpx.Response) -> int | None:
@@ -66,6 +68,8 @@ class Wire:
             transport=transport,
             trust_env=False,
         )
+        self.refusals: list[httpx.Response] = []
+        """Every 4xx so far; some checks judge them all."""
         self._pause_s = pause_s
 
     async def __aenter__(self) -> Self:
@@ -120,4 +124,6 @@ class Wire:
                 raise httpx.ReadTimeout(f"no reply in {self.limits.request_s:g} s", request=request) from None
             raise
         self.recorder.add(request, reply, time.monotonic() - began)
+        if reply.is_client_error:
+            self.refusals.append(reply)
         return reply

@@ -9,12 +9,13 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 from conformance.agent.connection import Connection
 from conformance.agent.dtls_agent import PROFILES, Certificate, make_certificate
-from conformance.agent.ice_agent import HOST_PRIORITY, Credentials, Habits, IceAgent
+from conformance.agent.ice_agent import HOST_PRIORITY, Credentials, IceAgent
+from conformance.agent.manner import Manner, NotConnected
 from conformance.agent.media_source import OPUS_PACKET_S, PICTURE_S, MediaSource, Track
 from conformance.agent.received import Format, MediaLog
 from conformance.agent.rtcp import KeyframeRequest
@@ -28,22 +29,6 @@ STEPS_S: Final = {"audio": OPUS_PACKET_S, "video": PICTURE_S}
 SENDABLE: Final = {"audio": "opus", "video": "h264"}
 
 
-class NotConnected(Exception):
-    """ICE or DTLS did not come up; says which, and what was seen of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How the agent goes about it, where clients differ."""
-
-    habits: Habits = field(default_factory=Habits)
-    profiles: tuple[str, ...] = PROFILES
-    first_host_only: bool = False
-    """Looks at the answer's first UDP host candidate alone, as FFmpeg does."""
-    always_server: bool = False
-    """Waits for the peer's ClientHello whatever the answer's setup says, as FFmpeg does that offered passive."""
-
-
 class Agent:
     """One peer, from its offer to its end."""
 
@@ -55,6 +40,8 @@ class Agent:
         """Of the newest socket: what follows ``a=candidate:``."""
         self._certificate = certificate
         self._address = address
+        self._addresses: list[Address] = []
+        """The server's candidates."""
         self._manner = manner
         self._ssrc = secrets.randbits(32)
         self._name = secrets.token_hex(8)
@@ -68,7 +55,8 @@ class Agent:
         """A new socket with new ICE credentials: what a client has after its network changed."""
         self.identity = Identity(fingerprint=self._certificate.fingerprint)
         local = Credentials(self.identity.ufrag, self.identity.password)
-        port = await self.shell.open_path(IceAgent(local, habits=self._manner.habits))
+        ice = IceAgent(local, controlling=not self._manner.answers, habits=self._manner.habits)
+        port = await self.shell.open_path(ice)
         self.candidate = f"1 1 udp {HOST_PRIORITY} {self._address} {port} typ host"
         return self.identity
 
@@ -89,16 +77,18 @@ class Agent:
     def take_remote(self, remote: Description) -> None:
         """ICE credentials and candidates for the newest socket, from an answer or a restart's fragment.
 
-        Errors: NotConnected where they are missing.
+        A fragment without candidates leaves those of before in force (RFC 9725 section 4.3.3).
+
+        Errors: NotConnected where credentials or, at first, candidates are missing.
         """
         ufrag, password = remote.transport("ice-ufrag"), remote.transport("ice-pwd")
         if not ufrag or not password:
             raise NotConnected("no ICE credentials")
-        addresses = usable_addresses(remote, first_host_only=self._manner.first_host_only)
-        if not addresses:
+        self._addresses = usable_addresses(remote, first_host_only=self._manner.first_host_only) or self._addresses
+        if not self._addresses:
             raise NotConnected("no candidate that a UDP socket can reach")
         newest = self.connection.paths[max(self.connection.paths)]
-        newest.set_remote(Credentials(ufrag, password), addresses, self.shell.now())
+        newest.set_remote(Credentials(ufrag, password), self._addresses, self.shell.now())
 
     async def connect(self, timeout_s: float) -> float:
         """Wait until media can flow. The seconds that took. Errors: NotConnected."""
@@ -148,6 +138,10 @@ class Agent:
             self.shell.flush()
         return video is not None
 
+    def abandon_socket(self) -> None:
+        """Answer and send nothing more on the newest socket; what still arrives there is counted."""
+        self.connection.paths[max(self.connection.paths)].silent = True
+
     def go_silent(self) -> None:
         """Vanish: send nothing more and answer nothing; what arrives is still counted."""
         self.connection.muted = True
@@ -162,11 +156,11 @@ class Agent:
 
 
 @asynccontextmanager
-async def open_agent(host: str, port: int, manner: Manner = Manner()) -> AsyncIterator[Agent]:
+async def open_agent(host: str, port: int, manner: Manner) -> AsyncIterator[Agent]:
     """An agent with a socket, its candidate the address from which a server can be reached."""
     address, wildcard = await _route(host, port)
     certificate = make_certificate()
-    shell = Shell(Connection(certificate, manner.profiles), wildcard)
+    shell = Shell(Connection(certificate, manner.profiles or PROFILES), wildcard)
     agent = Agent(shell, certificate, address, manner)
     try:
         await agent.open_socket()

@@ -118,7 +118,7 @@ class Connection:
 
     def _send_media(self, packet: bytes, *, rtcp: bool) -> None:
         address = self.ice.selected
-        if self._srtp is not None and address is not None:
+        if self._srtp is not None and address is not None and not self.ice.silent:
             self.outgoing.append((self.active, self._srtp.protect(packet, rtcp=rtcp), address))
 
     def _media(self, path: int, datagram: bytes, now_s: float) -> None:

@@ -17,12 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 
+from conformance.agent.manner import AEAD_128, AEAD_256, CM_80
+
 MTU: Final = 1200
 RECORD_HEAD_BYTES: Final = 13
 KEY_LABEL: Final = b"EXTRACTOR-dtls_srtp"
-AEAD_128: Final = "SRTP_AEAD_AES_128_GCM"
-AEAD_256: Final = "SRTP_AEAD_AES_256_GCM"
-CM_80: Final = "SRTP_AES128_CM_SHA1_80"
 KEY_AND_SALT_BYTES: Final = {CM_80: (16, 14), AEAD_128: (16, 12), AEAD_256: (32, 12)}
 PROFILES: Final = (AEAD_128, CM_80)
 """SRTP protection profiles by default, best first. AES-CM is the one that everybody has (RFC 8827 section 6.5)."""

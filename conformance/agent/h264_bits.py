@@ -12,7 +12,12 @@ SLICE: Final = 1
 IDR: Final = 5
 SPS: Final = 7
 PPS: Final = 8
-CONSTRAINED_BASELINE: Final = (66, 0xE0)
+BASELINE: Final = 66
+MAIN: Final = 77
+EXTENDED: Final = 88
+HIGH: Final = 100
+DECODES: Final = {HIGH: (MAIN, HIGH), EXTENDED: (BASELINE, EXTENDED)}
+"""Profiles beside constrained baseline that a profile's decoder must know; by default its own (H.264 annex A.2)."""
 SIDE: Final = 64
 """Width and height of the test picture in pixels: large enough for an IDR picture to need several packets."""
 BLOCKS: Final = (SIDE // 16) ** 2
@@ -44,6 +49,20 @@ class ParameterSet:
     def level_id(self) -> str:
         """As SDP writes it: ``42e01f``."""
         return f"{self.profile:02x}{self.constraints:02x}{self.level:02x}"
+
+    @property
+    def constrained(self) -> bool:
+        """Whether it is constrained baseline, which comes under three names (RFC 6184 table 5)."""
+        flag = {BASELINE: 0x40, MAIN: 0x80, EXTENDED: 0xC0}.get(self.profile, 0)
+        return bool(flag) and self.constraints & flag == flag
+
+    def allows(self, sent: "ParameterSet") -> bool:
+        """Whether a receiver that was promised this can decode what was sent."""
+        if sent.level > self.level:
+            return False
+        if sent.constrained:
+            return self.profile in (BASELINE, MAIN, EXTENDED, HIGH)
+        return not self.constrained and sent.profile in DECODES.get(self.profile, (self.profile,))
 
 
 def nal_type(nal: bytes) -> int:

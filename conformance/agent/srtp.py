@@ -4,7 +4,8 @@ from typing import Final
 
 from pylibsrtp import Error, Policy, Session
 
-from conformance.agent.dtls_agent import AEAD_128, AEAD_256, CM_80, SrtpKeys
+from conformance.agent.dtls_agent import SrtpKeys
+from conformance.agent.manner import AEAD_128, AEAD_256, CM_80
 
 LIBSRTP_PROFILES: Final = {
     CM_80: Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
