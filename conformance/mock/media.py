@@ -23,6 +23,14 @@ class MediaSide(Protocol):
     def candidates(self) -> tuple[str, ...]:
         """All local candidates: what follows ``a=candidate:``."""
 
+    @property
+    def connected(self) -> bool:
+        """Whether media can flow."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the peer is gone: it said so, or consent was lost."""
+
     async def trickle(self, fragment: Description) -> None:
         """Remote candidates."""
 
@@ -43,6 +51,8 @@ class CannedSide:
 
     identity: Identity = field(default_factory=Identity)
     candidates: tuple[str, ...] = (NOWHERE,)
+    connected: bool = False
+    ended: bool = False
 
     async def trickle(self, fragment: Description) -> None:
         """Nothing connects here."""

@@ -62,7 +62,6 @@ class MockSession:
     etag: str = field(default_factory=lambda: f'"{secrets.token_urlsafe(12)}"')
     remote: tuple[str | None, str | None] = (None, None)
     """The peer's ufrag and pwd."""
-    connected: bool = False
     events: EventStreams = field(default_factory=EventStreams)
 
 
@@ -230,9 +229,11 @@ class MockServer:
         return self.sessions[name]
 
     def expire(self) -> None:
-        """Forget sessions that never connected."""
+        """Forget sessions that never connected, or whose media side has ended."""
         for session in list(self.sessions.values()):
-            if not session.connected and now() - session.began > self.setup.abandoned_s:
+            abandoned = not session.side.connected and now() - session.began > self.setup.abandoned_s
+            if abandoned or session.side.ended:
+                session.events.end()
                 del self.sessions[session.id]
 
     def _authorize(self, request: Request) -> None:
