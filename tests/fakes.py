@@ -24,6 +24,7 @@ from avatar.messages import (
     AbandonSpeech,
     Advance,
     AvatarInfo,
+    CloseLive,
     CloseStream,
     Codec,
     EncodeIdle,
@@ -31,6 +32,8 @@ from avatar.messages import (
     FromWorker,
     GoLive,
     IdleLoop,
+    LivePacket,
+    OpenLive,
     OpenStream,
     Ready,
     SetCodecs,
@@ -55,6 +58,8 @@ SIZE = (160, 128)
 BITS = 8
 LOOP_S = 2
 IDLE_LUMA, LIVE_LUMA = 60, 200
+ENDLESS = 1_000_000
+"""Frames of a live utterance that nobody has closed."""
 SPEECH_MAGIC = b"SAY "
 """The fake's audio format: this, then how many frames it lasts, in decimal."""
 
@@ -175,6 +180,8 @@ class FakeWorker:
         """Everything the server has said."""
         self.silent = False
         """A worker that hangs: hears, and does nothing."""
+        self.heard: list[LivePacket] = []
+        """What publishers said."""
         self.codecs_held: set[Codec] = set()
         """Idle loops that are not to be delivered yet."""
         self._listener = listener
@@ -226,7 +233,7 @@ class FakeWorker:
                 self._tell(StreamOpened(message.stream, "Nova", LOOP_S * message.format.fps))
             case CloseStream():
                 self._streams.pop(message.stream, None)
-            case SpeechData() if stream is None:
+            case SpeechData() | OpenLive() if stream is None:
                 refusal = SpeechRefusal.UNKNOWN_STREAM
                 self._tell(SpeechRefused(message.stream, message.utterance, refusal, "no such stream"))
         if stream is not None:
@@ -240,6 +247,14 @@ class FakeWorker:
                 stream.forced.add(message.codec)
             case SpeechData():
                 self._hear(stream, message)
+            case OpenLive():
+                stream.epoch = message.epoch
+                stream.queue.append(Utterance(message.utterance, frames=ENDLESS))
+                self._tell(SpeechAccepted(stream.name, message.utterance, None))
+            case LivePacket():
+                self.heard.append(message)
+            case CloseLive():
+                self._close_live(stream, message.utterance)
             case AbandonSpeech():
                 stream.uploads.pop(message.utterance, None)
                 stream.queue = [queued for queued in stream.queue if queued.id != message.utterance]
@@ -248,6 +263,13 @@ class FakeWorker:
                 stream.sample = message.frame * AUDIO_HZ // stream.fps
             case Advance():
                 self._advance(stream, message)
+
+    def _close_live(self, stream: LiveStream, utterance: str) -> None:
+        if stream.speaking is not None and stream.speaking.id == utterance:
+            stream.left = 0
+        for queued in stream.queue:
+            if queued.id == utterance:
+                queued.frames = 0
 
     def _encode_idle(self, message: EncodeIdle) -> None:
         if message.codec in self.codecs_held:
@@ -295,7 +317,8 @@ class FakeWorker:
         assert stream.frame is not None
         at = stream.frame * AUDIO_HZ // stream.fps
         if stream.speaking is not None and stream.left == 0:
-            samples = stream.speaking.frames * AUDIO_HZ // stream.fps
+            spoken = stream.speaking.frames if stream.speaking.frames < ENDLESS else 0
+            samples = spoken * AUDIO_HZ // stream.fps
             self._tell(SpeechFinished(stream.name, stream.speaking.id, at, samples, None))
             stream.speaking = None
         if stream.speaking is None and stream.end is None and stream.queue:

@@ -4,8 +4,19 @@ import re
 
 import pytest
 
-from whep_server.errors import PreconditionFailed
-from whep_server.signaling.headers import check_if_match, ice_server_link, new_etag, new_session_id, session_location
+from whep_server.errors import PreconditionFailed, PreconditionMissing, Unauthorized
+from whep_server.signaling.headers import (
+    check_if_match,
+    check_token,
+    extension_link,
+    given_token,
+    ice_server_link,
+    new_etag,
+    new_session_id,
+    session_location,
+    turn_credentials,
+)
+from whep_server.signaling.ice_servers import IceServer, TurnLogin, ice_servers
 
 
 def test_ids_and_tags_are_secret_and_safe():
@@ -34,3 +45,59 @@ def test_links_are_written_for_naive_parsers():
     assert ice_server_link("stun:example.com") == '<stun:example.com>; rel="ice-server"'
     link = ice_server_link("turn:example.com", "user", "secret")
     assert link.index("rel=") < link.index("username=") < link.index("credential=") < link.index("credential-type=")
+
+
+def test_strict_mode_misses_if_match():
+    check_if_match('"tag"', '"tag"', strict=True)
+    check_if_match("*", '"tag"', strict=True)
+    with pytest.raises(PreconditionMissing):
+        check_if_match(None, '"tag"', strict=True)
+
+
+@pytest.mark.parametrize(
+    ("authorization", "query", "token"),
+    [
+        ("Bearer abc", None, "abc"),
+        ("bearer abc", "other", "abc"),
+        ("BEARER   abc ", None, "abc"),
+        ("abc", None, "abc"),
+        (None, "abc", "abc"),
+        (None, None, None),
+        ("", "abc", None),
+        ("Basic abc", None, "Basic abc"),
+    ],
+)
+def test_a_token_is_found_where_clients_put_it(authorization, query, token):
+    assert given_token(authorization, query) == token
+
+
+def test_a_token_is_asked_for_only_where_one_is_configured():
+    check_token(None, ())
+    check_token("anything", ())
+    check_token("b", ("a", "b"))
+    check_token(None, ("a",), required=False)
+    for wrong in (None, "", "A", "ab", "\xe4"):
+        with pytest.raises(Unauthorized) as refused:
+            check_token(wrong, ("a",))
+        assert ("invalid_token" in refused.value.headers["WWW-Authenticate"]) == (wrong is not None)
+
+
+def test_turn_credentials_are_those_of_coturn():
+    """As ``openssl dgst -sha1 -hmac north -binary`` prints it in base64."""
+    assert turn_credentials("north", "nova", 1_700_000_000) == ("1700000000:nova", "l5VeoubwC04exHrkI4zfGe1V1g4=")
+    assert turn_credentials("north", "", 1_700_000_000)[0] == "1700000000"
+
+
+def test_ice_servers_have_the_login_of_now():
+    login = TurnLogin("nova", "fixed")
+    assert ice_servers(["stun:a"], ["turn:b"], login, 5.0) == [
+        IceServer("stun:a"),
+        IceServer("turn:b", "nova", "fixed"),
+    ]
+    (turn,) = ice_servers([], ["turn:b"], TurnLogin("nova", "fixed", "secret", 600), 5.9)
+    assert turn.username == "605:nova" and turn.credential not in (None, "fixed", "secret")
+    assert not set(turn.to_link().partition("credential=")[2].strip('"').partition('"')[0]) & set(' <>"\\,;')
+
+
+def test_an_extension_is_one_link():
+    assert extension_link("/e", "urn:x", ("a", "b")) == '</e>; rel="urn:x"; events="a,b"'
