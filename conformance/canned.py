@@ -119,6 +119,7 @@ class Offer:
     """What follows ``a=candidate:``; in the first section."""
     end_of_candidates: bool = False
     setup: str = "actpass"
+    ice_options: str = "trickle"
     session_level: bool = False
     """ICE and DTLS lines once, above the sections, as OBS 30 wrote them."""
     session_lines: tuple[str, ...] = ()
@@ -135,7 +136,7 @@ class Offer:
         transport = [
             f"a=ice-ufrag:{self.identity.ufrag}",
             f"a=ice-pwd:{self.identity.password}",
-            "a=ice-options:trickle",
+            f"a=ice-options:{self.ice_options}",
             f"a=fingerprint:{self.identity.fingerprint}",
             f"a=setup:{self.setup}",
         ]

@@ -6,7 +6,7 @@ from typing import Final
 import httpx
 
 from conformance.canned import SDPFRAG, Offer
-from conformance.description import Description, MalformedDescription, parse
+from conformance.description import Attributes, Description, MalformedDescription, parse
 from conformance.wire import Wire
 
 CURRENT: Final = "(the current tag)"
@@ -29,6 +29,14 @@ def media_type(reply: httpx.Response) -> str:
     return str(reply.headers.get("content-type", "")).partition(";")[0].strip().lower()
 
 
+def answer_of(reply: httpx.Response) -> Description:
+    """The session description of a reply; an empty one where it cannot be read, which P-05 reports."""
+    try:
+        return parse(reply.text)
+    except MalformedDescription:
+        return Description(Attributes(()), ())
+
+
 class Session:
     """One session at the server, as far as it was created: the 201 and the URL it named."""
 
@@ -42,12 +50,9 @@ class Session:
         """Whether a DELETE succeeded."""
 
     @property
-    def answer(self) -> Description | None:
-        """The answer; None where it cannot be read."""
-        try:
-            return parse(self.reply.text)
-        except MalformedDescription:
-            return None
+    def answer(self) -> Description:
+        """The answer; an empty one where it cannot be read."""
+        return answer_of(self.reply)
 
     async def patch(
         self,

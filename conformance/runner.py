@@ -107,5 +107,7 @@ async def _result_of(target: Target, check: Check, left_s: float, max_s: float) 
         return stopped
     except Unmet as reason:
         return skipped(str(reason))
-    except httpx.TransportError as error:
+    except (httpx.HTTPError, OSError) as error:
         return inconclusive(f"{type(error).__name__}: {error}")
+    except Exception as error:  # noqa: BLE001  # one check that stumbles over a strange reply must not end the run
+        return inconclusive(f"the check failed: {type(error).__name__}: {error}")

@@ -92,8 +92,6 @@ class Target:
     def __init__(self, options: Options, wire: Wire) -> None:
         self.options = options
         self.wire = wire
-        self.refusals: list[httpx.Response] = []
-        """Every 4xx that an offer was answered with so far."""
         self._created: Created | None = None
         self._features: Features | None = None
 
@@ -136,13 +134,13 @@ class Target:
         url: str | None = None,
         auth: bool = True,
         patient: bool = True,
+        follow: bool = True,
     ) -> AsyncIterator[httpx.Response]:
         """The reply to a POST; whatever session came of it is deleted at the end of the block."""
         sent = ({"Content-Type": content_type} if content_type is not None else {}) | dict(headers or {})
-        reply = await self._follow(url or self.url, sent, body, auth, patient)
+        ask = self._follow if follow else self._post_once
+        reply = await ask(url or self.url, sent, body, auth, patient)
         try:
-            if reply.is_client_error:
-                self.refusals.append(reply)
             yield reply
         finally:
             location = location_of(reply)
@@ -155,12 +153,17 @@ class Target:
     ) -> httpx.Response:
         """POST, repeated where a 307 or 308 sends it: clients must follow those (RFC 9725 section 4.5)."""
         for _ in range(MOST_REDIRECTS):
-            reply = await self.wire.request("POST", url, headers=headers, content=body, auth=auth, patient=patient)
+            reply = await self._post_once(url, headers, body, auth, patient)
             target = location_of(reply)
             if reply.status_code not in (307, 308) or target is None:
                 break
             url = target
         return reply
+
+    async def _post_once(
+        self, url: httpx.URL | str, headers: Mapping[str, str], body: str | bytes, auth: bool, patient: bool
+    ) -> httpx.Response:
+        return await self.wire.request("POST", url, headers=headers, content=body, auth=auth, patient=patient)
 
     async def post(
         self,
