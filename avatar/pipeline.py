@@ -109,6 +109,11 @@ class Pipeline:
         """Grant frames below ``until``."""
         self._until, self._now = max(until, self._until), max(now, self._now)
 
+    @property
+    def owed(self) -> int:
+        """Samples of frames that are granted and not made."""
+        return (self._until - self._next_frame) * self._frame_samples if self.live else 0
+
     def demand(self) -> Demand:
         """What is granted and not made."""
         return Demand(self.name, self.format.fps, self._next_frame, self._until, self._now)

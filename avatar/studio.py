@@ -17,14 +17,18 @@ from avatar.engines.engine import Patch, Work
 from avatar.idle_loop import IdleEncoder
 from avatar.intake import Heard, Intake, Outcome, Refused
 from avatar.library import Library
+from avatar.live_intake import LiveIntake
 from avatar.messages import (
     AbandonSpeech,
     Advance,
+    CloseLive,
     CloseStream,
     EncodeIdle,
     ForceKeyframe,
     FromWorker,
     GoLive,
+    LivePacket,
+    OpenLive,
     OpenStream,
     Ping,
     Pong,
@@ -47,6 +51,8 @@ from avatar.scheduler import Turn, plan
 log = logging.getLogger(__name__)
 
 EXPIRE_CHECK_S = 0.5
+MAX_BACKLOG = 1000
+"""Messages that may wait before a publisher's packets are dropped: 20 s of one, or a flood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,7 @@ class Studio:
         self._config, self._library, self._send = config, library, send
         self._inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._intake = Intake(config, self.put)
+        self._live = LiveIntake(send)
         self._avatars = Avatars(library)
         self._engine = library.engine()
         self._streams: dict[str, Pipeline] = {}
@@ -123,8 +130,9 @@ class Studio:
         self._frames = self._late_frames = 0
 
     def put(self, item: Item) -> None:
-        """Something to be looked at. Any thread."""
-        self._inbox.put(item)
+        """Something to be looked at. Any thread. A publisher's packet is dropped where too much waits."""
+        if not isinstance(item, LivePacket) or self._inbox.qsize() < MAX_BACKLOG:
+            self._inbox.put(item)
 
     def run_errand(self, call: Callable[[], None]) -> None:
         """Have ``call`` run by the render thread, and wait for it. Any other thread. Errors: those of ``call``."""
@@ -166,6 +174,8 @@ class Studio:
                     self._take_own(item)
                 case SpeechData() | AbandonSpeech():
                     self._speech(item)
+                case OpenLive() | LivePacket() | CloseLive():
+                    self._live.take(item, self._streams.get(item.stream))
                 case OpenStream() | CloseStream():
                     self._open_or_close(item)
                 case SetCodecs() | GoLive() | Advance() | ForceKeyframe():
@@ -234,6 +244,7 @@ class Studio:
             self._intake.abandon(message.stream, message.utterance)
             if stream is not None:
                 stream.timeline.abandon(message.utterance)
+                self._live.forget_abandoned()
         elif stream is not None:
             stream.epoch = message.epoch
             self._intake.take(message)

@@ -15,9 +15,12 @@ from avatar.messages import (
     AUDIO_HZ,
     OPUS_SAMPLES,
     Advance,
+    CloseLive,
     Codec,
     FromWorker,
     GoLive,
+    LivePacket,
+    OpenLive,
     OpenStream,
     Ready,
     SetCodecs,
@@ -96,12 +99,36 @@ class Show:
             self.client.send(SpeechData(stream, utterance, 0, data[at : at + 65_536], last))
             await self.client.drain()
 
+        return await self.answer(utterance, stream)
+
+    async def answer(self, utterance: str, stream: str) -> SpeechAccepted | SpeechRefused:
+        """How an utterance was taken."""
+
         def answers() -> list[SpeechAccepted | SpeechRefused]:
             both = [*self.seen.of(SpeechAccepted, stream), *self.seen.of(SpeechRefused, stream)]
             return [each for each in both if each.utterance == utterance]
 
         await until(answers)
         return answers()[0]
+
+    async def publish(self, utterance: str = "live", stream: str = "a") -> SpeechAccepted | SpeechRefused:
+        """Begin a live utterance; how it was taken."""
+        self.client.send(OpenLive(stream, utterance, 0))
+        return await self.answer(utterance, stream)
+
+    async def send_live(
+        self, packets: list[bytes], utterance: str = "live", stream: str = "a", *, first: int = 0, frames: int = 1
+    ) -> None:
+        """Packets of 20 ms, and the frames they belong to, as they go along in a network without jitter."""
+        for at in range(0, len(packets), 2 * frames):
+            for number, data in enumerate(packets[at : at + 2 * frames], first + at):
+                self.client.send(LivePacket(stream, utterance, number, number * OPUS_SAMPLES, data))
+            if stream in self.granted:
+                await self.grant(frames, stream)
+
+    def go_away(self, utterance: str = "live", stream: str = "a") -> None:
+        """The publisher is gone."""
+        self.client.send(CloseLive(stream, utterance))
 
     async def accepted(self, data: bytes, utterance: str = "u", stream: str = "a") -> None:
         assert isinstance(await self.say(data, utterance, stream), SpeechAccepted)
