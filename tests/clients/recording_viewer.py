@@ -2,13 +2,20 @@
 
 Everything is kept on the RTP clock of its track, unwrapped to plain growing numbers, so that a test measures on media
 time and not on when this busy process happened to look.
+
+    python -m tests.clients.recording_viewer WHEP_URL H264|VP8 PICTURES SECONDS
+
+watches so many pictures and prints one JSON object.
 """
 
 import asyncio
+import json
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from unittest.mock import patch
 from urllib.parse import urljoin
 
@@ -235,3 +242,14 @@ async def watching(whep: str, codec: str = "H264") -> AsyncIterator[Viewer]:
             assert (await client.delete(viewer.location)).status_code == 200
         finally:
             await connection.close()
+
+
+async def main(whep: str, codec: str, pictures: str, seconds: str) -> None:
+    """Watch so many pictures and print one JSON object about it."""
+    async with watching(whep, codec) as viewer:
+        await viewer.wait_pictures(int(pictures), float(seconds))
+        print(json.dumps({"client": f"aiortc {version('aiortc')}", "video": len(viewer.pictures)}))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
