@@ -17,9 +17,12 @@ TESTS ?= tests/test_layout.py tests/unit tests/integration
 # What the tests drive as real WHEP players, and what isolates them. The product itself needs none of these.
 DEBIAN := chromium firefox-esr fonts-dejavu-core iproute2 \
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
-	gstreamer1.0-nice gstreamer1.0-libav python3-gi python3-gst-1.0 gir1.2-gst-plugins-bad-1.0
+	gstreamer1.0-nice gstreamer1.0-libav python3-gi python3-gst-1.0 gir1.2-gst-plugins-bad-1.0 \
+	golang-go golang-github-pion-webrtc.v3-dev $(shell command -v npm >/dev/null || echo nodejs npm)
 
-.PHONY: help run test check format debian bench screenshot clean
+PEERS := .cache/peers
+
+.PHONY: help run test check format debian peers bench screenshot clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,7 +31,7 @@ run: .setup/run ## start the server on 127.0.0.1:8000 with the stream `demo` on 
 	@echo "[server] starting; press Ctrl-C to stop"
 	@exec $(BIN)/whep-avatar serve $(ARGS)
 
-test: .setup/dev debian check ## every check and test, in CI's order (TESTS=... for some of them)
+test: .setup/dev debian peers check ## every check and test, in CI's order (TESTS=... for some of them)
 	@echo "[tests] layout, unit, integration: takes some minutes"
 	@$(BIN)/python -m pytest -q $(TESTS)
 
@@ -89,3 +92,21 @@ debian:
 		echo "[setup] the tests need these Debian packages; as root: apt-get install --no-install-recommends $$missing"; \
 		exit 1; \
 	fi
+
+peers: $(PEERS)/pages/browser.bundle.js $(PEERS)/pion_player ## the third-party players and publishers that the tests run
+
+# npm installs away from its manifest, so that no node_modules lies among the sources; no package's install script is run.
+$(PEERS)/node_modules/.package-lock.json: tests/peers/package.json tests/peers/package-lock.json | debian
+	@echo "[setup] third-party WebRTC clients: waiting for npm"
+	@mkdir -p $(PEERS) && cp $^ $(PEERS)
+	@cd $(PEERS) && npm ci --ignore-scripts --no-audit --no-fund --loglevel error && touch node_modules/.package-lock.json
+
+$(PEERS)/pages/browser.bundle.js: $(addprefix tests/peers/,browser.js bundle.mjs common.mjs peers.html) \
+		$(PEERS)/node_modules/.package-lock.json
+	@node tests/peers/bundle.mjs $(@D)
+
+# Debian's Go packages are a GOPATH; nothing is fetched.
+$(PEERS)/pion_player: tests/peers/pion_player.go | debian
+	@echo "[setup] the pion player: waiting for Go's compiler"
+	@version=$$(dpkg-query -W -f '$${Version}' golang-github-pion-webrtc.v3-dev) && GO111MODULE=off GOPATH=/usr/share/gocode \
+		GOCACHE=$(CURDIR)/$(PEERS)/go go build -ldflags "-X main.version=$${version%-*}" -o $@ $<

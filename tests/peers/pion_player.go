@@ -19,6 +19,8 @@ import (
 	"github.com/pion/webrtc" // Debian's path for version 3, without /v3
 )
 
+var version = "of unknown version" // set by the linker, from Debian's package
+
 type report struct {
 	Client   string `json:"client"`
 	Codec    string `json:"codec"`
@@ -166,7 +168,7 @@ func play(endpoint, codec string, pictures int, limit time.Duration) (report, er
 	}
 	defer connection.Close()
 	p := &player{connection: connection, wanted: pictures, enough: make(chan struct{})}
-	p.report.Client = "pion 3 (Debian golang-github-pion-webrtc.v3-dev)"
+	p.report.Client = "pion " + version
 	connection.OnTrack(p.consume)
 	if err := p.negotiate(endpoint); err != nil {
 		return p.report, err
