@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import httpx
 
+from conformance import ProtocolName
 from conformance.check import Check, Outcome, Result, inconclusive, skipped
 from conformance.recording import Exchange
 from conformance.target import Target, Unmet
@@ -52,15 +53,13 @@ ORDER = [Outcome.FAIL, Outcome.WARN, Outcome.INCONCLUSIVE, Outcome.PASS, Outcome
 """Worst first. A clause is as good as its worst check that ran."""
 
 
-def chosen(checks: Iterable[Check], target: Target, only: Iterable[str], live: bool) -> list[Check]:
+def chosen(checks: Iterable[Check], protocol: ProtocolName, only: Iterable[str], *, live: bool) -> list[Check]:
     """The checks that apply: of the protocol, of the groups or ids in ``only``, live ones only if asked for."""
     wanted = {name.strip().upper() for name in only}
     return [
         check
         for check in checks
-        if target.protocol in check.protocols
-        and (live or not check.live)
-        and (not wanted or wanted & {check.id, check.group})
+        if protocol in check.protocols and (live or not check.live) and (not wanted or wanted & {check.id, check.group})
     ]
 
 
@@ -93,7 +92,8 @@ async def _run_one(target: Target, check: Check, left_s: float, max_s: float) ->
     result = await _result_of(target, check, left_s, max_s)
     outcome = check.grade(result, strict=target.strict)
     exchanges = target.wire.recorder.take()
-    return Finding(check, outcome, result.observed, exchanges, round(time.monotonic() - began, 3))
+    observed = target.wire.recorder.mask(result.observed)
+    return Finding(check, outcome, observed, exchanges, round(time.monotonic() - began, 3))
 
 
 async def _result_of(target: Target, check: Check, left_s: float, max_s: float) -> Result:
