@@ -60,6 +60,8 @@ class Habits:
     maps_addresses: bool = True
     """XOR-MAPPED-ADDRESS in responses."""
     checks_consent: bool = True
+    consent_s: float = CONSENT_S
+    """Time between two consent checks."""
 
 
 @dataclass(slots=True)
@@ -169,7 +171,7 @@ class IceAgent:
             best.checks, best.next_check_s = 0, now_s
 
     def _consent(self, pair: _Pair, now_s: float) -> None:
-        pair.next_check_s = now_s + CONSENT_S * (0.8 + secrets.randbelow(400) / 1000)
+        pair.next_check_s = now_s + self.habits.consent_s * (0.8 + secrets.randbelow(400) / 1000)
         if self.habits.checks_consent:
             self._send_check(pair, nominates=False)
 
@@ -212,7 +214,7 @@ class IceAgent:
     def _select(self, pair: _Pair, now_s: float) -> None:
         if self.selected != pair.address:
             self.selected = pair.address
-            pair.next_check_s = now_s + CONSENT_S
+            pair.next_check_s = now_s + self.habits.consent_s
 
     # --- the peer's checks
 

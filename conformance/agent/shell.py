@@ -16,8 +16,19 @@ TICK_S: Final = 0.01
 class Shell:
     """Carries a connection's datagrams and tells it the time, from its first socket until ``close``."""
 
-    def __init__(self, connection: Connection, address: str) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        address: str,
+        *,
+        accepts: Callable[[bytes, Address], bool] = lambda datagram, source: True,
+        after: Callable[[], None] = lambda: None,
+    ) -> None:
         self.connection = connection
+        self._accepts = accepts
+        """Whether a datagram is looked at."""
+        self._after = after
+        """Called after every step of the connection."""
         self.loop = asyncio.get_running_loop()
         self._address = address
         """Where sockets are bound: a family's wildcard."""
@@ -29,11 +40,11 @@ class Shell:
     async def open_path(self, ice: IceAgent) -> int:
         """A new socket for an ICE agent. The port it got."""
         path = len(self.connection.paths)
+        self.connection.paths[path] = ice
         transport, _ = await self.loop.create_datagram_endpoint(
             lambda: _Socket(self, path), local_addr=(self._address, 0)
         )
         self._transports[path] = transport
-        self.connection.paths[path] = ice
         if self._timer is None:
             self._tick()
         return int(transport.get_extra_info("sockname")[1])
@@ -74,7 +85,8 @@ class Shell:
 
     def received(self, path: int, datagram: bytes, source: Address) -> None:
         """A datagram came in."""
-        self._guarded(lambda: self.connection.receive(path, datagram, source, self.now()))
+        if self._accepts(datagram, source):
+            self._guarded(lambda: self.connection.receive(path, datagram, source, self.now()))
 
     def _tick(self) -> None:
         self.step()
@@ -85,6 +97,7 @@ class Shell:
         """One step of the connection. A callback's error would only be logged; here it reaches who waits."""
         try:
             step()
+            self._after()
         except Exception as error:  # noqa: BLE001  # the boundary between the loop's callbacks and the waiting check
             self.fault = error
         self.flush()

@@ -16,6 +16,7 @@ from conformance.agent.dtls_agent import PROFILES, make_certificate
 from conformance.agent.ice_agent import HOST_PRIORITY, Credentials, Habits, IceAgent
 from conformance.agent.media_source import MediaSource, Oddities, Track
 from conformance.agent.rtcp import Bye
+from conformance.agent.rtp import is_media
 from conformance.agent.shell import Shell
 from conformance.agent.stun import Address, Attribute, Kind, MalformedStun, looks_like_stun, parse_stun
 from conformance.canned import Identity, new_fingerprint
@@ -53,7 +54,7 @@ class Faults:
     restarts_in_words: bool = False
     """A restart gets new credentials that nobody then uses."""
     plays_to_old_port: bool = False
-    """After a restart media still goes to the old address."""
+    """After a restart every fifth packet still goes to the old address."""
     muted: str | None = None
     """A kind of media that is accepted and not sent."""
     wrong_payload: bool = False
@@ -88,6 +89,7 @@ class LiveSide:
         """The addresses that the peer named."""
         self._given_up = False
         self._deleted = False
+        self._diverted = 0
         self._describe(offer, protocol)
 
     @property
@@ -175,6 +177,8 @@ class LiveSide:
     def _after(self) -> None:
         """Notice that the peer is gone."""
         connection = self.connection
+        if self.faults.plays_to_old_port and connection.active > 0:
+            self._divert()
         if self.ended or not connection.connected:
             return
         if self.faults.leaves_at_once or (connection.left and not self.faults.ignores_goodbye):
@@ -183,6 +187,18 @@ class LiveSide:
         lost = self.shell.now() - answered_s > self._times.expires_s
         if lost and not self.faults.never_misses_anyone and not self._deleted:
             self._end()
+
+    def _divert(self) -> None:
+        """Send every fifth media packet where the first path led."""
+        old = self.connection.paths[0].selected
+        waiting = list(self.connection.outgoing)
+        self.connection.outgoing.clear()
+        for path, datagram, address in waiting:
+            self._diverted += is_media(datagram)
+            if is_media(datagram) and self._diverted % 5 == 0 and old is not None:
+                self.connection.outgoing.append((0, datagram, old))
+            else:
+                self.connection.outgoing.append((path, datagram, address))
 
     def _end(self) -> None:
         self.ended = True
