@@ -123,6 +123,8 @@ class Check:
     text: str
     """What is sent and expected, in one line."""
     run: Run
+    long: bool = False
+    """Waits half a minute or more for its answer, with a session of its own: where it can, it waits beside others."""
 
     @property
     def group(self) -> str:
@@ -151,6 +153,7 @@ def check(
     live: bool = False,
     tier: int = 1,
     clauses: tuple[str, ...] = (),
+    long: bool = False,
 ) -> Callable[[Run], Check]:
     """Make a coroutine function a check. A module lists its checks in ``CHECKS``; nothing is registered by import."""
-    return lambda run: Check(check_id, PROTOCOLS[on], severity, live, tier, clauses, text, run)
+    return lambda run: Check(check_id, PROTOCOLS[on], severity, live, tier, clauses, text, run, long)

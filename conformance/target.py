@@ -5,9 +5,10 @@ Every session that a POST creates is deleted again, also when it was not meant t
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 import httpx
 
@@ -94,6 +95,12 @@ class Target:
         self.wire = wire
         self._created: Created | None = None
         self._features: Features | None = None
+
+    def twin(self) -> Self:
+        """The same server, what is known of it included, with a record of its own."""
+        twin = copy(self)
+        twin.wire = self.wire.twin()
+        return twin
 
     @property
     def protocol(self) -> ProtocolName:

@@ -6,6 +6,7 @@ Redirects are not followed here (whether one came is a question of its own), pro
 import asyncio
 import time
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
@@ -80,6 +81,12 @@ class Wire:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.client.__aexit__(kind, error, trace)
+
+    def twin(self) -> Self:
+        """The same client with a record of its own, for requests that are made at the same time."""
+        twin = copy(self)
+        twin.recorder = Recorder([self.token] if self.token else [])
+        return twin
 
     async def request(
         self,

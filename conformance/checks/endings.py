@@ -71,6 +71,7 @@ async def delete_with_tag(target: Target) -> Result:
     on="both",
     severity=INFO,
     tier=3,
+    long=True,
     clauses=("I-SE-04", "E-SE-04"),
     text="A session that never connects is gone after a while (reported; a warning after a minute).",
 )

@@ -18,11 +18,11 @@ MUST, SHOULD = Severity.MUST, Severity.SHOULD
     on="both",
     severity=MUST,
     live=True,
-    clauses=("I-MS-01", "I-MS-02", "E-SE-11"),
+    clauses=("I-MS-01", "I-MS-02", "I-SE-21", "E-SE-11"),
     text="ICE and DTLS connect within 10 s, with an SRTP profile that is safe.",
 )
 async def connects(target: Target) -> Result:
-    """The profiles asked for are AES-GCM and AES-CM; with neither there is no connection."""
+    """The profiles asked for are AES-GCM and AES-CM; with neither there is no connection. No extension is used."""
     async with live_session(target) as live:
         try:
             took_s = await live.connect()
@@ -37,7 +37,7 @@ async def connects(target: Target) -> Result:
     on="whep",
     severity=MUST,
     live=True,
-    clauses=("E-EP-18",),
+    clauses=("E-EP-18", "E-SE-12"),
     text="RTP arrives on every accepted section within 5 s; the first video picture is a keyframe.",
 )
 async def media_arrives(target: Target) -> Result:
@@ -97,6 +97,7 @@ async def delete_stops_media(target: Target) -> Result:
     severity=MUST,
     live=True,
     tier=2,
+    long=True,
     clauses=("I-SE-04", "E-SE-04"),
     text="A peer that vanishes is noticed within 45 s: media stops, the session is gone.",
 )

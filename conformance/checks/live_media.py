@@ -98,6 +98,7 @@ def promised(answer: Description) -> ParameterSet:
     severity=SHOULD,
     live=True,
     tier=3,
+    long=True,
     text="30 s of media: sender reports on every stream, one CNAME, no sequence number missing.",
 )
 async def media_is_whole(target: Target) -> Result:
