@@ -12,10 +12,10 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
-from conformance.agent.connection import Connection
 from conformance.agent.dtls_agent import PROFILES, Certificate, make_certificate
 from conformance.agent.ice_agent import HOST_PRIORITY, Credentials, IceAgent
 from conformance.agent.manner import Manner, NotConnected
+from conformance.agent.media_connection import Connection
 from conformance.agent.media_source import OPUS_PACKET_S, PICTURE_S, MediaSource, Track
 from conformance.agent.received import Format, MediaLog
 from conformance.agent.rtcp import KeyframeRequest

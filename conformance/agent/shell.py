@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, cast
 
-from conformance.agent.connection import Connection
 from conformance.agent.ice_agent import IceAgent
+from conformance.agent.media_connection import Connection
 from conformance.agent.stun import Address
 
 TICK_S: Final = 0.01

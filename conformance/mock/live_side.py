@@ -11,9 +11,9 @@ from typing import Final, Self
 
 from conformance import ProtocolName
 from conformance.agent.agent import STEPS_S, fingerprints, formats, mid_of, usable_addresses
-from conformance.agent.connection import Connection
 from conformance.agent.dtls_agent import PROFILES, make_certificate
 from conformance.agent.ice_agent import HOST_PRIORITY, Credentials, Habits, IceAgent
+from conformance.agent.media_connection import Connection
 from conformance.agent.media_source import MediaSource, Oddities, Track
 from conformance.agent.rtcp import Bye
 from conformance.agent.rtp import is_media
