@@ -1,5 +1,7 @@
 // Everything that makes the avatar speak: sample sentences, picked and dropped files, and what is said about them.
 
+import { access } from "./access.js";
+import { askForToken } from "./ask.js";
 import { config, get, make, toast } from "./dom.js";
 import { SpeechQueue, SpeechRefused, loadSamples, postSpeech } from "./speech.js";
 
@@ -40,10 +42,12 @@ export class Dock extends EventTarget {
     this.#progress(0);
     try {
       const body = typeof blob === "function" ? await blob() : blob;
-      const { utterance } = await postSpeech(config.speech, body, (part) => this.#progress(part));
+      const progress = (part) => this.#progress(part);
+      const { utterance } = await postSpeech(config.speech, body, { progress, token: access.token });
       this.queue.note(utterance, note);
       return utterance;
     } catch (error) {
+      if (error.status === 401) return this.#sendWithToken(blob, note, error);
       toast(error.message, error instanceof SpeechRefused ? error.detail : "");
       return null;
     } finally {
@@ -51,6 +55,10 @@ export class Dock extends EventTarget {
       this.#progress(null);
       this.#show();
     }
+  }
+
+  async #sendWithToken(blob, note, { message, detail }) {
+    return (await askForToken(detail || message)) ? this.#send(blob, note) : null;
   }
 
   #sendAll(files) {

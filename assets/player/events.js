@@ -1,7 +1,8 @@
 // The stream's server-sent events, with a reconnect of our own: EventSource gives up for good on an HTTP error.
 // Tells `state`, `viewers`, `speech`, `worker` (detail: the JSON), and `up` / `down` of the channel itself.
 
-import { backoffMs } from "./retry.js";
+import { backoffMs } from "./exchange/retry.js";
+import { withToken } from "./exchange/wire.js";
 
 const KINDS = ["state", "viewers", "speech", "worker"];
 
@@ -11,9 +12,10 @@ export class StreamEvents extends EventTarget {
   #attempt = 0;
   up = false;
 
-  constructor(url) {
+  constructor(url, access = {}) {
     super();
     this.url = url;
+    this.access = access;
     addEventListener("pagehide", () => this.close());
     addEventListener("pageshow", (event) => event.persisted && this.open());
     addEventListener("online", () => !this.up && this.open());
@@ -21,7 +23,7 @@ export class StreamEvents extends EventTarget {
 
   open() {
     this.close();
-    const source = new EventSource(this.url);
+    const source = new EventSource(withToken(this.url, this.access.token));
     this.#source = source;
     source.onopen = () => {
       this.#attempt = 0;

@@ -1,6 +1,8 @@
 // The landing page: what is on air, asked for every few seconds, and how to watch it elsewhere.
 
+import { access } from "./access.js";
 import { config, get, icon, make } from "./dom.js";
+import { credentials } from "./exchange/wire.js";
 
 const POLL_MS = 3_000;
 const WORDS = { preparing: "Getting ready", idle: "Listening", speaking: "Speaking" };
@@ -11,7 +13,8 @@ let chosen = null;
 async function poll() {
   if (document.visibilityState === "visible") {
     try {
-      const response = await fetch(`${config.base}/streams`, { signal: AbortSignal.timeout(POLL_MS) });
+      const signal = AbortSignal.timeout(POLL_MS);
+      const response = await fetch(`${config.base}/streams`, { signal, headers: credentials(access.token) });
       if (!response.ok) throw new Error(String(response.status));
       show((await response.json()).streams);
       get("lost").hidden = true;

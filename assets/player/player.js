@@ -1,12 +1,17 @@
-// The player page: joins the connection, the stream's events, the face and the dock. Decisions live in the parts.
+// The player page: joins the connection, the stream's events, the face, the dock and the microphone. Decisions live in
+// the parts.
 
+import { access } from "./access.js";
+import { askForToken } from "./ask.js";
 import { calm, config, get, make } from "./dom.js";
 import { Dock } from "./dock.js";
 import { StreamEvents } from "./events.js";
+import { WhepClient } from "./exchange/whep.js";
 import { Stage } from "./stage.js";
-import { Face, WORDS } from "./states.js";
+import { FACE, FACE_WORDS, States } from "./states.js";
 import { Meter, rows } from "./stats.js";
-import { WhepClient } from "./whep.js";
+import { Talk } from "./talk.js";
+import { Voice } from "./voice/voice.js";
 
 const STATS_MS = 1_000;
 const LEVEL_MS = 250;
@@ -14,20 +19,30 @@ const LEVEL_MS = 250;
 const SPEECH_LEVEL = 0.01;
 /** Pauses inside a sentence are shorter. */
 const QUIET_MS = 900;
+/** The person's last words come back as the avatar's within this time. */
+const ECHO_MS = 2_500;
 
 const query = new URLSearchParams(location.search);
-const face = new Face();
+const face = new States(FACE, "ready");
 const stage = new Stage();
 const dock = new Dock();
-const events = new StreamEvents(config.events);
-const client = new WhepClient(config.whep, { iceServers: config.iceServers ?? [] });
+const events = new StreamEvents(config.events, access);
+const client = new WhepClient(config.whep, { iceServers: config.iceServers ?? [], access });
+const voice = new Voice(config, access);
+const talk = new Talk(voice, {
+  title: config.title,
+  waiting: () => dock.queue.current !== null || dock.queue.waiting > 0,
+});
 const meter = new Meter();
+
+const isLive = () => face.state === "idle" || face.state === "speaking";
 
 /** Also what the outside sees, as `window.whepAvatar`: for pages that embed this one, and for tests. */
 const page = {
   client,
   events,
   dock,
+  voice,
   /** The last reading, a second old at most. */
   stats: {},
   liveSince: null,
@@ -41,16 +56,7 @@ const page = {
   /** A reading of its own: totals, without rates. */
   readStats: () => new Meter().read(client.session.pc),
   /** Resolves when the state is the named one. */
-  until(state) {
-    if (face.state === state) return Promise.resolve(state);
-    return new Promise((resolve) => {
-      face.addEventListener("change", function look() {
-        if (face.state !== state) return;
-        face.removeEventListener("change", look);
-        resolve(state);
-      });
-    });
-  },
+  until: (state) => face.until(state),
 };
 window.whepAvatar = page;
 
@@ -60,24 +66,31 @@ function play() {
 }
 
 // what happens -> the table
-client.addEventListener("stream", ({ detail }) => {
+client.addEventListener("try", ({ detail }) => {
   face.step("play"); // the first try of several
-  stage.attach(detail.stream);
+  stage.attach(detail.media.stream);
 });
-client.addEventListener("live", () => {
-  page.liveSince = performance.now();
-  face.step("live");
-  if (page.talking) face.step("speak");
-});
+for (const type of ["live", "mended"]) {
+  client.addEventListener(type, () => {
+    page.liveSince ??= performance.now();
+    face.step("live");
+    if (page.talking) face.step("speak");
+  });
+}
+client.addEventListener("mending", () => face.step("lost")); // the picture stands still meanwhile, by itself
 client.addEventListener("lost", ({ detail }) => {
-  stage.detach();
+  if (detail.attempt === 0) stage.hold();
+  else stage.detach();
+  page.liveSince = null;
   face.step("lost");
   page.lost = detail;
 });
 client.addEventListener("gaveUp", ({ detail }) => {
+  page.lost = detail;
   stage.detach();
   get("reason").textContent = reason(detail);
   face.step("gaveUp");
+  if (detail.status === 401) again();
 });
 client.addEventListener("stopped", () => {
   stage.detach();
@@ -85,7 +98,7 @@ client.addEventListener("stopped", () => {
 });
 stage.addEventListener("frame", () => stage.rest());
 
-events.addEventListener("state", ({ detail }) => talk(detail.state === "speaking"));
+events.addEventListener("state", ({ detail }) => speaks(detail.state === "speaking"));
 events.addEventListener("speech", ({ detail }) => dock.take(detail));
 events.addEventListener("viewers", ({ detail }) => {
   get("viewers").textContent = `${detail.viewers} watching`;
@@ -94,42 +107,61 @@ events.addEventListener("viewers", ({ detail }) => {
 events.addEventListener("up", comeBack);
 events.addEventListener("down", () => {
   dock.queue.clear();
-  talk(false);
+  speaks(false);
   get("viewers").hidden = true;
 });
 
 /** Something changed for the better: the server answers, the network is up, a person looks. */
 function comeBack() {
-  if (face.state === "offline") play();
+  if (face.state === "offline" && page.lost?.status !== 401) play();
 }
 addEventListener("online", comeBack);
 document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && comeBack());
 
-function talk(on) {
+function speaks(on) {
   page.talking = on;
   face.step(on ? "speak" : "hush");
+  if (!on && voice.state === "off") stage.hush(false);
 }
 
 function reason({ status, reason: words }) {
+  if (status === 401) return "A token is needed to watch.";
   if (status === 404 || status === 410) return `${config.title} is not on air right now.`;
   if (status !== undefined && status < 500) return words;
   return "The connection was lost.";
 }
 
+/** Starts over, with a token where that is what was lacking. */
+async function again() {
+  if (page.lost?.status === 401 && !(await askForToken(page.lost.reason))) return;
+  play();
+}
+access.addEventListener("change", () => {
+  events.open();
+  if (face.state === "offline") play();
+});
+
 // the state -> what is seen
 face.addEventListener("change", ({ detail: { state } }) => {
   document.body.dataset.state = state;
-  get("state").textContent = WORDS[state];
+  get("state").textContent = FACE_WORDS[state];
   const startHadFocus = document.activeElement === get("start");
   get("start").hidden = state !== "ready";
   if (startHadFocus && state !== "ready") get("mute").focus(); // a keyboard goes on from here
   get("over").hidden = state !== "offline";
-  if (!face.live) page.liveSince = null;
 });
+
+// the person's voice; the avatar's sound is off for as long as its words are the person's
+voice.addEventListener("change", ({ detail: { state } }) => {
+  if (state === "connecting") stage.hush(true);
+  if (state === "off") setTimeout(() => voice.state === "off" && stage.hush(false), ECHO_MS);
+});
+dock.queue.addEventListener("change", () => talk.possible && talk.show());
+talk.addEventListener("say", play);
 
 // what a person does
 get("start").addEventListener("click", play);
-get("again").addEventListener("click", play);
+get("again").addEventListener("click", again);
 dock.addEventListener("say", play); // asking it to speak is asking to hear it
 get("numbers").addEventListener("click", toggleStats);
 
@@ -149,7 +181,7 @@ function toggleStats() {
 // numbers
 async function measure() {
   const pc = client.session?.pc;
-  if (face.live && pc) {
+  if (isLive() && pc) {
     page.stats = await meter.read(pc).catch(() => page.stats);
     page.stats.sessionS = page.liveSince === null ? null : (performance.now() - page.liveSince) / 1000;
     showStats();
@@ -167,10 +199,10 @@ function showStats() {
 async function listen(lastLoud = -Infinity) {
   const receiver = client.session?.pc.getReceivers().find(({ track }) => track.kind === "audio");
   let loudAt = lastLoud;
-  if (!events.up && face.live && receiver) {
+  if (!events.up && isLive() && receiver) {
     const report = [...(await receiver.getStats()).values()].find(({ type }) => type === "inbound-rtp");
     if ((report?.audioLevel ?? 0) > SPEECH_LEVEL) loudAt = performance.now();
-    talk(performance.now() - loudAt < QUIET_MS);
+    speaks(performance.now() - loudAt < QUIET_MS);
   }
   setTimeout(listen, LEVEL_MS, loudAt);
 }

@@ -1,12 +1,15 @@
 // Sending speech, and keeping count of what is said and what waits.
 
+import { credentials } from "./exchange/wire.js";
+import { sentence } from "./words.js";
+
 /** A refusal in words for the person in front of the page; `detail` is the server's own sentence. */
 export class SpeechRefused extends Error {
   constructor(status, detail = "") {
     super(words(status));
     this.name = "SpeechRefused";
     this.status = status;
-    this.detail = detail;
+    this.detail = sentence(detail);
   }
 }
 
@@ -14,8 +17,11 @@ function words(status) {
   const known = {
     0: "The server can’t be reached right now.",
     400: "That upload didn’t arrive in one piece.",
+    401: "A token is needed to make it speak.",
+    403: "This token does not allow that.",
     404: "This avatar is not on air at the moment.",
     408: "The upload took too long.",
+    409: "Files have to wait right now.",
     413: "That file is too large.",
     415: "That isn’t an audio file we can read.",
     422: "There is no speech in that file we can read.",
@@ -29,7 +35,7 @@ function words(status) {
  * Posts one audio file. `progress` is told the part sent, 0 to 1. Resolves to {utterance, seconds, queued}.
  * XMLHttpRequest, because fetch still cannot tell how much of a body has left. Errors: SpeechRefused.
  */
-export function postSpeech(url, blob, progress = () => {}) {
+export function postSpeech(url, blob, { progress = () => {}, token = null } = {}) {
   return new Promise((resolve, reject) => {
     if (blob.size === 0) {
       reject(new SpeechRefused(422, "The file is empty."));
@@ -38,6 +44,7 @@ export function postSpeech(url, blob, progress = () => {}) {
     const request = new XMLHttpRequest();
     request.open("POST", url);
     request.setRequestHeader("Content-Type", blob.type || "application/octet-stream");
+    for (const [name, value] of Object.entries(credentials(token))) request.setRequestHeader(name, value);
     request.upload.onprogress = ({ lengthComputable, loaded, total }) => lengthComputable && progress(loaded / total);
     request.onerror = () => reject(new SpeechRefused(0));
     request.onload = () => {

@@ -1,13 +1,20 @@
-// The face itself: poster, idle loop from memory, live picture; from back to front. Whatever happens, one of them shows.
+// The face itself: poster, idle loop from memory, live picture, the last picture of a lost connection; from back to front.
+// Whatever happens, one of them shows.
 
 import { calm, config, get, icon } from "./dom.js";
+
+/** A connection that is lost is back by then, or the idle loop is better than a picture that stands still. */
+const HELD_MS = 4_000;
 
 export class Stage extends EventTarget {
   #live = get("live");
   #loop = get("loop");
+  #still = get("still");
   #stage = get("stage");
   #frames = 0;
   #wantsSound = true;
+  #hushed = false;
+  #held = null;
 
   constructor() {
     super();
@@ -28,17 +35,44 @@ export class Stage extends EventTarget {
 
   /** Puts a new stream into the live picture and plays it; in a gesture, this also earns the right to sound. */
   attach(stream) {
-    this.detach();
+    this.#frames += 1;
+    this.#stage.removeAttribute("data-live");
     this.#live.srcObject = stream;
+    this.hush(this.#hushed);
     this.#awaitFrame();
     this.#play();
+    this.#runLoop();
   }
 
   /** Back to the idle loop. */
   detach() {
     this.#frames += 1;
     this.#stage.removeAttribute("data-live");
+    this.#release();
     this.#runLoop();
+  }
+
+  /** Keeps the picture of now on the screen while the connection is made anew: for a moment, then the loop comes. */
+  hold() {
+    const { videoWidth: width, videoHeight: height } = this.#live;
+    const seen = this.playing && width > 0;
+    this.detach();
+    if (!seen) return;
+    Object.assign(this.#still, { width, height });
+    this.#still.getContext("2d").drawImage(this.#live, 0, 0);
+    this.#stage.setAttribute("data-held", "");
+    this.#held = setTimeout(() => this.#release(), HELD_MS);
+  }
+
+  #release() {
+    clearTimeout(this.#held);
+    this.#stage.removeAttribute("data-held");
+  }
+
+  /** Silences the avatar here without touching the person's own choice of sound; phones know no volume to lower. */
+  hush(on) {
+    this.#hushed = on;
+    for (const track of this.#live.srcObject?.getAudioTracks() ?? []) track.enabled = !on;
   }
 
   get playing() {
@@ -72,6 +106,7 @@ export class Stage extends EventTarget {
     const shown = () => {
       if (mine !== this.#frames) return;
       this.#stage.setAttribute("data-live", "");
+      this.#release();
       this.dispatchEvent(new Event("frame"));
     };
     if (this.#live.requestVideoFrameCallback) this.#live.requestVideoFrameCallback(shown);

@@ -100,6 +100,22 @@ function sum(a, b) {
   return a == null && b == null ? null : (a ?? 0) + (b ?? 0);
 }
 
+/** What a connection that only sends knows of its way: {roundTripMs, lost}; `lost` is the part of packets, 0 to 1. */
+export async function uplink(pc) {
+  const reports = await pc.getStats();
+  const all = [...reports.values()];
+  const remote = all.find(({ type }) => type === "remote-inbound-rtp");
+  return { roundTripMs: roundTripMs(all, reports), lost: remote?.fractionLost ?? null };
+}
+
+/** The same as a person would say it; empty while nothing is known. */
+export function uplinkWords({ roundTripMs: ms = null, lost = null }) {
+  if (ms === null) return "";
+  if (lost > 0.08 || ms > 400) return "The connection is poor: words may be lost.";
+  if (lost > 0.02 || ms > 200) return "The connection is fair.";
+  return "The connection is good.";
+}
+
 /** The rows of the overlay: [label, text]. */
 export function rows(reading, sessionS) {
   const ms = (value) => (value == null ? "–" : `${Math.round(value)} ms`);

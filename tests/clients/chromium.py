@@ -24,6 +24,11 @@ FLAGS = [
 ]
 
 
+def microphone_flags(speech: Path) -> list[str]:
+    """Flags for microphones, without any hardware, that hear a WAV file over and over."""
+    return ["--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={speech}"]
+
+
 @asynccontextmanager
 async def chromium_page(url: str, *, width: int = 1280, height: int = 900) -> AsyncIterator[Page]:
     """A page of a fresh browser, loaded, with ``window.__probe`` in it and nothing clicked yet."""

@@ -1,27 +1,26 @@
-"""A WHEP server that does as it is told, so that a player meets what a good server never does: refusals, lost
-connections, silence. Media is real (aiortc encodes a small picture and a tone); so are the pages and assets.
+"""A WHEP and WHIP server that does as it is told, so that our pages meet what a good server never does: refusals, lost
+connections, silence. Media is real (aiortc sends a small picture and a tone, and hears what is published); so are the
+pages and assets.
 """
 
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
 import aioice.ice
-import av
 import jinja2
-import numpy as np
 import pytest
 import uvicorn
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
-from aiortc.mediastreams import MediaStreamError
 from aiortc.sdp import candidate_from_sdp
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
+
+from tests.clients.scripted_media import Ear, Picture, Tone
 
 ROOT: Final = Path(__file__).parents[2]
 TYPES: Final = {
@@ -40,6 +39,7 @@ CONFIG: Final = {
     "stream": "demo",
     "title": "Nova",
     "whep": "/whep/demo",
+    "whip": "/whip/demo",
     "events": "/streams/demo/events",
     "speech": "/streams/demo/speech",
     "samples": "/assets/speech/index.json",
@@ -50,49 +50,6 @@ CONFIG: Final = {
     "width": 1280,
     "height": 720,
 }
-
-
-class Picture(MediaStreamTrack):
-    """A small moving picture, 10 a second."""
-
-    kind = "video"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    async def recv(self) -> av.VideoFrame:
-        if self.readyState != "live":
-            raise MediaStreamError
-        await asyncio.sleep(0.1)
-        self.count += 1
-        pixels = np.full((180, 320, 3), (120, 150, 190), np.uint8)
-        pixels[60:120, self.count % 260 : self.count % 260 + 60] = 240
-        frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-        frame.pts, frame.time_base = self.count * 9000, Fraction(1, 90000)
-        return frame
-
-
-class Tone(MediaStreamTrack):
-    """Silence, or a tone while ``loud`` says so."""
-
-    kind = "audio"
-
-    def __init__(self, loud: Callable[[], bool]) -> None:
-        super().__init__()
-        self.count = 0
-        self.loud = loud
-
-    async def recv(self) -> av.AudioFrame:
-        if self.readyState != "live":
-            raise MediaStreamError
-        await asyncio.sleep(0.02)
-        times = (np.arange(960) + self.count) / 48000
-        samples = (np.sin(2 * np.pi * 440 * times) * 8000 * self.loud()).astype(np.int16)
-        frame = av.AudioFrame.from_ndarray(samples[None, :], format="s16", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = 48000, self.count, Fraction(1, 48000)
-        self.count += 960
-        return frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +67,36 @@ class Seen:
 
     method: str
     path: str
+    query: str
     headers: dict[str, str]
     body: bytes
+
+
+@dataclass(slots=True)
+class Endpoint:
+    """How one protocol's requests are answered."""
+
+    posts: deque[Answer] = field(default_factory=deque)
+    """Answers to the next offers; when none is left, offers are served."""
+    refusing: Answer | None = None
+    """The answer to all offers, while it is set."""
+    patch: Answer = field(default_factory=lambda: Answer(204))
+    """The answer to candidates, which are used where it is a 204."""
+    restart: Answer = field(default_factory=lambda: problem(422, "ICE restarts are not supported"))
+    """The answer to a fragment with other ICE credentials."""
+    extra: dict[str, str] = field(default_factory=dict)
+    """More headers of the 201."""
+    counters: bool = False
+    """Whether offers are refused with one of our own (406)."""
+
+
+@dataclass(slots=True)
+class Peer:
+    """One session."""
+
+    connection: RTCPeerConnection
+    ufrag: str = ""
+    """Of the client's ICE."""
 
 
 def problem(status: int, detail: str, **headers: str) -> Answer:
@@ -122,25 +107,25 @@ def problem(status: int, detail: str, **headers: str) -> Answer:
 
 
 class ScriptedWhep:
-    """The application; tests read ``seen`` and write the rest."""
+    """The application; tests read ``seen`` and ``ear``, and write the rest."""
 
     def __init__(self) -> None:
         self.base = ""
         self.seen: list[Seen] = []
-        self.posts: deque[Answer] = deque()
-        """Answers to the next offers; when none is left, offers are served."""
-        self.refusing: Answer | None = None
-        """The answer to all offers, while it is set."""
-        self.patch = Answer(204)
+        self.whep = Endpoint()
+        self.whip = Endpoint()
         self.speech = Answer(202, {"Content-Type": "application/json"}, b'{"utterance":"u1","seconds":2.0,"queued":0}')
         self.no_events: Answer | None = None
+        self.token: str | None = None
+        """What requests have to bring, where it is set."""
         self.config = dict(CONFIG)
         self.streams: list[dict[str, object]] = []
-        self.extra: dict[str, str] = {}
-        """More headers of the 201."""
         self.loud = False
-        self.peers: dict[str, RTCPeerConnection] = {}
+        self.ear = Ear()
+        """What the newest publisher says."""
+        self.peers: dict[str, Peer] = {}
         self._listeners: set[asyncio.Queue[bytes | None]] = set()
+        self._group: asyncio.TaskGroup
 
     def requests(self, method: str, prefix: str = "/whep/") -> list[Seen]:
         """What was asked for so far."""
@@ -160,30 +145,40 @@ class ScriptedWhep:
         """Close all peer connections, as a server that ends."""
         peers, self.peers = self.peers, {}
         for peer in peers.values():
-            await peer.close()
+            await peer.connection.close()
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """One request."""
         assert scope["type"] == "http"
         body = await read_body(receive)
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-        seen = Seen(scope["method"], scope["path"], headers, body)
+        seen = Seen(scope["method"], scope["path"], scope["query_string"].decode(), headers, body)
         self.seen.append(seen)
-        if seen.path.endswith("/events") and self.no_events is None:
+        if not self._may(seen):
+            await respond(send, problem(401, "a token is needed", WWW_Authenticate="Bearer"))
+        elif seen.method == "GET" and seen.path.endswith("/events") and self.no_events is None:
             await self._send_events(send)
-            return
-        await respond(send, await self._answer(seen))
+        else:
+            await respond(send, await self._answer(seen))
+
+    def _may(self, seen: Seen) -> bool:
+        """Whether a request is allowed: pages and assets always are."""
+        if self.token is None or not seen.path.startswith(("/whep/", "/whip/", "/streams/")):
+            return True
+        return seen.headers.get("authorization") == f"Bearer {self.token}" or seen.query == f"token={self.token}"
 
     async def _answer(self, seen: Seen) -> Answer:
         match seen.method, seen.path.split("/")[1:]:
-            case "POST", ["whep", *_]:
-                return await self._post(seen)
-            case "PATCH", ["whep", _, name]:
-                return await self._patch(name, seen.body.decode())
-            case "DELETE", ["whep", _, name]:
+            case "POST", ["whep", _, _, "events"]:
+                return Answer(201, {"Location": f"{seen.path}/1/events"})
+            case "POST", ["whep" | "whip" as protocol, *_]:
+                return await self._post(seen, self.whep if protocol == "whep" else self.whip)
+            case "PATCH", ["whep" | "whip" as protocol, _, name]:
+                return await self._patch(seen, name, self.whep if protocol == "whep" else self.whip)
+            case "DELETE", ["whep" | "whip", _, name]:
                 peer = self.peers.pop(name, None)
                 if peer is not None:
-                    await peer.close()
+                    await peer.connection.close()
                 return Answer(200)
             case "POST", ["streams", _, "speech"]:
                 return self.speech
@@ -198,42 +193,71 @@ class ScriptedWhep:
             return Answer(200, {"Content-Type": "application/json"}, body)
         if path == "/":
             return page("landing.html", {"streams": self.streams, "base": ""})
-        if path.startswith("/player/"):
-            return page("player.html", self.config)
+        for start, template in {"/player/": "player.html", "/publish/": "publish.html"}.items():
+            if path.startswith(start):
+                return page(template, self.config)
         file = ROOT / path.lstrip("/")
         if path.startswith("/assets/") and file.is_file():
             return Answer(200, {"Content-Type": TYPES[file.suffix]}, file.read_bytes())
         return problem(404, "no such file")
 
-    async def _post(self, seen: Seen) -> Answer:
-        if self.refusing is not None:
-            return self.refusing
-        if self.posts:
-            return self.posts.popleft()
-        peer = RTCPeerConnection(RTCConfiguration([]))
+    async def _post(self, seen: Seen, endpoint: Endpoint) -> Answer:
+        if endpoint.refusing is not None:
+            return endpoint.refusing
+        if endpoint.posts:
+            return endpoint.posts.popleft()
+        offer = seen.body.decode()
+        connection = RTCPeerConnection(RTCConfiguration([]))
+        if endpoint is self.whep:
+            self._send_media(connection)
+        else:
+            self._hear(connection)
+        name = f"session{len(self.requests('POST', seen.path))}"
+        headers = {"Content-Type": "application/sdp", "Location": f"{seen.path}/{name}", "ETag": f'"{name}-tag"'}
+        if endpoint.counters:
+            self.peers[name] = Peer(connection)
+            await connection.setLocalDescription(await connection.createOffer())
+            return Answer(406, headers, connection.localDescription.sdp.encode())
+        self.peers[name] = Peer(connection, attribute(offer, "ice-ufrag"))
+        text = "".join(line for line in offer.splitlines(True) if "a=end-of-candidates" not in line)
+        await connection.setRemoteDescription(RTCSessionDescription(text, "offer"))
+        answer = await connection.createAnswer()
+        answer.sdp = answer.sdp.replace("a=setup:active", "a=setup:passive")
+        await connection.setLocalDescription(answer)
+        return Answer(201, headers | endpoint.extra, connection.localDescription.sdp.encode())
+
+    def _send_media(self, connection: RTCPeerConnection) -> None:
         for track in (Picture(), Tone(lambda: self.loud)):
-            transceiver = peer.addTransceiver(track, "sendonly")
+            transceiver = connection.addTransceiver(track, "sendonly")
             if track.kind == "video":
                 codecs = RTCRtpSender.getCapabilities("video").codecs
                 transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "video/H264"])
-        offer = "".join(line for line in seen.body.decode().splitlines(True) if "a=end-of-candidates" not in line)
-        await peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-        answer = await peer.createAnswer()
-        answer.sdp = answer.sdp.replace("a=setup:active", "a=setup:passive")
-        await peer.setLocalDescription(answer)
-        name = f"session{len(self.requests('POST'))}"
-        self.peers[name] = peer
-        headers = {"Content-Type": "application/sdp", "Location": f"{seen.path}/{name}", "ETag": f'"{name}-tag"'}
-        return Answer(201, headers | self.extra, peer.localDescription.sdp.encode())
 
-    async def _patch(self, name: str, text: str) -> Answer:
-        if self.patch.status == 204 and name in self.peers:
+    def _hear(self, connection: RTCPeerConnection) -> None:
+        self.ear = ear = Ear()
+
+        def begin(track: MediaStreamTrack) -> None:
+            self._group.create_task(ear.listen(track))
+
+        connection.on("track", begin)
+
+    async def _patch(self, seen: Seen, name: str, endpoint: Endpoint) -> Answer:
+        peer = self.peers.get(name)
+        if peer is None:
+            return problem(404, "no such session")
+        if seen.headers["content-type"] == "application/sdp":
+            await peer.connection.setRemoteDescription(RTCSessionDescription(seen.body.decode(), "answer"))
+            return Answer(204)
+        text = seen.body.decode()
+        if attribute(text, "ice-ufrag") != peer.ufrag:
+            return endpoint.restart
+        if endpoint.patch.status == 204:
             for line in text.splitlines():
                 if line.startswith("a=candidate:") and ".local" not in line and " tcp " not in line.lower():
                     candidate = candidate_from_sdp(line.removeprefix("a=candidate:"))
                     candidate.sdpMid = "0"
-                    await self.peers[name].addIceCandidate(candidate)
-        return self.patch
+                    await peer.connection.addIceCandidate(candidate)
+        return endpoint.patch
 
     async def _send_events(self, send: ASGISendCallable) -> None:
         queue: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -248,6 +272,11 @@ class ScriptedWhep:
         finally:
             self._listeners.discard(queue)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def attribute(sdp: str, name: str) -> str:
+    """The value of the first ``a=name:`` line."""
+    return next(line.partition(":")[2] for line in sdp.splitlines() if line.startswith(f"a={name}:"))
 
 
 async def read_body(receive: ASGIReceiveCallable) -> bytes:
@@ -290,8 +319,8 @@ async def scripted_whep(patch: pytest.MonkeyPatch) -> AsyncIterator[ScriptedWhep
     server = uvicorn.Server(config)
     with config.bind_socket() as listener:
         app.base = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        async with asyncio.TaskGroup() as group:
-            group.create_task(server._serve([listener]))  # serve() would take the test runner's signal handlers
+        async with asyncio.TaskGroup() as app._group:
+            app._group.create_task(server._serve([listener]))  # serve() would take the test runner's signal handlers
             try:
                 yield app
             finally:

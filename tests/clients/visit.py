@@ -1,4 +1,4 @@
-"""A person's visit to the pages of a scripted server, in a real Chromium."""
+"""A person's visit to the pages of a scripted server, in a real Chromium whose microphone hears a sentence."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,13 +6,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
-from tests.clients.chromium import EXECUTABLE, FLAGS
+from tests.clients.chromium import EXECUTABLE, FLAGS, microphone_flags
 from tests.clients.scripted_whep import ScriptedWhep, scripted_whep
+from tests.clients.speech_files import DATA
 
 WAIT_S = 20.0
 """For what takes a fraction of a second on a machine with nothing else to do."""
+SPEECH = DATA / "sentence-espeak.wav"
 
 expect.set_options(timeout=WAIT_S * 1000)
 
@@ -23,6 +25,7 @@ class Visit:
 
     server: ScriptedWhep
     page: Page
+    context: BrowserContext
 
     async def open(self, query: str = "") -> None:
         """The player, with nothing clicked."""
@@ -34,6 +37,21 @@ class Visit:
         await self.page.click("#start")
         await self.state("idle")
 
+    async def publish(self, query: str = "") -> None:
+        """The publisher page, with the microphone allowed and nothing clicked."""
+        await self.allow_microphone()
+        await self.page.goto(f"{self.server.base}/publish/demo{query}")
+
+    async def speak(self) -> None:
+        """Open the publisher page and go on air."""
+        await self.publish()
+        await self.page.click("#talk")
+        await self.state("on")
+
+    async def allow_microphone(self) -> None:
+        """What a person does once, when the browser asks."""
+        await self.context.grant_permissions(["microphone"], origin=self.server.base)
+
     async def state(self, name: str) -> None:
         """Wait for a state, by what the page shows."""
         await self.page.wait_for_selector(f"body[data-state={name}]", timeout=WAIT_S * 1000)
@@ -44,7 +62,7 @@ class Visit:
 
     async def loop(self) -> None:
         """Wait until the idle loop is what is seen, and moves."""
-        await self.page.wait_for_selector("#stage:not([data-live])", timeout=WAIT_S * 1000)
+        await self.page.wait_for_selector("#stage:not([data-live], [data-held])", timeout=WAIT_S * 1000)
         before = await self.page.evaluate("document.querySelector('#loop').currentTime")
         await self.becomes(f"document.querySelector('#loop').currentTime !== {before}")
 
@@ -56,16 +74,28 @@ class Visit:
 
 
 @asynccontextmanager
-async def visiting(patch: pytest.MonkeyPatch) -> AsyncIterator[Visit]:
+async def visitors_browser() -> AsyncIterator[Browser]:
+    """A Chromium for many visits."""
+    flags = [*FLAGS, *microphone_flags(SPEECH)]
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=EXECUTABLE, args=flags)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@asynccontextmanager
+async def visiting(patch: pytest.MonkeyPatch, browser: Browser) -> AsyncIterator[Visit]:
     """A visit that must end without an error in the console; refused requests, which Chromium logs, are not errors."""
     complaints: list[str] = []
-    async with scripted_whep(patch) as server, async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=EXECUTABLE, args=FLAGS)
-        page = await browser.new_page(viewport={"width": 1280, "height": 800})
+    async with scripted_whep(patch) as server:
+        context = await browser.new_context(viewport={"width": 1280, "height": 800})
+        page = await context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         try:
-            yield Visit(server, page)
+            yield Visit(server, page, context)
         finally:
-            await browser.close()
+            await context.close()
     assert [text for text in complaints if not text.startswith("Failed to load resource")] == []

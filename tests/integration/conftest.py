@@ -4,9 +4,12 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
 
 from tests.clients.namespace import Namespace, network_namespace, server_inside
 from tests.clients.server_process import START_S, Server, running_server
+from tests.clients.visit import Visit, visiting, visitors_browser
 from tests.clients.waiting import until_now
 from tests.fake_live import FakeRegistry
 from tests.integration.http_server import STALL_S, serving
@@ -42,3 +45,16 @@ def settings() -> Settings:
 async def http(live: FakeRegistry, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     async with serving(settings, live.open) as client:
         yield client
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def visitors() -> AsyncIterator[Browser]:
+    """One browser for all visits; a test that uses it runs in the session's event loop."""
+    async with visitors_browser() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit(visitors: Browser, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Visit]:
+    async with visiting(monkeypatch, visitors) as begun:
+        yield begun

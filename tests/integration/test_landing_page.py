@@ -1,17 +1,11 @@
 """The landing page: what is on air, and how to watch it."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from playwright.async_api import expect
 
-from tests.clients.visit import Visit, visiting
+from tests.clients.visit import Visit
 
-
-@pytest.fixture
-async def visit(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Visit]:
-    async with visiting(monkeypatch) as begun:
-        yield begun
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def stream(**changed: object) -> dict[str, object]:

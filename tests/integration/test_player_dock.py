@@ -1,19 +1,13 @@
 """Making it speak from the player page, and what the page shows and tells, on every screen."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from playwright.async_api import expect
 
 from tests.clients.scripted_whep import Answer, problem
-from tests.clients.visit import WAIT_S, Visit, visiting
+from tests.clients.visit import WAIT_S, Visit
 from tests.clients.waiting import until
 
-
-@pytest.fixture
-async def visit(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Visit]:
-    async with visiting(monkeypatch) as begun:
-        yield begun
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 # speech

@@ -1,19 +1,13 @@
 """The player's connection: what it asks of a server, and what it does when the server misbehaves on purpose."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from playwright.async_api import expect
 
 from tests.clients.scripted_whep import Answer, problem
-from tests.clients.visit import WAIT_S, Visit, visiting
+from tests.clients.visit import WAIT_S, Visit
 from tests.clients.waiting import until
 
-
-@pytest.fixture
-async def visit(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Visit]:
-    async with visiting(monkeypatch) as begun:
-        yield begun
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 # the protocol
@@ -38,7 +32,7 @@ async def test_one_click_plays_and_one_aggregated_patch_names_the_etag(visit: Vi
 
 
 async def test_a_server_that_takes_no_patch_is_offered_all_candidates_next_time(visit: Visit):
-    visit.server.patch = Answer(405, {"Allow": "DELETE"})
+    visit.server.whep.patch = Answer(405, {"Allow": "DELETE"})
     await visit.start()
     await until(lambda: visit.server.requests("PATCH"), WAIT_S, "the refused PATCH")
 
@@ -51,8 +45,8 @@ async def test_a_server_that_takes_no_patch_is_offered_all_candidates_next_time(
 
 
 async def test_a_redirected_session_belongs_to_the_server_that_answered(visit: Visit):
-    visit.server.posts.append(Answer(307, {"Location": "/whep/elsewhere"}))
-    visit.server.extra = {"Location": "elsewhere/session2"}  # relative to the address that answered
+    visit.server.whep.posts.append(Answer(307, {"Location": "/whep/elsewhere"}))
+    visit.server.whep.extra = {"Location": "elsewhere/session2"}  # relative to the address that answered
     await visit.start()
 
     await visit.page.goto("about:blank")
@@ -61,7 +55,9 @@ async def test_a_redirected_session_belongs_to_the_server_that_answered(visit: V
 
 
 async def test_ice_servers_of_the_answer_are_used_for_the_same_session(visit: Visit):
-    visit.server.extra = {"Link": '<turn:127.0.0.1:9?transport=udp>; rel="ice-server"; username="u"; credential="c,d"'}
+    visit.server.whep.extra = {
+        "Link": '<turn:127.0.0.1:9?transport=udp>; rel="ice-server"; username="u"; credential="c,d"'
+    }
     await visit.start()
 
     servers = await visit.page.evaluate("whepAvatar.client.session.pc.getConfiguration().iceServers")
@@ -93,7 +89,7 @@ async def test_coming_back_to_the_page_plays_again(visit: Visit):
 
 
 async def test_a_busy_server_is_asked_again_when_it_said(visit: Visit):
-    visit.server.posts.extend([problem(503, "starting", Retry_After="1"), problem(409, "soon", Retry_After="1")])
+    visit.server.whep.posts.extend([problem(503, "starting", Retry_After="1"), problem(409, "soon", Retry_After="1")])
     await visit.open()
     await visit.page.click("#start")
     await visit.state("reconnecting")
@@ -104,7 +100,7 @@ async def test_a_busy_server_is_asked_again_when_it_said(visit: Visit):
 
 
 async def test_a_stream_not_on_air_is_offline_soon_and_the_face_stays(visit: Visit):
-    visit.server.refusing = problem(404, "no stream of that name")
+    visit.server.whep.refusing = problem(404, "no stream of that name")
     await visit.open()
     await visit.page.click("#start")
     await visit.state("offline")
@@ -113,14 +109,14 @@ async def test_a_stream_not_on_air_is_offline_soon_and_the_face_stays(visit: Vis
     assert await visit.page.inner_text("#reason") == "Nova is not on air right now."
     await visit.loop()
 
-    visit.server.refusing = None
+    visit.server.whep.refusing = None
     await visit.page.click("#again")
     await visit.state("idle")
     await visit.picture()
 
 
 async def test_a_refusal_that_will_not_change_is_not_repeated(visit: Visit):
-    visit.server.refusing = problem(422, "no codec in common")
+    visit.server.whep.refusing = problem(422, "no codec in common")
     await visit.open()
     await visit.page.click("#start")
     await visit.state("offline")
@@ -131,7 +127,7 @@ async def test_a_refusal_that_will_not_change_is_not_repeated(visit: Visit):
 async def test_a_lost_connection_shows_the_loop_and_comes_back(visit: Visit):
     await visit.start()
     await visit.picture()
-    visit.server.posts.append(problem(503, "restarting", Retry_After="2"))
+    visit.server.whep.posts.append(problem(503, "restarting", Retry_After="2"))
 
     await visit.server.cut_media()
     await visit.state("reconnecting")
@@ -144,7 +140,7 @@ async def test_a_lost_connection_shows_the_loop_and_comes_back(visit: Visit):
 async def test_a_server_that_stays_away_is_given_up_and_its_return_is_noticed(visit: Visit):
     await visit.start()
     await visit.page.evaluate("whepAvatar.client.random = () => -1")  # waits of no length: every try at once
-    visit.server.refusing = problem(502, "gone")
+    visit.server.whep.refusing = problem(502, "gone")
     visit.server.no_events = problem(502, "gone")
     visit.server.cut_events()
     await visit.server.cut_media()
@@ -152,18 +148,18 @@ async def test_a_server_that_stays_away_is_given_up_and_its_return_is_noticed(vi
     assert await visit.page.inner_text("#reason") == "The connection was lost."
     await visit.loop()
 
-    visit.server.refusing = visit.server.no_events = None
+    visit.server.whep.refusing = visit.server.no_events = None
     await visit.state("idle")
     await visit.picture()
 
 
 async def test_a_network_that_is_up_again_is_reason_to_try(visit: Visit):
-    visit.server.refusing = problem(404, "no stream of that name")
+    visit.server.whep.refusing = problem(404, "no stream of that name")
     await visit.open()
     await visit.page.click("#start")
     await visit.state("offline")
 
-    visit.server.refusing = None
+    visit.server.whep.refusing = None
     await visit.page.evaluate("dispatchEvent(new Event('online'))")
     await visit.state("idle")
 

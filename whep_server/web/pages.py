@@ -36,11 +36,12 @@ class IceServer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PlayerConfig(msgspec.Struct, frozen=True, rename={"ice_servers": "iceServers"}):
-    """What the player page is told. All addresses are paths."""
+    """What the pages of one stream are told, the player and the publisher page. All addresses are paths."""
 
     stream: str
     title: str
     whep: str
+    whip: str
     events: str
     speech: str
     samples: str
@@ -64,6 +65,7 @@ class Pages:
     """The templates, loaded at start."""
 
     player: jinja2.Template
+    publish: jinja2.Template
     landing: jinja2.Template
 
 
@@ -72,7 +74,8 @@ def load_pages(folder: Path) -> Pages:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder), autoescape=True, auto_reload=False, undefined=jinja2.StrictUndefined
     )
-    return Pages(player=environment.get_template("player.html"), landing=environment.get_template("landing.html"))
+    player, publish, landing = (environment.get_template(f"{name}.html") for name in ("player", "publish", "landing"))
+    return Pages(player, publish, landing)
 
 
 def page_ice_servers(settings: Settings) -> list[IceServer]:
@@ -93,13 +96,14 @@ def avatar_files(settings: Settings, avatar: str, size: str) -> tuple[str | None
 
 
 def player_config(stream: Stream, settings: Settings) -> PlayerConfig:
-    """What the page of ``stream`` is told."""
+    """What the pages of ``stream`` are told."""
     base, name = settings.public_base_path, stream.name
     poster, loop = avatar_files(settings, stream.avatar, f"{stream.format.width}x{stream.format.height}")
     return PlayerConfig(
         stream=name,
         title=stream.title,
         whep=f"{base}/whep/{name}",
+        whip=f"{base}/whip/{name}",
         events=f"{base}/streams/{name}/events",
         speech=f"{base}/streams/{name}/speech",
         samples=f"{base}/assets/speech/index.json",
@@ -129,6 +133,15 @@ async def player(
     return reply(request, render(pages.player, context, config.public_base_path), HTML, headers=HEADERS)
 
 
+@route("/publish/{stream:str}", http_method=READ, status_code=200)
+async def publish(
+    stream: FromPath[str], request: HttpRequest, live: Live, config: Config, pages: PageSet
+) -> ASGIResponse:
+    """A microphone for the avatar. Errors: 404."""
+    context = player_config(live.stream(stream), config)
+    return reply(request, render(pages.publish, context, config.public_base_path), HTML, headers=HEADERS)
+
+
 @route("/", http_method=READ, status_code=200)
 async def landing(request: HttpRequest, live: Live, config: Config, pages: PageSet) -> ASGIResponse:
     """What is on air."""
@@ -137,4 +150,4 @@ async def landing(request: HttpRequest, live: Live, config: Config, pages: PageS
     return reply(request, render(pages.landing, context, base), HTML, headers=HEADERS)
 
 
-ROUTES = [player, landing]
+ROUTES = [player, publish, landing]

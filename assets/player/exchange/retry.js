@@ -1,6 +1,6 @@
 // When to try again, and when to stop trying. Pure: numbers and statuses in, milliseconds out.
 
-/** Tries in a row before the player says that the stream is offline; the waits between them add up to half a minute. */
+/** Tries in a row before a page says that the stream is offline; the waits between them add up to half a minute. */
 export const TRIES = 8;
 /** A stream that is not on air (404, 410) gets this many: enough for a server that is just starting. */
 export const TRIES_NOT_ON_AIR = 3;
@@ -23,7 +23,18 @@ export function retryAfterMs(header, nowMs = Date.now()) {
   return Number.isNaN(ms) ? null : Math.min(LONGEST_RETRY_AFTER_MS, Math.max(0, ms));
 }
 
-/** Statuses that the same request will not change: asking again would only be noise. */
+/**
+ * How long to wait after the failed try of that number. What the server asked for is kept to; where it said 409 it was
+ * a guess of when the other side will have changed, and the guess doubles each time it was wrong (WHEP section 4.3.9).
+ */
+export function waitMs({ status, retryAfterMs: asked = null }, attempt, random = Math.random) {
+  const own = backoffMs(attempt, random);
+  if (asked === null) return own;
+  const wait = status === 409 ? Math.min(LONGEST_RETRY_AFTER_MS, asked * 2 ** attempt) : asked;
+  return Math.max(own, wait);
+}
+
+/** Statuses that the same request will not change: asking again would only be noise. Unknown ones count as x00. */
 export function isFinal(status) {
   return status >= 400 && status < 500 && ![404, 408, 409, 410, 425, 429].includes(status);
 }
