@@ -62,13 +62,14 @@ class Session:
         content_type: str = SDPFRAG,
         headers: Mapping[str, str] | None = None,
         auth: bool = True,
+        patient: bool = True,
     ) -> httpx.Response:
         """PATCH; a new entity tag of a successful restart becomes the session's."""
         sent = {"Content-Type": content_type} | dict(headers or {})
         tag = self.etag if if_match is CURRENT else if_match
         if tag is not None:
             sent["If-Match"] = tag
-        reply = await self.wire.request("PATCH", self.url, headers=sent, content=body, auth=auth)
+        reply = await self.wire.request("PATCH", self.url, headers=sent, content=body, auth=auth, patient=patient)
         if reply.status_code == httpx.codes.OK:
             self.etag = reply.headers.get("etag", self.etag)
         return reply

@@ -27,6 +27,10 @@ class Unmet(Exception):
     """A precondition of a check is missing: it is skipped, and says why."""
 
 
+class NoSession(Unmet):
+    """The server did not create a session for an offer."""
+
+
 class Profile(StrEnum):
     """The text a server was written against."""
 
@@ -189,14 +193,14 @@ class Target:
     async def session(
         self, offer: Offer | None = None, headers: Mapping[str, str] | None = None
     ) -> AsyncIterator[Session]:
-        """A session for the length of the block. Errors: Unmet where the server gives none."""
+        """A session for the length of the block. Errors: NoSession."""
         offer = offer or self.offer()
         sent = {"Content-Type": SDP} | dict(headers or {})
         reply = await self._follow(self.url, sent, offer.text, True, True)
         url = location_of(reply)
         if not reply.is_success or url is None:
             missing = "no Location" if reply.is_success else f"{reply.status_code} to a valid offer"
-            raise Unmet(f"no session: {missing}")
+            raise NoSession(f"no session: {missing}")
         session = Session(self.wire, offer, reply, url)
         try:
             yield session

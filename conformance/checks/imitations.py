@@ -4,15 +4,16 @@ Strict turns the expectation round where a client breaks the letter: its PATCH w
 a token is given its PATCH and DELETE without one must get 401.
 """
 
+from functools import wraps
 from typing import Final
 
 import httpx
 
 from conformance.canned import HOST, SDP, fragment
-from conformance.check import Check, Result, Severity, broken, check, noted, passed
+from conformance.check import Check, Result, Run, Severity, broken, check, noted, passed
 from conformance.client_offers import mediamtx_reader, obs_30, rfc_9725_example, safari
 from conformance.resource import answer_of, media_type
-from conformance.target import Target
+from conformance.target import NoSession, Target
 
 COMPAT, INFO, MUST = Severity.COMPAT, Severity.INFO, Severity.MUST
 OK, CREATED, NO_CONTENT = 200, 201, 204
@@ -38,6 +39,19 @@ class Steps:
         return broken(self._fault) if self._fault else passed(", ".join(self._seen))
 
 
+def imitation(run: Run) -> Run:
+    """A check whose own offer must be taken: where others are skipped without a session, this one is broken."""
+
+    @wraps(run)
+    async def judged(target: Target) -> Result:
+        try:
+            return await run(target)
+        except NoSession as refusal:
+            return broken(str(refusal))
+
+    return judged
+
+
 def without_token(target: Target, status: int) -> int:
     """What a request without the token must get: refused in strict mode, where there is a token."""
     return UNAUTHORIZED if target.strict and target.wire.token else status
@@ -50,6 +64,7 @@ def without_token(target: Target, status: int) -> int:
     clauses=("I-EP-03",),
     text="OBS 30.1: ICE and DTLS at session level; wants 201, and the Location by its own simple rule.",
 )
+@imitation
 async def obs(target: Target) -> Result:
     """OBS takes http… as it is and anything else for an absolute path."""
     steps = Steps()
@@ -72,6 +87,7 @@ def _path(value: str) -> bytes:
     tier=2,
     text="Eyevinn's WHIP client: plain OPTIONS, ETag for If-Match, component 0, DELETE without token.",
 )
+@imitation
 async def eyevinn(target: Target) -> Result:
     """Without a key it sends the word undefined for one."""
     steps = Steps()
@@ -99,6 +115,7 @@ async def eyevinn(target: Target) -> Result:
     tier=2,
     text="MediaMTX's reader.js: data channel, surround Opus and PCM, If-Match: *, PATCH and DELETE without token.",
 )
+@imitation
 async def mediamtx(target: Target) -> Result:
     """It starts over after two seconds on any other status than these."""
     steps = Steps()
@@ -120,6 +137,7 @@ async def mediamtx(target: Target) -> Result:
     tier=3,
     text="Meetecho's clients: exact type and first line of the answer, If-Match on PATCH and on DELETE.",
 )
+@imitation
 async def meetecho(target: Target) -> Result:
     """They compare the answer's first bytes, CRLF included."""
     steps = Steps()

@@ -7,6 +7,7 @@ from conformance import ProtocolName
 from conformance.mock.http import Handler, Lines, Reply, Request
 
 Wrap = Callable[[Handler], Handler]
+Asks = Callable[[Request], bool]
 Is = Callable[[Request, Reply], bool]
 
 
@@ -24,6 +25,8 @@ class Mutant:
     """Fields of the mock's ``Setup`` to change."""
     options: Mapping[str, object] = field(default_factory=dict)
     """Fields of the tool's ``Options`` to change."""
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """Fields of the tool's ``Limits`` to change."""
 
 
 def reply_changed(change: Callable[[Request, Reply], Reply], when: Is = lambda request, reply: True) -> Wrap:
@@ -39,14 +42,24 @@ def reply_changed(change: Callable[[Request, Reply], Reply], when: Is = lambda r
     return wrap
 
 
-def request_changed(
-    change: Callable[[Request], Request], when: Callable[[Request], bool] = lambda request: True
-) -> Wrap:
+def request_changed(change: Callable[[Request], Request], when: Asks = lambda request: True) -> Wrap:
     """Change the requests for which ``when`` holds before the right server sees them."""
 
     def wrap(handler: Handler) -> Handler:
         async def handle(request: Request) -> Reply:
             return await handler(change(request) if when(request) else request)
+
+        return handle
+
+    return wrap
+
+
+def instead(when: Asks, reply: Reply) -> Wrap:
+    """Answer some requests without asking the right server."""
+
+    def wrap(handler: Handler) -> Handler:
+        async def handle(request: Request) -> Reply:
+            return reply if when(request) else await handler(request)
 
         return handle
 
@@ -62,6 +75,49 @@ def in_turn(*wraps: Wrap) -> Wrap:
         return handler
 
     return wrap
+
+
+# --- which requests
+
+
+def posts(text: str = "") -> Asks:
+    """Offers that hold a text."""
+    return lambda request: request.method == "POST" and text.encode() in request.body
+
+
+def patches(text: str = "") -> Asks:
+    """PATCHes whose body holds a text."""
+    return lambda request: request.method == "PATCH" and text.encode() in request.body
+
+
+def using(method: str) -> Asks:
+    """Requests of a method."""
+    return lambda request: request.method == method
+
+
+def both(*asks: Asks) -> Asks:
+    """Requests of which all of it holds."""
+    return lambda request: all(ask(request) for ask in asks)
+
+
+def lacking(ask: Asks) -> Asks:
+    """Requests of which it does not hold."""
+    return lambda request: not ask(request)
+
+
+def sends(name: str, value: str | None) -> Asks:
+    """Requests with a header of this value; None: without the header."""
+    return lambda request: request.header(name) == value
+
+
+def rewritten(old: str, new: str) -> Callable[[Request], Request]:
+    """The same with a text in its body replaced."""
+    return lambda request: replace(request, body=request.body.replace(old.encode(), new.encode()))
+
+
+def headed(name: str, value: str | None) -> Callable[[Request], Request]:
+    """The same with a header replaced, or without it."""
+    return lambda request: replace(request, headers=with_header(request.headers, name, value))
 
 
 # --- which replies
