@@ -112,7 +112,7 @@ def source(oddities: Oddities | None = None) -> MediaSource:
 @pytest.mark.parametrize("profile", [AEAD_128, CM_80])
 def test_peers_connect_in_either_dtls_role(
     certificates: tuple[Certificate, Certificate], client_is_dtls_client: bool, profile: str
-):
+) -> None:
     pair = ends(certificates, client_is_dtls_client=client_is_dtls_client, profiles=(profile,))
     pair.until(both_connected(pair))
     assert pair.client.keys is not None
@@ -121,20 +121,20 @@ def test_peers_connect_in_either_dtls_role(
     assert pair.client.keys.sending == pair.server.keys.receiving
 
 
-def test_peers_without_a_common_profile_say_so(certificates: tuple[Certificate, Certificate]):
+def test_peers_without_a_common_profile_say_so(certificates: tuple[Certificate, Certificate]) -> None:
     pair = ends(certificates, profiles=(AEAD_256,))
     pair.until(lambda: pair.client.failure is not None)
     assert pair.client.failure == "DTLS agreed no SRTP protection profile"
     assert not pair.client.connected
 
 
-def test_a_certificate_that_was_not_announced_is_refused(certificates: tuple[Certificate, Certificate]):
+def test_a_certificate_that_was_not_announced_is_refused(certificates: tuple[Certificate, Certificate]) -> None:
     pair = ends(certificates, trusted=certificates[0])
     pair.until(lambda: pair.client.failure is not None)
     assert "fingerprints" in str(pair.client.failure)
 
 
-def test_media_arrives_whole_and_is_described(certificates: tuple[Certificate, Certificate]):
+def test_media_arrives_whole_and_is_described(certificates: tuple[Certificate, Certificate]) -> None:
     pair = ends(certificates)
     pair.server.source = source()
     pair.until(both_connected(pair))
@@ -152,7 +152,7 @@ def test_media_arrives_whole_and_is_described(certificates: tuple[Certificate, C
     assert {parameters.level_id for parameters in video.pictures.parameter_sets} == {"42e01f"}
 
 
-def test_reports_tie_both_streams_to_one_clock(certificates: tuple[Certificate, Certificate]):
+def test_reports_tie_both_streams_to_one_clock(certificates: tuple[Certificate, Certificate]) -> None:
     pair = ends(certificates)
     pair.server.source = source()
     pair.until(both_connected(pair))
@@ -165,7 +165,7 @@ def test_reports_tie_both_streams_to_one_clock(certificates: tuple[Certificate, 
         assert abs((last.rtp_time - first.rtp_time) / clock - elapsed_s) < 0.001
 
 
-def test_a_lost_packet_is_counted_and_costs_its_picture(certificates: tuple[Certificate, Certificate]):
+def test_a_lost_packet_is_counted_and_costs_its_picture(certificates: tuple[Certificate, Certificate]) -> None:
     pair = ends(certificates)
     pair.server.source = source(Oddities(gap_every=10))
     pair.until(both_connected(pair))
@@ -175,7 +175,7 @@ def test_a_lost_packet_is_counted_and_costs_its_picture(certificates: tuple[Cert
     assert audio.missing == pytest.approx(10, abs=1)
 
 
-def test_a_keyframe_request_is_answered_by_a_keyframe(certificates: tuple[Certificate, Certificate]):
+def test_a_keyframe_request_is_answered_by_a_keyframe(certificates: tuple[Certificate, Certificate]) -> None:
     pair = ends(certificates)
     pair.server.source = source()
     pair.until(both_connected(pair))
@@ -190,7 +190,7 @@ def test_a_keyframe_request_is_answered_by_a_keyframe(certificates: tuple[Certif
     assert pair.server.keyframe_requests == 1
 
 
-def test_a_goodbye_and_a_bye_are_noticed(certificates: tuple[Certificate, Certificate]):
+def test_a_goodbye_and_a_bye_are_noticed(certificates: tuple[Certificate, Certificate]) -> None:
     pair = ends(certificates)
     pair.until(both_connected(pair))
     pair.server.send_rtcp(Bye((7,)))
@@ -200,7 +200,7 @@ def test_a_goodbye_and_a_bye_are_noticed(certificates: tuple[Certificate, Certif
     assert pair.client.log.ended == {7}
 
 
-def test_a_lost_flight_of_the_handshake_is_sent_again(certificates: tuple[Certificate, Certificate]):
+def test_a_lost_flight_of_the_handshake_is_sent_again(certificates: tuple[Certificate, Certificate]) -> None:
     """OpenSSL repeats by its own clock, after a second."""
     pair = ends(certificates)
     lost: list[bytes] = []
@@ -220,7 +220,7 @@ def test_a_lost_flight_of_the_handshake_is_sent_again(certificates: tuple[Certif
     assert lost
 
 
-def test_media_moves_to_the_path_of_a_restart(certificates: tuple[Certificate, Certificate]):
+def test_media_moves_to_the_path_of_a_restart(certificates: tuple[Certificate, Certificate]) -> None:
     pair = ends(certificates)
     pair.server.source = source()
     pair.until(both_connected(pair))
@@ -238,7 +238,7 @@ def test_media_moves_to_the_path_of_a_restart(certificates: tuple[Certificate, C
 
 
 @given(st.binary(max_size=100) | st.binary(max_size=60).map(lambda tail: b"\x80\x6f" + tail))
-def test_any_datagram_of_a_stranger_changes_nothing(datagram: bytes):
+def test_any_datagram_of_a_stranger_changes_nothing(datagram: bytes) -> None:
     connection = Connection(CERTIFICATE)
     connection.paths[0] = IceAgent(new_credentials())
     connection.set_remote([digest(CERTIFICATE)], client=False, formats=FORMATS)
@@ -251,7 +251,7 @@ CERTIFICATE = make_certificate()
 
 
 @given(st.lists(st.tuples(st.integers(20, 63), st.binary(max_size=900)), max_size=8), st.integers(200, 1400))
-def test_a_flight_is_cut_between_records_only(records: list[tuple[int, bytes]], mtu: int):
+def test_a_flight_is_cut_between_records_only(records: list[tuple[int, bytes]], mtu: int) -> None:
     whole = [bytes((kind,)) + b"\xfe\xfd" + bytes(8) + len(body).to_bytes(2, "big") + body for kind, body in records]
     datagrams = pack_records(b"".join(whole), mtu)
     assert b"".join(datagrams) == b"".join(whole)

@@ -58,7 +58,7 @@ def wire(client: Habits = Habits(), candidates: tuple[Address, ...] = (SERVER,),
     return Wire(offering, answering)
 
 
-def test_two_agents_find_each_other_though_one_was_told_nothing():
+def test_two_agents_find_each_other_though_one_was_told_nothing() -> None:
     pair = wire()
     pair.run(1)
     assert (pair.client.selected, pair.server.selected) == (SERVER, CLIENT)
@@ -66,7 +66,7 @@ def test_two_agents_find_each_other_though_one_was_told_nothing():
     assert pair.server.trusts(CLIENT)
 
 
-def test_a_candidate_that_leads_nowhere_does_not_hold_up_one_that_works():
+def test_a_candidate_that_leads_nowhere_does_not_hold_up_one_that_works() -> None:
     pair = wire(candidates=(NOWHERE, SERVER))
     pair.run(1)
     assert pair.client.selected == SERVER
@@ -74,14 +74,14 @@ def test_a_candidate_that_leads_nowhere_does_not_hold_up_one_that_works():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_lost_checks_are_repeated(seed: int):
+def test_lost_checks_are_repeated(seed: int) -> None:
     pair, chance = wire(), random.Random(seed)
     pair.lossy = lambda number: chance.random() < 0.5
     pair.run(20)
     assert (pair.client.selected, pair.server.selected) == (SERVER, CLIENT)
 
 
-def test_regular_nomination_nominates_after_a_check_and_aggressive_at_once():
+def test_regular_nomination_nominates_after_a_check_and_aggressive_at_once() -> None:
     regular, aggressive = wire(), wire(Habits(nominate_at_once=True))
     regular.run(1)
     aggressive.run(1)
@@ -93,7 +93,7 @@ def test_regular_nomination_nominates_after_a_check_and_aggressive_at_once():
     assert nominating(aggressive)[:1] == [True]
 
 
-def test_habits_leave_out_what_a_client_leaves_out():
+def test_habits_leave_out_what_a_client_leaves_out() -> None:
     pair = wire(Habits(nominate_at_once=True, says_priority=False, says_role=False, maps_addresses=False))
     pair.run(1)
     first = pair.requests(CLIENT)[0]
@@ -105,14 +105,14 @@ def test_habits_leave_out_what_a_client_leaves_out():
 
 
 @pytest.mark.parametrize("controlling", [True, False])
-def test_two_agents_of_one_role_settle_who_controls(controlling: bool):
+def test_two_agents_of_one_role_settle_who_controls(controlling: bool) -> None:
     pair = wire(client_controls=controlling, server_controls=controlling)
     pair.run(2)
     assert pair.client.controlling is not pair.server.controlling
     assert (pair.client.selected, pair.server.selected) == (SERVER, CLIENT)
 
 
-def test_consent_is_asked_for_and_a_silent_agent_neither_asks_nor_answers():
+def test_consent_is_asked_for_and_a_silent_agent_neither_asks_nor_answers() -> None:
     pair = wire()
     pair.run(1)
     before = pair.client.answered_s
@@ -124,7 +124,7 @@ def test_consent_is_asked_for_and_a_silent_agent_neither_asks_nor_answers():
     assert (pair.client.answered_s, len(pair.requests(SERVER))) == (heard, told)
 
 
-def test_a_probe_asks_at_once():
+def test_a_probe_asks_at_once() -> None:
     pair = wire()
     pair.run(1)
     pair.client.probe(pair.now_s)
@@ -133,7 +133,7 @@ def test_a_probe_asks_at_once():
     assert pair.client.answered_s >= 1
 
 
-def test_a_check_with_a_wrong_password_is_refused_and_learns_nothing():
+def test_a_check_with_a_wrong_password_is_refused_and_learns_nothing() -> None:
     pair = wire()
     stranger = IceAgent(pair.client.local)
     stranger.set_remote(new_credentials(), (SERVER,), 0.0)
@@ -145,7 +145,7 @@ def test_a_check_with_a_wrong_password_is_refused_and_learns_nothing():
     assert not pair.server.trusts(NOWHERE)
 
 
-def test_an_answer_from_elsewhere_than_asked_does_not_count():
+def test_an_answer_from_elsewhere_than_asked_does_not_count() -> None:
     pair = wire()
     pair.client.tick(0.0)
     request, _ = pair.client.outgoing.popleft()
@@ -155,7 +155,7 @@ def test_an_answer_from_elsewhere_than_asked_does_not_count():
 
 
 @given(st.binary(max_size=100))
-def test_any_datagram_leaves_an_agent_as_it_was(datagram: bytes):
+def test_any_datagram_leaves_an_agent_as_it_was(datagram: bytes) -> None:
     agent = IceAgent(new_credentials())
     agent.receive(datagram, SERVER, 0.0)
     assert agent.selected is None

@@ -21,7 +21,7 @@ from conformance.agent.packets import H264Depacketizer, packetize_h264, read_vp8
 PICTURES = 8
 
 
-def test_the_test_picture_is_decoded_by_ffmpeg():
+def test_the_test_picture_is_decoded_by_ffmpeg() -> None:
     stream = b"".join(
         b"\0\0\0\1" + nal
         for number in range(PICTURES)
@@ -37,13 +37,13 @@ def test_the_test_picture_is_decoded_by_ffmpeg():
 
 
 @pytest.mark.parametrize("level_id", ["42e01f", "42c01f", "42000a", "4d0028"])
-def test_a_parameter_set_says_profile_and_level(level_id: str):
+def test_a_parameter_set_says_profile_and_level(level_id: str) -> None:
     found = read_parameter_set(write_parameter_sets(level_id)[0])
     assert found is not None
     assert found.level_id == level_id
 
 
-def test_slices_say_what_they_predict_from():
+def test_slices_say_what_they_predict_from() -> None:
     assert read_slice_type(write_idr(0, 16)) is SliceType.I
     assert read_slice_type(write_repeat(3)) is SliceType.P
     assert read_slice_type(write_repeat(3, SliceType.B)) is SliceType.B
@@ -68,7 +68,7 @@ def test_slices_say_what_they_predict_from():
         ("64001f", "42001f", False),
     ],
 )
-def test_a_label_allows_what_its_decoder_can(label: str, sent: str, fits: bool):
+def test_a_label_allows_what_its_decoder_can(label: str, sent: str, fits: bool) -> None:
     assert ParameterSet(*bytes.fromhex(label)).allows(ParameterSet(*bytes.fromhex(sent))) is fits
 
 
@@ -81,7 +81,7 @@ NALS = st.lists(
 
 
 @given(NALS, st.integers(0, 0xFFFF))
-def test_what_is_packetized_comes_together_again(nals: list[bytes], first: int):
+def test_what_is_packetized_comes_together_again(nals: list[bytes], first: int) -> None:
     depacketizer = H264Depacketizer()
     found = [
         nal
@@ -91,7 +91,7 @@ def test_what_is_packetized_comes_together_again(nals: list[bytes], first: int):
     assert sorted(found) == sorted(nals)
 
 
-def test_a_unit_with_a_lost_part_is_dropped():
+def test_a_unit_with_a_lost_part_is_dropped() -> None:
     depacketizer = H264Depacketizer()
     payloads = packetize_h264([write_idr(0, 16)])
     assert len(payloads) > 3
@@ -103,7 +103,7 @@ def test_a_unit_with_a_lost_part_is_dropped():
 
 
 @given(st.lists(st.binary(max_size=40), max_size=6))
-def test_any_payload_is_units_or_nothing(payloads: list[bytes]):
+def test_any_payload_is_units_or_nothing(payloads: list[bytes]) -> None:
     depacketizer = H264Depacketizer()
     for number, payload in enumerate(payloads):
         for nal in depacketizer.push(number, payload):
@@ -126,12 +126,12 @@ def test_any_payload_is_units_or_nothing(payloads: list[bytes]):
         ("", None),
     ],
 )
-def test_a_vp8_frame_says_whether_it_is_a_keyframe(payload: str, keyframe: bool | None):
+def test_a_vp8_frame_says_whether_it_is_a_keyframe(payload: str, keyframe: bool | None) -> None:
     start = read_vp8_start(bytes.fromhex(payload))
     assert (start.keyframe if start else None) is keyframe
 
 
 @given(st.binary(max_size=20))
-def test_any_vp8_payload_can_be_asked(payload: bytes):
+def test_any_vp8_payload_can_be_asked(payload: bytes) -> None:
     start = read_vp8_start(payload)
     assert start is None or isinstance(start.keyframe, bool)

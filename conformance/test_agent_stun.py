@@ -43,7 +43,7 @@ MESSAGES = st.builds(
 )
 
 
-def test_the_request_of_rfc_5769_is_read_and_verified():
+def test_the_request_of_rfc_5769_is_read_and_verified() -> None:
     message = parse_stun(REQUEST)
     assert (message.kind, message.transaction, message.method) == (Kind.REQUEST, TRANSACTION, 1)
     assert message.value(Attribute.USERNAME) == b"evtj:h6vY"
@@ -58,7 +58,7 @@ def test_the_request_of_rfc_5769_is_read_and_verified():
     ("datagram", "address"),
     [(RESPONSE_IPV4, "192.0.2.1"), (RESPONSE_IPV6, "2001:db8:1234:5678:11:2233:4455:6677")],
 )
-def test_the_responses_of_rfc_5769_are_read_and_verified(datagram: bytes, address: str):
+def test_the_responses_of_rfc_5769_are_read_and_verified(datagram: bytes, address: str) -> None:
     message = parse_stun(datagram)
     assert message.kind is Kind.SUCCESS
     assert message.mapped_address == (address, 32853)
@@ -67,7 +67,7 @@ def test_the_responses_of_rfc_5769_are_read_and_verified(datagram: bytes, addres
 
 
 @given(MESSAGES, st.text(min_size=1, max_size=20))
-def test_a_message_survives_the_wire_and_only_its_password_verifies_it(message: Message, password: str):
+def test_a_message_survives_the_wire_and_only_its_password_verifies_it(message: Message, password: str) -> None:
     read = parse_stun(message.to_bytes(password))
     assert (read.kind, read.transaction, read.attributes, read.method) == (
         message.kind,
@@ -80,11 +80,11 @@ def test_a_message_survives_the_wire_and_only_its_password_verifies_it(message: 
 
 
 @given(MESSAGES)
-def test_an_unsigned_message_is_from_nobody(message: Message):
+def test_an_unsigned_message_is_from_nobody(message: Message) -> None:
     assert not parse_stun(message.to_bytes(None)).is_from("")
 
 
-def test_what_follows_the_signature_is_not_read():
+def test_what_follows_the_signature_is_not_read() -> None:
     message = Message(Kind.REQUEST, new_transaction(), ((Attribute.PRIORITY, b"\0\0\0\1"),))
     signed = message.to_bytes("secret")[:-8]  # without its fingerprint
     late = signed + bytes.fromhex("00250000")
@@ -94,13 +94,13 @@ def test_what_follows_the_signature_is_not_read():
     assert read.is_from("secret")
 
 
-def test_an_error_code_is_read():
+def test_an_error_code_is_read() -> None:
     error = Message(Kind.ERROR, new_transaction(), ((Attribute.ERROR_CODE, error_value(487, "Role Conflict")),))
     assert parse_stun(error.to_bytes(None)).error_code == 487
 
 
 @given(st.binary(max_size=200) | st.binary(max_size=60).map(lambda tail: REQUEST[:20] + tail))
-def test_any_datagram_is_a_message_or_malformed(datagram: bytes):
+def test_any_datagram_is_a_message_or_malformed(datagram: bytes) -> None:
     try:
         message = parse_stun(datagram)
     except MalformedStun:
@@ -110,7 +110,7 @@ def test_any_datagram_is_a_message_or_malformed(datagram: bytes):
 
 
 @given(st.integers(0, len(REQUEST) - 9), st.integers(1, 255))  # the fingerprint itself is not signed
-def test_a_damaged_message_is_noticed(at: int, change: int):
+def test_a_damaged_message_is_noticed(at: int, change: int) -> None:
     damaged = bytearray(REQUEST)
     damaged[at] ^= change
     try:
