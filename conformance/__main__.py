@@ -10,8 +10,8 @@ import httpx
 import typer
 
 from conformance import ProtocolName, matrix
+from conformance.catalogue import ALL_CHECKS
 from conformance.check import Check, Outcome
-from conformance.checks import all_checks
 from conformance.checks.routes import is_loopback
 from conformance.exports import as_json, as_junit
 from conformance.runner import Report, chosen, run_checks
@@ -120,7 +120,7 @@ def register(protocol: ProtocolName) -> None:
         pause: Annotated[float | None, typer.Option(min=0, help="Seconds between requests.")] = None,
         list_only: Annotated[bool, typer.Option("--list", help="Only list the checks.")] = False,
     ) -> None:
-        checks = tuple(chosen(all_checks(), protocol, filter(None, only.split(",")), live=live))
+        checks = tuple(chosen(ALL_CHECKS, protocol, filter(None, only.split(",")), live=live))
         if list_only:
             matrix.list_checks(checks, protocol, matrix.console())
             return
@@ -154,7 +154,7 @@ def table(
     ] = None,
 ) -> None:
     """All checks as a Markdown table, as docs/conformance-tool.md has it."""
-    text = matrix.markdown_table(all_checks())
+    text = matrix.markdown_table(ALL_CHECKS)
     if into is None:
         typer.echo(text, nl=False)
         return

@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from conformance import ProtocolName
+from conformance.catalogue import ALL_CHECKS
 from conformance.check import Check, Outcome
-from conformance.checks import all_checks
 from conformance.mock.http import Application
-from conformance.mock.mutants import HTTP_MUTANTS, mutated_checks
+from conformance.mock.mutants import HTTP_MUTANTS, MUTATED
 from conformance.mock.mutants_sessions import TOKEN
 from conformance.mock.rewriting import Mutant
 from conformance.mock.server import MockServer, Setup
@@ -21,7 +21,7 @@ from conformance.wire import Limits, Wire
 
 BASE = "http://mock.test"
 LIMITS = Limits(abandoned_s=30, poll_s=0.05)
-CHECKS = {check.id: check for check in all_checks() if not check.live}
+CHECKS = {check.id: check for check in ALL_CHECKS if not check.live}
 CASES = [(check, protocol) for check in CHECKS.values() for protocol in sorted(check.protocols)]
 MUTANT_CASES = [
     (mutant, protocol)
@@ -87,7 +87,7 @@ async def test_a_mutant_is_noticed(mutant: Mutant, protocol: ProtocolName) -> No
 
 
 def test_every_check_has_a_mutant() -> None:
-    assert {check.id for check in all_checks()} <= mutated_checks()
+    assert {check.id for check in ALL_CHECKS} <= MUTATED
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
