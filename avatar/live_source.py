@@ -23,7 +23,7 @@ from avatar.live_pace import Pace
 from avatar.live_packets import TOLERANCE, Line, Packet, Waiting
 from avatar.messages import AUDIO_HZ, OPUS_SAMPLES
 from avatar.opus_decoder import OpusDecoder, packet_samples
-from avatar.splice import FADE, RUN, Filler, Sound, crossfade, lengthen, shorten
+from avatar.splice import RUN, Filler, Sound, lengthen, shorten
 
 MAX_DELAY: Final = AUDIO_HZ // 5
 """200 ms of packets wait at most: beyond that a conversation suffers more from the delay than from a gap."""
@@ -183,8 +183,9 @@ class LiveSource:
         while len(self._waiting) > 1 and self._at_first() < target - TOLERANCE:
             self._passed = self._waiting.pop().sequence
             self.counts.dropped += 1
-            self._splice = True
-        self._next, self._over = min(target, self._at_first()), 0
+        target = min(target, self._at_first())
+        self._splice = self._splice or target != self._position
+        self._next, self._over = target, 0
 
     def _at_first(self) -> int:
         first = self._waiting.first
@@ -284,13 +285,12 @@ class LiveSource:
         if sound is None:
             return
         if splice:
-            fade = min(FADE, len(sound))
-            sound = np.concatenate([crossfade(self._filler.make(fade), sound[:fade]), sound[fade:]])
+            self._output.put(self._filler.joined(sound))
             self._splice = False
-        elif self._pace.due():
+            return
+        if self._pace.due():
             sound = self._changed(self._run(sound))
-        self._filler.remember(sound)
-        self._output.put(sound)
+        self._output.put(self._filler.heard(sound))
 
     def _decode(self) -> Sound | None:
         packet = self._waiting.pop()

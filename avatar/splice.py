@@ -56,30 +56,43 @@ def _similar(pattern: Sound, sound: Sound, least: int, most: int) -> int:
 
 
 class Filler:
-    """Makes up what is missing after what was heard: its last period again and again, fainter and fainter."""
+    """Makes up what is missing after what was heard: its last period again and again, fainter and fainter.
+
+    It is told of all that is heard, or makes it: each sound is either ``heard``, ``joined``, or made by ``make``.
+    """
 
     def __init__(self) -> None:
-        self._heard: Sound = np.zeros(HISTORY, np.int16)
+        self._history: Sound = np.zeros(HISTORY, np.int16)
         self._period = np.zeros(1)
-        self._offset = 0.0
+        self._offset = self._peak = 0.0
         self._made = 0
         self._end = 0
         """Samples after which all is silence."""
-        self._active = False
+        self.active = False
+        """Whether the sound heard last was made up."""
 
-    @property
-    def active(self) -> bool:
-        """Whether sound is being made up."""
-        return self._active
+    def heard(self, sound: Sound) -> Sound:
+        """The sound, which follows on what was heard last."""
+        self.active = False
+        self._remember(sound)
+        return sound
 
-    def remember(self, sound: Sound) -> None:
-        """That was heard."""
-        self._active = False
-        self._heard = np.concatenate([self._heard, sound[-HISTORY:]])[-HISTORY:]
+    def joined(self, sound: Sound) -> Sound:
+        """The sound, which does not follow on what was heard last, joined to it."""
+        fade = min(FADE, len(sound))
+        return self.heard(np.concatenate([crossfade(self._go_on(fade), sound[:fade]), sound[fade:]]))
 
     def make(self, count: int, *, hush: bool = False) -> Sound:
         """What comes next. ``hush``: the speaker is known to be silent, so fall silent without a word being cut off."""
-        if not self._active:
+        sound = self._go_on(count, hush=hush)
+        self._remember(sound)
+        return sound
+
+    def _remember(self, sound: Sound) -> None:
+        self._history = np.concatenate([self._history, sound[-HISTORY:]])[-HISTORY:]
+
+    def _go_on(self, count: int, *, hush: bool = False) -> Sound:
+        if not self.active:
             self._begin()
         if hush:
             self._end = min(self._end, self._made + FADE)
@@ -88,7 +101,7 @@ class Filler:
         places = np.arange(self._made, self._made + count)
         sound = self._period[places % len(self._period)] + self._offset * np.maximum(0, 1 - places / FADE)
         self._made += count
-        return _rounded(sound * self._strength(places))
+        return _rounded(np.clip(sound, -self._peak, self._peak) * self._strength(places))
 
     def _strength(self, places: NDArray[np.int_]) -> NDArray[np.float64]:
         strength = np.maximum(0.0, 1 - places / FILL_FADE)
@@ -97,16 +110,17 @@ class Filler:
         return strength
 
     def _begin(self) -> None:
-        heard = self._heard.astype(np.float64)
-        backwards = self._heard[::-1]  # the lag from the end, found as one from the beginning
+        history = self._history.astype(np.float64)
+        backwards = self._history[::-1]  # the lag from the end, found as one from the beginning
         lag = _similar(backwards[:FADE], backwards, SHORTEST_PERIOD, LONGEST_PERIOD)
-        period = heard[-lag:]
+        period = history[-lag:].copy()
         blend = min(lag // 4, FADE // 4)  # its end flows into its beginning
         rise = np.arange(1, blend + 1) / (blend + 1)
-        period[-blend:] = period[-blend:] * (1 - rise) + heard[-lag - blend : -lag] * rise
+        period[-blend:] = period[-blend:] * (1 - rise) + history[-lag - blend : -lag] * rise
         self._period = period
-        self._offset = heard[-1] - heard[-lag - 1]  # the period begins where that one left off, not where we did
-        self._made, self._end, self._active = 0, FILL_FADE, True
+        self._offset = history[-1] - history[-lag - 1]  # the period begins where that one left off, not where we did
+        self._peak = np.abs(history).max()  # made up of what was made up, it would grow louder
+        self._made, self._end, self.active = 0, FILL_FADE, True
 
 
 def _rounded(sound: NDArray[np.float64]) -> Sound:

@@ -1,7 +1,8 @@
 """The worker process: ``python -m avatar.worker --fd N``. Started by ``avatar.client``, never by hand.
 
-Threads: this one reads the socket; one writes it; one renders (``studio``); one encodes idle loops; one decodes for
-each utterance. All of them sleep while nobody speaks. The process ends when its socket closes, whatever the others do.
+Threads: this one reads the socket; one writes it; one renders (``studio``), publishers' packets included; one encodes
+idle loops; one decodes for each uploaded utterance. All of them sleep while nobody speaks. The process ends when its
+socket closes, whatever the others do.
 """
 
 import os
