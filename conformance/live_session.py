@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from conformance.agent.manner import Manner, NotConnected
-from conformance.canned import Offer
+from conformance.canned import Offer, fragment, without_lines
 from conformance.description import Description
 from conformance.resource import Session
 from conformance.target import Target, Unmet
@@ -122,9 +122,14 @@ async def playing(target: Target, *, offer: Offer | None = None) -> AsyncIterato
         yield live
 
 
+def broken_restart(offer: Offer) -> str:
+    """A fragment that asks for an ICE restart with a new ufrag and no password."""
+    return without_lines(fragment(offer, identity=offer.identity.restarted()), "a=ice-pwd:")
+
+
 def answer_of(session: Session) -> Description:
     """Errors: Unmet where there is none that accepts media."""
     answer = session.answer
-    if session.reply.status_code != httpx.codes.CREATED or answer is None or not answer.media:
+    if session.reply.status_code != httpx.codes.CREATED or not answer.media:
         raise Unmet(f"no usable answer: {session.reply.status_code}")
     return answer

@@ -74,6 +74,11 @@ class Agent:
         self.connection.set_remote(fingerprints(answer), client=client, formats=formats(answer.media))
         self.take_remote(answer)
 
+    def take_offer(self, offer: Description, *, setup: str) -> None:
+        """The server's own offer, which we answer in this DTLS role. Errors: NotConnected, as ``take_remote``."""
+        self.connection.set_remote(fingerprints(offer), client=setup == "active", formats=formats(offer.media))
+        self.take_remote(offer)
+
     def take_remote(self, remote: Description) -> None:
         """ICE credentials and candidates for the newest socket, from an answer or a restart's fragment.
 

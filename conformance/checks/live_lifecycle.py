@@ -7,7 +7,7 @@ from typing import Final
 
 from conformance.agent.manner import NotConnected
 from conformance.check import Check, Result, Severity, broken, check, passed
-from conformance.live_session import Live, live_session, playing
+from conformance.live_session import Live, broken_restart, live_session, playing
 from conformance.target import Target
 
 MUST, SHOULD = Severity.MUST, Severity.SHOULD
@@ -98,14 +98,18 @@ async def delete_stops_media(target: Target) -> Result:
     live=True,
     tier=2,
     long=True,
-    clauses=("I-SE-04", "E-SE-04"),
-    text="A peer that vanishes is noticed within 45 s: media stops, the session is gone.",
+    clauses=("I-SE-04", "I-SE-20", "E-SE-04"),
+    text="A peer that vanishes, after a restart was refused, is noticed within 45 s: media stops, the session is gone.",
 )
 async def vanished_peer_noticed(target: Target) -> Result:
-    """Consent expires 30 s after the last answer (RFC 7675 section 5.1)."""
+    """Consent expires 30 s after the last answer (RFC 7675 section 5.1); a restart that failed must not change that."""
     limits = target.wire.limits.live
     async with playing(target) as live:
+        could_look = (await live.session.get()).is_success
+        await live.session.patch(broken_restart(live.session.offer), if_match="*")
         can_look = (await live.session.get()).is_success
+        if could_look and not can_look:
+            return broken("the session ended with a restart that was refused")
         vanished_s = live.now
         live.agent.go_silent()
         gone_s = await live.gone_after(limits.vanish_s) if can_look else None

@@ -9,10 +9,10 @@ import httpx
 
 from conformance.agent.manner import NotConnected
 from conformance.agent.received import Source
-from conformance.canned import fragment, without_lines
+from conformance.canned import fragment
 from conformance.check import Check, Result, Severity, broken, check, passed
 from conformance.description import MalformedDescription, parse_fragment
-from conformance.live_session import Live, playing
+from conformance.live_session import Live, broken_restart, playing
 from conformance.target import Target, Unmet
 
 MUST = Severity.MUST
@@ -40,9 +40,7 @@ async def broken_restart_harmless(target: Target) -> Result:
     """A new ufrag without a password."""
     limits = target.wire.limits.live
     async with playing(target) as live:
-        offer = live.session.offer
-        body = without_lines(fragment(offer, identity=offer.identity.restarted()), "a=ice-pwd:")
-        reply = await live.session.patch(body, if_match="*")
+        reply = await live.session.patch(broken_restart(live.session.offer), if_match="*")
         if not reply.is_client_error:
             return broken(f"{reply.status_code} to a restart without a password")
         refused_s = live.now

@@ -27,6 +27,8 @@ class LiveMutant:
     times: Times = field(default_factory=Times)
     wrap: Wrap = lambda handler: handler
     protocols: frozenset[ProtocolName] = BOTH
+    counters: bool = False
+    """The mock answers every offer with one of its own."""
     strict: bool = False
     """The mock insists on the letter."""
     limits: Mapping[str, float] = field(default_factory=dict)
@@ -121,6 +123,7 @@ LIVE_MUTANTS: Final[tuple[LiveMutant, ...]] = (
     LiveMutant("L-06", "refuses DELETE", "DELETE gave 405", wrap=reply_changed(status(405), at("DELETE"))),
     LiveMutant("L-07", "plays to nobody", "still arrives", Faults(never_misses_anyone=True), SOON, protocols=WHEP),
     LiveMutant("L-07", "waits for ever", "still there", Faults(never_misses_anyone=True), SOON, protocols=WHIP),
+    LiveMutant("L-07", "a refused restart ends it", "ended with a restart", wrap=broken_restart_ends_session),
     LiveMutant("L-08", "ignores close_notify", "still there", Faults(ignores_goodbye=True)),
     LiveMutant("L-09", "ignores PLI", "no keyframe within", Faults(media=Oddities(keyframe_on_request=False))),
     LiveMutant("L-10", "B-frames", "B-frames", Faults(media=Oddities(b_frames=True))),
@@ -163,6 +166,19 @@ LIVE_MUTANTS: Final[tuple[LiveMutant, ...]] = (
         limits=SHORT,
     ),
     LiveMutant("C-08", "gives up when told all", "ICE not up", Faults(gives_up_when_told_all=True), limits=SHORT),
+    LiveMutant(
+        "C-11", "refuses the answer", "415 to the answer", counters=True, wrap=reply_changed(status(415), at("PATCH"))
+    ),
+    LiveMutant(
+        "C-11", "lets nobody in", "204 to the answer, but ICE not up", Faults(deaf=True), counters=True, limits=SHORT
+    ),
+    LiveMutant(
+        "C-11",
+        "names no session",
+        "without Location",
+        counters=True,
+        wrap=reply_changed(header("Location", None), at("POST", 406)),
+    ),
     LiveMutant("R-05", "ends the session", "400, but ", wrap=broken_restart_ends_session),
     LiveMutant(
         "R-05",

@@ -4,7 +4,7 @@ Plays silence and a test picture to WHEP players; takes what a WHIP publisher se
 or consent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
@@ -20,7 +20,7 @@ from conformance.agent.rtp import is_media
 from conformance.agent.shell import Shell
 from conformance.agent.stun import Address, Attribute, Kind, MalformedStun, looks_like_stun, parse_stun
 from conformance.canned import Identity, new_fingerprint
-from conformance.description import Description
+from conformance.description import Description, Media
 from conformance.mock import answers
 from conformance.mock.media import MediaSide
 
@@ -74,7 +74,7 @@ class Times:
 class LiveSide:
     """ICE, DTLS and media of one session."""
 
-    def __init__(self, offer: Description, protocol: ProtocolName, faults: Faults, times: Times) -> None:
+    def __init__(self, faults: Faults, times: Times, *, offers: bool = False) -> None:
         certificate = make_certificate("mock")
         profiles: Sequence[str] = () if faults.no_srtp else PROFILES
         self.faults = faults
@@ -90,17 +90,35 @@ class LiveSide:
         self._given_up = False
         self._deleted = False
         self._diverted = 0
-        self._describe(offer, protocol)
+        self._offers = offers
+        """The peer answers: we control ICE."""
 
     @property
     def connected(self) -> bool:
         """Whether media can flow."""
         return self.connection.connected
 
-    async def start(self, offer: Description) -> None:
-        """Open the first socket. The offer's candidates are tried."""
+    async def start(self, offer: Description, protocol: ProtocolName) -> None:
+        """Open the first socket for an offer of the peer."""
+        chosen = answers.choose(offer, protocol)
+        client = offer.sections[min(chosen)].inherited("setup") == "passive"
+        media = {offer.sections[index]: int(payload) for index, payload in sorted(chosen.items())}
+        self._describe(offer, media, client=client)
+        if protocol == "whep":
+            self._play(media)
         await self._open_path()
         self._take(offer)
+
+    async def start_offering(self) -> None:
+        """Open the first socket for a peer that will answer."""
+        await self._open_path()
+
+    def take_answer(self, answer: Description) -> None:
+        """The answer to our own offer: play what it accepts."""
+        media = {section: int(section.formats[0]) for section in answer.media}
+        self._describe(answer, media, client=answer.transport("setup") == "passive")
+        self._play(media)
+        self._take(answer)
 
     async def trickle(self, fragment: Description) -> None:
         """Further candidates of the peer."""
@@ -126,25 +144,24 @@ class LiveSide:
         """Close the sockets, whatever the faults say."""
         self.shell.close()
 
-    def _describe(self, offer: Description, protocol: ProtocolName) -> None:
-        """What the offer says beside ICE; what is played."""
-        chosen = answers.choose(offer, protocol)
-        client = offer.sections[min(chosen)].inherited("setup") == "passive"
-        media = [offer.sections[index] for index in sorted(chosen)]
-        self.connection.set_remote(fingerprints(offer), client=client, formats=formats(media))
-        if protocol == "whep":
-            shift = 1 if self.faults.wrong_payload else 0
-            tracks = [
-                Track(section.kind, int(chosen[index]) + shift, STEPS_S[section.kind], answers.STREAM, mid_of(section))
-                for index, section in enumerate(offer.sections)
-                if index in chosen and section.kind != self.faults.muted
-            ]
-            self.connection.source = MediaSource(tracks, self.faults.media)
+    def _describe(self, remote: Description, media: Mapping[Media, int], *, client: bool) -> None:
+        """What the peer says beside ICE."""
+        self.connection.set_remote(fingerprints(remote), client=client, formats=formats(list(media)))
+
+    def _play(self, media: Mapping[Media, int]) -> None:
+        """Send on these sections, under these payload types."""
+        shift = 1 if self.faults.wrong_payload else 0
+        tracks = [
+            Track(section.kind, payload + shift, STEPS_S[section.kind], answers.STREAM, mid_of(section))
+            for section, payload in media.items()
+            if section.kind != self.faults.muted
+        ]
+        self.connection.source = MediaSource(tracks, self.faults.media)
 
     async def _open_path(self) -> None:
         local = Credentials(self.identity.ufrag, self.identity.password)
         habits = Habits(consent_s=self._times.consent_s)
-        ice = IceAgent(local, controlling=False, habits=habits, silent=self.faults.deaf)
+        ice = IceAgent(local, controlling=self._offers, habits=habits, silent=self.faults.deaf)
         port = await self.shell.open_path(ice)
         self.candidates = (f"1 1 udp {HOST_PRIORITY} {LOOPBACK} {port} typ host",)
 
@@ -231,7 +248,14 @@ class LiveSides:
 
     async def open(self, offer: Description, protocol: ProtocolName) -> MediaSide:
         """The opener of a ``MockServer``."""
-        side = LiveSide(offer, protocol, self._faults, self._times)
+        side = LiveSide(self._faults, self._times)
         self.opened.append(side)
-        await side.start(offer)
+        await side.start(offer, protocol)
+        return side
+
+    async def open_offering(self) -> LiveSide:
+        """A side whose peer will answer."""
+        side = LiveSide(self._faults, self._times, offers=True)
+        self.opened.append(side)
+        await side.start_offering()
         return side
