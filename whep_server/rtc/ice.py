@@ -4,8 +4,7 @@ We are a full ICE agent, never lite.  [I-MS-02] [E-SE-11]
 
 aioice and aiortc take all this from module names, so that it holds for the whole process: ``ice_policy`` puts ours
 there and puts back what it found. Relied on, read at aioice 0.13.0 and aiortc 1.16.0:
-``aioice.ice.get_host_addresses``, ``CONSENT_INTERVAL``, ``CONSENT_FAILURES``, ``Connection.check_incoming``,
-``aiortc.rtcicetransport.Connection``.
+``aioice.ice.get_host_addresses``, ``CONSENT_INTERVAL``, ``aiortc.rtcicetransport.Connection``.
 """
 
 import ipaddress
@@ -16,20 +15,15 @@ from typing import Final
 
 import aioice.ice
 import aiortc.rtcicetransport
-from aioice import stun
 from aiortc import RTCConfiguration, RTCIceServer
 from aiortc.rtcconfiguration import RTCBundlePolicy
 
-from whep_server.rtc.restart import RestartableConnection
+from whep_server.rtc.connection import RestartableConnection
 from whep_server.settings import Settings
 from whep_server.signaling.ice_servers import ice_servers
 
 CONSENT_INTERVAL_S: Final = 2
 """RFC 7675 asks for 5 s; shorter, so that a viewer that vanished is not sent media for half a minute."""
-CONSENT_FAILURES: Final = 3
-"""With the interval: a vanished viewer's session ends within about 8 s."""
-DEFAULT_PRIORITY: Final = 0x6E0000FF
-"""A peer-reflexive candidate's where a check names none, as FFmpeg before 8.1 does (RFC 8445 section 5.1.2)."""
 
 
 def configuration(settings: Settings) -> RTCConfiguration:
@@ -55,7 +49,7 @@ def ice_policy(settings: Settings) -> Iterator[None]:
     all addresses are offered, IPv4 first, since some players look at the first candidate only.
     """
     found = aioice.ice.get_host_addresses
-    before = (found, aioice.ice.CONSENT_INTERVAL, aioice.ice.CONSENT_FAILURES, aioice.ice.Connection.check_incoming)
+    interval_s = aioice.ice.CONSENT_INTERVAL
     loopback = settings.ice_loopback and is_loopback(settings.host)
 
     def host_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
@@ -64,23 +58,12 @@ def ice_policy(settings: Settings) -> Iterator[None]:
         usable = [address for address in found(use_ipv4, use_ipv6) if not ipaddress.ip_address(address).is_link_local]
         return sorted(usable, key=lambda address: ipaddress.ip_address(address).version)
 
-    def check_incoming(
-        connection: aioice.Connection,
-        message: stun.Message,
-        address: tuple[str, int],
-        protocol: aioice.ice.StunProtocol,
-    ) -> None:
-        message.attributes.setdefault("PRIORITY", DEFAULT_PRIORITY)
-        before[3](connection, message, address, protocol)
-
-    plain = aiortc.rtcicetransport.Connection  # type: ignore[attr-defined]  # see rtc/restart.py
+    plain = aiortc.rtcicetransport.Connection  # type: ignore[attr-defined]  # see rtc/connection.py
     aiortc.rtcicetransport.Connection = RestartableConnection  # type: ignore[attr-defined, assignment]  # likewise
     aioice.ice.get_host_addresses = host_addresses
-    aioice.ice.CONSENT_INTERVAL, aioice.ice.CONSENT_FAILURES = CONSENT_INTERVAL_S, CONSENT_FAILURES
-    aioice.ice.Connection.check_incoming = check_incoming  # type: ignore[method-assign, assignment]  # see the module
+    aioice.ice.CONSENT_INTERVAL = CONSENT_INTERVAL_S
     try:
         yield
     finally:
         aiortc.rtcicetransport.Connection = plain  # type: ignore[attr-defined]  # likewise
-        aioice.ice.get_host_addresses, aioice.ice.CONSENT_INTERVAL, aioice.ice.CONSENT_FAILURES = before[:3]
-        aioice.ice.Connection.check_incoming = before[3]  # type: ignore[method-assign]  # see the module
+        aioice.ice.get_host_addresses, aioice.ice.CONSENT_INTERVAL = found, interval_s

@@ -15,9 +15,9 @@ from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateErr
 from aiortc.sdp import candidate_from_sdp
 
 from whep_server.errors import MalformedSdp, NoSuchSession, NotAcceptable, Unavailable
+from whep_server.rtc.connection import RestartableConnection, connection_of
 from whep_server.rtc.ice import configuration
 from whep_server.rtc.receiver import OnPacket, attach_receiver
-from whep_server.rtc.restart import RestartableConnection, connection_of
 from whep_server.rtc.sender import SourceTrack, UnitSource, attach
 from whep_server.settings import Settings
 from whep_server.signaling.negotiation import Plan, dress_answer, set_role
@@ -153,5 +153,11 @@ def viewer_peer(plan: Plan, sources: Mapping[str, UnitSource], level_idc: int, s
 def publisher_peer(plan: Plan, on_packet: OnPacket, settings: Settings) -> Peer:
     """A peer whose audio packets go to ``on_packet``, as they are."""
     connection = RTCPeerConnection(configuration(settings))
-    attach_receiver(connection.addTransceiver("audio", direction="recvonly").receiver, on_packet)
+    receiver = connection.addTransceiver("audio", direction="recvonly").receiver
+
+    def take(sequence: int, rtp_time: int, payload: bytes) -> None:
+        connection_of(receiver).note_alive()
+        on_packet(sequence, rtp_time, payload)
+
+    attach_receiver(receiver, take)
     return Peer(plan, connection, 0, settings)
