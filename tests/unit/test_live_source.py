@@ -80,7 +80,7 @@ def bad_network(seed: int, packets: list[Sent], *, loss: float, doubled: float, 
     return arrived + [packet for packet in again if luck.random() < doubled]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     seed=st.integers(0, 1 << 16),
     loss=st.sampled_from([0, 0, 0.02, 0.2, 0.9]),
@@ -159,10 +159,10 @@ def test_a_network_that_becomes_slower_for_good_is_followed():
     assert heard.delay_s == pytest.approx(heard.delay_at(4.9) + 0.4, abs=0.05)
 
 
-@pytest.mark.parametrize("rate", [1.0005, 0.9995])
+@pytest.mark.parametrize("rate", [1.001, 0.999])
 def test_a_clock_that_drifts_is_followed_without_a_click(rate: float):
-    """Two minutes of 500 ppm, more than any sound card is off by: 60 ms."""
-    heard = listen(steady(120, rate=rate, phase_s=0.001), 120, rate=rate)
+    """A minute of 1000 ppm, ten times what a bad sound card is off by: 60 ms."""
+    heard = listen(steady(60, rate=rate, phase_s=0.001), 60, rate=rate)
     assert heard.source.counts.lost == heard.source.counts.dropped == 0
     assert heard.source.counts.made_up <= OPUS_SAMPLES
     assert abs(heard.source.counts.shortened - heard.source.counts.lengthened) >= 0.02 * AUDIO_HZ
