@@ -163,9 +163,9 @@ class Agent:
 @asynccontextmanager
 async def open_agent(host: str, port: int, manner: Manner) -> AsyncIterator[Agent]:
     """An agent with a socket, its candidate the address from which a server can be reached."""
-    address, wildcard = await _route(host, port)
+    address = await _route(host, port)
     certificate = make_certificate()
-    shell = Shell(Connection(certificate, manner.profiles or PROFILES), wildcard)
+    shell = Shell(Connection(certificate, manner.profiles or PROFILES))
     agent = Agent(shell, certificate, address, manner)
     try:
         await agent.open_socket()
@@ -174,13 +174,13 @@ async def open_agent(host: str, port: int, manner: Manner) -> AsyncIterator[Agen
         shell.close()
 
 
-async def _route(host: str, port: int) -> tuple[str, str]:
-    """Our address on the way to a server, and the wildcard of its family: its media may have another address."""
+async def _route(host: str, port: int) -> str:
+    """Our address on the way to a server; of two families IPv4, which more media servers have."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-    family, _, _, _, remote = found[0]
+    family, _, _, _, remote = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.connect(remote)  # sends nothing
-        return str(probe.getsockname()[0]), "0.0.0.0" if family == socket.AF_INET else "::"
+        return str(probe.getsockname()[0])
 
 
 def fingerprints(description: Description) -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """The sockets and the clock around a connection: the only file of the agent that touches the event loop."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,6 +12,8 @@ from conformance.agent.media_connection import Connection
 from conformance.agent.stun import Address
 
 TICK_S: Final = 0.01
+MAPPED: Final = "::ffff:"
+"""How an IPv6 socket writes an IPv4 address (RFC 4291 section 2.5.5.2)."""
 
 
 class Shell:
@@ -19,7 +22,7 @@ class Shell:
     def __init__(
         self,
         connection: Connection,
-        address: str,
+        address: str | None = None,
         *,
         accepts: Callable[[bytes, Address], bool] = lambda datagram, source: True,
         after: Callable[[], None] = lambda: None,
@@ -31,7 +34,7 @@ class Shell:
         """Called after every step of the connection."""
         self.loop = asyncio.get_running_loop()
         self._address = address
-        """Where sockets are bound: a family's wildcard."""
+        """Where sockets are bound; None for every address of the machine, of both families where it has them."""
         self._transports: dict[int, asyncio.DatagramTransport] = {}
         self._timer: asyncio.TimerHandle | None = None
         self.fault: Exception | None = None
@@ -41,9 +44,8 @@ class Shell:
         """A new socket for an ICE agent. The port it got."""
         path = len(self.connection.paths)
         self.connection.paths[path] = ice
-        transport, _ = await self.loop.create_datagram_endpoint(
-            lambda: _Socket(self, path), local_addr=(self._address, 0)
-        )
+        endpoint = open_socket(self._address)
+        transport, _ = await self.loop.create_datagram_endpoint(lambda: _Socket(self, path), sock=endpoint)
         self._transports[path] = transport
         if self._timer is None:
             self._tick()
@@ -81,7 +83,8 @@ class Shell:
             path, datagram, address = self.connection.outgoing.popleft()
             transport = self._transports.get(path)
             if transport is not None and not transport.is_closing():
-                transport.sendto(datagram, address)
+                mapped = transport.get_extra_info("socket").family == socket.AF_INET6 and ":" not in address[0]
+                transport.sendto(datagram, (f"{MAPPED}{address[0]}", address[1]) if mapped else address)
 
     def received(self, path: int, datagram: bytes, source: Address) -> None:
         """A datagram came in."""
@@ -103,6 +106,19 @@ class Shell:
         self.flush()
 
 
+def open_socket(address: str | None) -> socket.socket:
+    """A UDP socket on an IPv4 address, or on every address: IPv6 with IPv4 mapped into it, where there is IPv6."""
+    if address is None and socket.has_dualstack_ipv6():
+        opened = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        opened.bind(("::", 0))
+    else:
+        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        opened.bind((address or "0.0.0.0", 0))
+    opened.setblocking(False)
+    return opened
+
+
 class _Socket(asyncio.DatagramProtocol):
     """One path's socket."""
 
@@ -112,7 +128,7 @@ class _Socket(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
         host, port = cast("tuple[str, int]", addr[:2])
-        self._shell.received(self._path, data, (host.removeprefix("::ffff:"), port))
+        self._shell.received(self._path, data, (host.removeprefix(MAPPED), port))
 
     def error_received(self, exc: Exception) -> None:
         """An ICMP error: the check that caused it times out like any other."""
