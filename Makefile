@@ -12,7 +12,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --quiet
 ARGS ?=
-TESTS ?= tests/test_layout.py tests/unit tests/integration
+TESTS ?= tests/test_layout.py tests/unit tests/integration conformance
 
 # What the tests drive as real WHEP players, and what isolates them. The product itself needs none of these.
 DEBIAN := chromium firefox-esr fonts-dejavu-core iproute2 \

@@ -150,12 +150,20 @@ async def ffmpeg(target: Target) -> Result:
     text="medooze whip-whep connects: no candidates in the offer, one PATCH at once, in WHEP without If-Match.",
 )
 async def medooze(target: Target) -> Result:
-    """Its WHIP half sends the tag that it was given; its WHEP half never does. 405 and 501 mean "no trickle" to it."""
+    """Its WHIP half sends the tag that it was given; its WHEP half never does. 405 and 501 mean "no trickle" to it.
+
+    Strict: the PATCH without If-Match is to get 428, at which this client gives up.
+    """
     async with live_session(target, candidates=()) as live:
         trickle = fragment(live.session.offer, (live.agent.candidate,), end=True)
         live.agent.take_answer(live.answer)
         tag = live.session.etag if target.protocol == "whip" else None
         reply = await live.session.patch(trickle, if_match=tag)
+        if target.strict and tag is None and live.session.etag is not None:
+            letter = reply.status_code == httpx.codes.PRECONDITION_REQUIRED
+            return (
+                passed("428, by the letter") if letter else broken(f"{reply.status_code} to a PATCH without If-Match")
+            )
         if not reply.is_success and reply.status_code not in (405, 501):
             return broken(f"its PATCH got {reply.status_code}, at which it gives up")
         try:
