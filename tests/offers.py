@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from whep_server.signaling.negotiation import Plan
+
 FINGERPRINT = "sha-256 " + ":".join(["AB"] * 32)
 CODECS = {
     "audio": ["a=rtpmap:111 opus/48000/2", "a=fmtp:111 minptime=10;useinbandfec=1", "a=rtpmap:0 PCMU/8000"],
@@ -58,3 +60,19 @@ def offer(
     group = f"a=group:BUNDLE {' '.join(mids) if bundle is None else bundle}"
     head = ["v=0", "o=- 4611731400430051336 2 IN IP4 127.0.0.1", "s=-", "t=0 0", group, *session]
     return "".join(f"{line}\r\n" for line in [*head, *(line for lines in chosen for line in lines)])
+
+
+def peer_answer(plan: Plan, candidates: int = 1, padding: int = 0) -> str:
+    """As aiortc would answer ``plan.peer_offer``; ``padding`` makes its candidates longer."""
+    lines = ["v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=group:BUNDLE x", "a=msid-semantic:WMS *"]
+    for each in plan.served:
+        audio, kind = each.section.kind == "audio", each.codec.payload_type
+        lines += [f"m={each.section.kind} 5000 UDP/TLS/RTP/SAVPF {kind}", "c=IN IP4 127.0.0.1"]
+        lines += [f"a={'recvonly' if plan.receives else 'sendonly'}", f"a=mid:{each.mid}", "a=msid:stream track"]
+        lines += ["a=rtcp-mux", f"a=rtpmap:{kind} {each.codec.name}/{'48000/2' if audio else '90000'}"]
+        lines += [] if audio else [f"a=fmtp:{kind} profile-level-id=42e01f"]
+        tail = f" {'x' * padding}" if padding else ""
+        lines += [f"a=candidate:1 1 udp 1 192.0.2.{index} 5000 typ host{tail}" for index in range(candidates)]
+        lines += ["a=end-of-candidates", "a=ice-ufrag:abcd", "a=ice-pwd:" + "p" * 22, f"a=setup:{plan.setup}"]
+        lines += [f"a=fingerprint:sha-{size} AA" for size in (256, 384, 512)]
+    return "\r\n".join(lines) + "\r\n"

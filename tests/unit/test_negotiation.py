@@ -5,7 +5,7 @@ from aiortc.sdp import SessionDescription
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.offers import CODECS, offer, section
+from tests.offers import CODECS, offer, peer_answer, section
 from whep_server.errors import MalformedSdp, NotAcceptable
 from whep_server.signaling.negotiation import MAX_ANSWER_BYTES, baseline_profile, dress_answer, level_of, plan_answer
 from whep_server.signaling.negotiation import set_role as with_role
@@ -112,20 +112,6 @@ def test_the_level_follows_size_and_rate(size, level):
     assert level_of(*size) == level
 
 
-def own_answer(plan, candidates: int = 1) -> str:
-    """As aiortc would write it."""
-    lines = ["v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=group:BUNDLE x", "a=msid-semantic:WMS *"]
-    for each in plan.served:
-        kind = each.codec.payload_type
-        lines += [f"m={each.section.kind} 5000 UDP/TLS/RTP/SAVPF {kind}", "c=IN IP4 127.0.0.1", "a=sendonly"]
-        lines += [f"a=mid:{each.mid}", "a=msid:stream track", "a=rtcp-mux"]
-        lines += [f"a=rtpmap:{kind} H264/90000", f"a=fmtp:{kind} profile-level-id=42e01f"]
-        lines += [f"a=candidate:1 1 udp 1 192.0.2.{index} 5000 typ host " + "x" * 300 for index in range(candidates)]
-        lines += ["a=end-of-candidates", "a=ice-ufrag:abcd", "a=ice-pwd:" + "p" * 22, "a=setup:passive"]
-        lines += [f"a=fingerprint:sha-{size} AA" for size in (256, 384, 512)]
-    return "\r\n".join(lines) + "\r\n"
-
-
 def test_sections_that_are_not_served_keep_their_places_with_port_0():
     sections = [
         section("video", "0", direction="sendonly"),
@@ -135,7 +121,7 @@ def test_sections_that_are_not_served_keep_their_places_with_port_0():
         section("video", "4"),
     ]
     plan = plan_of(offer(sections=sections))
-    answer = parse_description(dress_answer(own_answer(plan), plan, 0x1F))
+    answer = parse_description(dress_answer(peer_answer(plan), plan, 0x1F))
     assert [(each.mid, each.port > 0) for each in answer.sections] == [
         ("0", False), ("1", False), ("2", True), ("3", True), ("4", False)
     ]  # fmt: skip
@@ -145,19 +131,19 @@ def test_sections_that_are_not_served_keep_their_places_with_port_0():
 def test_the_answer_names_the_offers_profile_and_our_level():
     codecs = [line.replace("42e01f", "42c028") for line in CODECS["video"] if "102" not in line]
     plan = plan_of(offer(sections=[section("video", "0", codecs=codecs)]))
-    assert "profile-level-id=42c01f" in dress_answer(own_answer(plan), plan, 0x1F)
+    assert "profile-level-id=42c01f" in dress_answer(peer_answer(plan), plan, 0x1F)
 
 
 def test_the_answer_has_one_fingerprint_and_says_rtcp_mux_only():
     plan = plan_of(offer())
-    answer = dress_answer(own_answer(plan), plan, 0x1F)
+    answer = dress_answer(peer_answer(plan), plan, 0x1F)
     assert answer.count("a=fingerprint:") == answer.count("a=fingerprint:sha-256") == 2
     assert answer.count("a=rtcp-mux-only\r\n") == 2
 
 
 def test_many_candidates_do_not_make_the_answer_too_long():
     plan = plan_of(offer())
-    answer = dress_answer(own_answer(plan, candidates=40), plan, 0x1F)
+    answer = dress_answer(peer_answer(plan, candidates=40, padding=300), plan, 0x1F)
     assert len(answer) < MAX_ANSWER_BYTES
     assert answer.count("a=candidate:") >= 2
 
@@ -165,12 +151,12 @@ def test_many_candidates_do_not_make_the_answer_too_long():
 def test_without_bundle_one_section_is_served():
     plan = plan_of(offer(bundle=""))
     assert [each.section.kind for each in plan.served] == ["video"]
-    assert "a=group" not in dress_answer(own_answer(plan), plan, 0x1F)
+    assert "a=group" not in dress_answer(peer_answer(plan), plan, 0x1F)
 
 
 def test_a_section_without_mid_is_answered_without():
     plan = plan_of(offer(sections=[section("video", None)]))
-    assert parse_description(dress_answer(own_answer(plan), plan, 0x1F)).sections[0].mid is None
+    assert parse_description(dress_answer(peer_answer(plan), plan, 0x1F)).sections[0].mid is None
 
 
 def test_rtp_and_rtcp_on_two_ports_are_refused():
