@@ -29,12 +29,14 @@ def ffmpeg_publish(url: str, wav: Path, *, dtls_active: bool = False, lead_s: fl
     it was connected.
     """
     sound = f"adelay=delays={int(lead_s * 1000)}:all=1," if lead_s else ""
-    picture = ["-re", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25"]
+    # at its own pace from the first sample on: by default FFmpeg hurries after what it missed while it connected
+    pace = ["-readrate", "1", "-readrate_catchup", "1"]
+    picture = [*pace, "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25"]
     h264 = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-profile:v", "baseline"]
     opus = ["-c:a", "libopus", "-af", f"{sound}aresample=48000", "-ac", "2", "-b:a", "96k"]
     role = ["-whip_flags", "dtls_active"] if dtls_active else []
     return [
-        *(program(), "-hide_banner", "-loglevel", "warning", "-nostdin", "-re", "-i", str(wav), *picture),
+        *(program(), "-hide_banner", "-loglevel", "warning", "-nostdin", *pace, "-i", str(wav), *picture),
         *("-map", "0:a", "-map", "1:v", "-shortest", *h264, "-pix_fmt", "yuv420p", "-bf", "0", "-g", "50", *opus),
         *("-f", "whip", *role, url),
     ]

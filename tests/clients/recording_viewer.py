@@ -208,17 +208,18 @@ def loopback_candidates() -> Iterator[None]:
         yield
 
 
-def prefer(connection: RTCPeerConnection, codec: str) -> None:
-    """Offer one video codec, with its retransmission, and sound."""
-    capabilities = RTCRtpReceiver.getCapabilities("video").codecs
-    kept = [one for one in capabilities if one.mimeType.lower() in {f"video/{codec.lower()}", "video/rtx"}]
-    connection.addTransceiver("video", "recvonly").setCodecPreferences(kept)
+def prefer(connection: RTCPeerConnection, codec: str | None) -> None:
+    """Offer one video codec, with its retransmission, or none; and sound."""
+    if codec:
+        capabilities = RTCRtpReceiver.getCapabilities("video").codecs
+        kept = [one for one in capabilities if one.mimeType.lower() in {f"video/{codec.lower()}", "video/rtx"}]
+        connection.addTransceiver("video", "recvonly").setCodecPreferences(kept)
     connection.addTransceiver("audio", "recvonly")
 
 
 @asynccontextmanager
-async def watching(whep: str, codec: str = "H264") -> AsyncIterator[Viewer]:
-    """A viewer that has its first picture; leaving the block deletes its session."""
+async def watching(whep: str, codec: str | None = "H264") -> AsyncIterator[Viewer]:
+    """A viewer that has its first picture; leaving the block deletes its session. With no codec it only listens."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     async with httpx.AsyncClient(timeout=30, trust_env=False) as client, asyncio.TaskGroup() as group:
         prefer(connection, codec)
@@ -230,14 +231,15 @@ async def watching(whep: str, codec: str = "H264") -> AsyncIterator[Viewer]:
         )
         assert response.status_code == 201, response.text
         viewer = Viewer(connection, urljoin(whep, response.headers["Location"]), response.text)
-        video_receiver, audio_receiver = connection.getReceivers()
-        tap(video_receiver, viewer.video, codec == "H264")
-        tap(audio_receiver, viewer.audio, False)
+        receivers = {each.kind: each.receiver for each in connection.getTransceivers()}
+        for kind, receiver in receivers.items():
+            tap(receiver, viewer.video if kind == "video" else viewer.audio, kind == "video" and codec == "H264")
         try:
             await connection.setRemoteDescription(RTCSessionDescription(response.text, "answer"))
-            group.create_task(keep_pictures(video_receiver.track, viewer))
-            group.create_task(keep_sound(audio_receiver.track, viewer))
-            await until(lambda: viewer.pictures and viewer.sound, CONNECT_S, "first picture and sound")
+            if codec:
+                group.create_task(keep_pictures(receivers["video"].track, viewer))
+            group.create_task(keep_sound(receivers["audio"].track, viewer))
+            await until(lambda: viewer.sound and (viewer.pictures or not codec), CONNECT_S, "first picture and sound")
             yield viewer
             assert (await client.delete(viewer.location)).status_code == 200
         finally:

@@ -64,19 +64,19 @@ const publishers = {
 
 /** A picture that changes, and the sound of a file, which starts when it is told to. */
 async function source(file) {
-  const canvas = Object.assign(document.createElement("canvas"), { width: 640, height: 360 });
+  const canvas = Object.assign(document.createElement("canvas"), { width: 320, height: 180 });
   const draw = canvas.getContext("2d");
   setInterval(() => {
     draw.fillStyle = `hsl(${(performance.now() / 20) % 360} 60% 50%)`;
     draw.fillRect(0, 0, canvas.width, canvas.height);
-  }, 40);
+  }, 100);
   const speech = new Audio(file); // not an AudioContext: Firefox starts none on a machine without a sound card
   await new Promise((resolve, reject) => {
     speech.oncanplaythrough = resolve;
     speech.onerror = () => reject(new Error(speech.error.message));
   });
   const media = speech.captureStream ? speech.captureStream() : speech.mozCaptureStream();
-  media.addTrack(canvas.captureStream(25).getVideoTracks()[0]);
+  media.addTrack(canvas.captureStream(10).getVideoTracks()[0]);
   const ended = new Promise((resolve) => (speech.onended = resolve));
   return { media, speak: () => speech.play().then(() => ended) };
 }

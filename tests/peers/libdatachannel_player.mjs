@@ -39,7 +39,7 @@ async function play(endpoint, codec, pictures, seconds) {
     const enough = () => counters[0].frames >= pictures && counters[1].packets >= pictures;
     await until(enough, seconds, () => `${pictures} pictures: ${JSON.stringify(counters)}, ${states}`);
   } catch (error) {
-    failure = error.message;
+    failure = `${error.message}; states: ${states}`;
   }
   const deleted = await remove(location);
   tracks.forEach((track) => track.close()); // naming them here also keeps them alive: a collected track falls silent
