@@ -42,6 +42,11 @@ def protocol_of(text: str) -> str:
     return "whip" if "a=sendonly" in text else "whep"
 
 
+def trickling_clients() -> list[str]:
+    """Those of which there is an offer and a fragment that belongs to it; React Native's is JSON."""
+    return sorted(name for name in texts("*.sdp").keys() & texts("*.sdpfrag") if not name.startswith("react-native"))
+
+
 def offer_texts() -> list[str]:
     """Whole offers: those of clients, and the two built from parts that other tests use."""
     return [*texts("*.sdp").values(), offer(), offer(sections=[section("video", None)])]

@@ -72,7 +72,7 @@ async def test_q03_q04_firefox_153_with_gathered_names_connects_and_nobody_looks
     monkeypatch.setattr(aioice.ice.mdns, "create_mdns_protocol", never)
     async with live_server() as http, player() as peer:
         created = await join(http, peer, gathered_by_firefox)
-        patched = await trickle(http, created.headers["location"], trickled("medooze-whip-whep-1.2.0-whep"))
+        patched = await trickle(http, created.headers["location"], trickled("chromium-156-whip-whep-1.2.0-whep"))
         assert patched.status_code in (200, 204)
         await plays(peer)
 
@@ -143,7 +143,7 @@ async def test_q34_a_tab_that_is_closed_without_delete_is_gone_when_its_consent_
 
 async def test_q34_a_tab_that_is_closed_before_it_connected_is_gone_after_the_join_timeout():
     async with live_server(join_timeout_s=0.3) as http:
-        created = await post(http, offered("medooze-whip-whep-1.2.0-whep"))
+        created = await post(http, offered("chromium-156-whip-whep-1.2.0-whep"))
         assert created.status_code == 201
         await until_answer(http, created.headers["location"], lambda answer: answer.status_code == 404)
         assert await viewers(http) == 0
