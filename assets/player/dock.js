@@ -110,7 +110,8 @@ export class Dock extends EventTarget {
   #show() {
     const { current, waiting } = this.queue;
     const words = [];
-    if (current) words.push(current.title ? `Saying “${current.title}”` : "Speaking");
+    if (current?.live) words.push("Somebody speaks live");
+    else if (current) words.push(current.title ? `Saying “${current.title}”` : "Speaking");
     else if (this.#sending > 0) words.push("Sending…");
     if (waiting > 0) words.push(`${waiting} waiting`);
     const line = words.join(" · ");

@@ -53,12 +53,14 @@ function makeCard(stream) {
   const picture = make("div", { class: "picture" }, poster, pill, make("span", { class: "go" }, icon("play")));
   const link = make("a", { class: "watch", href: stream.player }, make("h3", {}, stream.title));
   const facts = make("p", { class: "facts" });
-  const choice = make("button", { type: "button", class: "plain" }, "Watch elsewhere");
+  const speak = make("a", { class: "plain", href: `${config.base}/publish/${stream.name}` }, icon("mic"), `Speak as ${stream.title}`);
+  const choice = make("button", { type: "button", class: "plain" }, "Other programs");
   choice.addEventListener("click", () => {
     choose(stream);
     get("elsewhere").scrollIntoView({ block: "nearest" });
   });
-  const about = make("div", { class: "about" }, link, facts, make("p", { class: "badges" }), choice);
+  const ways = make("p", { class: "ways" }, speak, choice);
+  const about = make("div", { class: "about" }, link, facts, make("p", { class: "badges" }), ways);
   return make("li", { class: "card" }, picture, about);
 }
 
@@ -83,9 +85,11 @@ function choose(stream) {
   chosen = stream.name;
   const whep = new URL(stream.whep, location.href).href;
   const player = new URL(stream.player, location.href).href;
-  get("which").textContent = stream.title;
+  const whip = new URL(`${config.base}/whip/${stream.name}`, location.href).href;
+  for (const name of document.querySelectorAll(".which")) name.textContent = stream.title;
+  const addresses = { WHEP_URL: whep, WHIP_URL: whip, PLAYER_URL: player };
   for (const field of document.querySelectorAll("[data-recipe]")) {
-    field.textContent = field.dataset.recipe.replaceAll("WHEP_URL", whep).replaceAll("PLAYER_URL", player);
+    field.textContent = field.dataset.recipe.replace(/WHEP_URL|WHIP_URL|PLAYER_URL/g, (name) => addresses[name]);
   }
 }
 

@@ -6,6 +6,7 @@ import { askForToken } from "./ask.js";
 import { calm, config, get, make } from "./dom.js";
 import { Dock } from "./dock.js";
 import { StreamEvents } from "./events.js";
+import { isFinal } from "./exchange/retry.js";
 import { WhepClient } from "./exchange/whep.js";
 import { Stage } from "./stage.js";
 import { FACE, FACE_WORDS, States } from "./states.js";
@@ -31,7 +32,7 @@ const client = new WhepClient(config.whep, { iceServers: config.iceServers ?? []
 const voice = new Voice(config, access);
 const talk = new Talk(voice, {
   title: config.title,
-  waiting: () => dock.queue.current !== null || dock.queue.waiting > 0,
+  waiting: () => dock.queue.first,
 });
 const meter = new Meter();
 
@@ -100,6 +101,7 @@ stage.addEventListener("frame", () => stage.rest());
 
 events.addEventListener("state", ({ detail }) => speaks(detail.state === "speaking"));
 events.addEventListener("speech", ({ detail }) => dock.take(detail));
+events.addEventListener("publisher", ({ detail }) => dock.queue.takePublisher(detail));
 events.addEventListener("viewers", ({ detail }) => {
   get("viewers").textContent = `${detail.viewers} watching`;
   get("viewers").hidden = !(detail.viewers > 1);
@@ -111,9 +113,9 @@ events.addEventListener("down", () => {
   get("viewers").hidden = true;
 });
 
-/** Something changed for the better: the server answers, the network is up, a person looks. */
+/** Something changed for the better: the server answers, the network is up, a person looks. No reason where it refused. */
 function comeBack() {
-  if (face.state === "offline" && page.lost?.status !== 401) play();
+  if (face.state === "offline" && !isFinal(page.lost?.status)) play();
 }
 addEventListener("online", comeBack);
 document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && comeBack());

@@ -14,7 +14,7 @@ import { FLOOR_DB } from "./voice/level.js";
 import { SWITCHES, mayUseMicrophone } from "./voice/microphone.js";
 import { noMicrophoneHere } from "./voice/problems.js";
 import { Voice } from "./voice/voice.js";
-import { sentence } from "./words.js";
+import { sentence, waitingWords } from "./words.js";
 
 const LINE_MS = 2_000;
 /** How often the level is put in words; faster would chatter in a screen reader. */
@@ -87,8 +87,7 @@ function show() {
 }
 
 function onAirWords(usual) {
-  const waiting = queue.current !== null || queue.waiting > 0;
-  return waiting ? `${config.title} first finishes what was waiting, then says what you say.` : `${usual} ${line}`.trim();
+  return queue.first ? waitingWords(config.title) : `${usual} ${line}`.trim();
 }
 
 /** Only what differs is written: each change is read out to who cannot see it. */
@@ -174,6 +173,7 @@ get("preview").addEventListener("change", ({ target: { checked } }) => {
 
 // the stream's own events
 events.addEventListener("speech", ({ detail }) => queue.take(detail));
+events.addEventListener("publisher", ({ detail }) => queue.takePublisher(detail));
 events.addEventListener("down", () => queue.clear());
 events.addEventListener("viewers", ({ detail: { viewers } }) => {
   const others = viewers - (preview.playing ? 1 : 0);
@@ -198,7 +198,7 @@ get("retry").addEventListener("click", async () => {
 const keys = { " ": toggleVoice, m: toggleMute, f: () => stage.toggleFullScreen() };
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-  if (event.target.closest?.("input, select, a, button:focus-visible, dialog")) return;
+  if (event.target.closest?.(event.key === " " ? "input, select, a, button, dialog" : "input, select, dialog")) return;
   const act = keys[event.key.toLowerCase()];
   if (act) event.preventDefault();
   act?.();

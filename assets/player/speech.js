@@ -81,10 +81,23 @@ function parsed(text) {
 export class SpeechQueue extends EventTarget {
   #notes = new Map(); // utterance -> {title, text} of what this page sent
   #waiting = new Map(); // utterance -> seconds
-  current = null; // {utterance, seconds, title, text}
+  #live = new Set(); // utterances that are a publisher's voice
+  #publisher = false;
+  current = null; // {utterance, seconds, live, title, text}
 
   get waiting() {
     return this.#waiting.size;
+  }
+
+  /** Whether speech that was accepted before a publisher came is still to be spoken: till then nobody hears that one. */
+  get first() {
+    return this.waiting > 0 || (this.current !== null && !this.current.live);
+  }
+
+  /** A `publisher` event. While there is one nothing else is accepted: what comes into the queue then is that voice. */
+  takePublisher({ publisher }) {
+    this.#publisher = publisher;
+    this.#changed();
   }
 
   /** This page's upload was accepted under this id. */
@@ -97,11 +110,13 @@ export class SpeechQueue extends EventTarget {
   /** A `speech` event; returns the note of the utterance where it is this page's. */
   take({ utterance, state, seconds }) {
     const note = this.#notes.get(utterance);
-    if (state === "queued") this.#waiting.set(utterance, seconds);
+    if (state === "queued" && this.#publisher) this.#live.add(utterance);
+    else if (state === "queued") this.#waiting.set(utterance, seconds);
     else this.#waiting.delete(utterance);
-    if (state === "started") this.current = { utterance, seconds, ...note };
+    if (state === "started") this.current = { utterance, seconds, live: this.#live.has(utterance), ...note };
     if (state === "finished" || state === "failed") {
       this.#notes.delete(utterance);
+      this.#live.delete(utterance);
       if (this.current?.utterance === utterance) this.current = null;
     }
     this.#changed();
@@ -111,6 +126,8 @@ export class SpeechQueue extends EventTarget {
   /** The channel was lost or the stream fell silent: what was counted may be wrong. */
   clear() {
     this.#waiting.clear();
+    this.#live.clear();
+    this.#publisher = false;
     this.current = null;
     this.#changed();
   }

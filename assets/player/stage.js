@@ -72,6 +72,7 @@ export class Stage extends EventTarget {
   /** Silences the avatar here without touching the person's own choice of sound; phones know no volume to lower. */
   hush(on) {
     this.#hushed = on;
+    this.#showSound();
     for (const track of this.#live.srcObject?.getAudioTracks() ?? []) track.enabled = !on;
   }
 
@@ -149,9 +150,9 @@ export class Stage extends EventTarget {
   #showSound() {
     const { muted } = this.#live;
     const mute = get("mute");
-    mute.replaceChildren(icon(muted ? "sound-off" : "sound"));
+    mute.replaceChildren(icon(muted || this.#hushed ? "sound-off" : "sound"));
     mute.setAttribute("aria-label", muted ? "Sound on" : "Mute");
-    mute.title = `${muted ? "Sound on" : "Mute"} (m)`;
+    mute.title = this.#hushed ? "Silent while you talk" : `${muted ? "Sound on" : "Mute"} (m)`;
     get("sound").hidden = !(muted && this.#wantsSound);
   }
 

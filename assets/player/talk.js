@@ -5,6 +5,7 @@
 import { askForToken } from "./ask.js";
 import { get, icon, toast } from "./dom.js";
 import { mayUseMicrophone } from "./voice/microphone.js";
+import { waitingWords } from "./words.js";
 
 /** Pressed longer than this, letting go ends it. */
 const HOLD_MS = 400;
@@ -17,6 +18,7 @@ export class Talk extends EventTarget {
   #pressedAt = null;
   #tail = null;
   #latched = false;
+  #tabbing = false;
 
   /** `waiting()` tells whether other speech comes first. Tells `say` when a person begins. */
   constructor(voice, { title, waiting }) {
@@ -53,7 +55,7 @@ export class Talk extends EventTarget {
     if (state === "connecting") return "Connecting your microphone…";
     if (state === "reconnecting") return "The connection was lost. Connecting again…";
     if (state === "off") return "";
-    if (this.waiting()) return `${this.title} first finishes what was waiting. Then it is your turn.`;
+    if (this.waiting()) return waitingWords(this.title);
     return this.#latched ? `${this.title} says what you say. Press again to stop.` : `${this.title} says what you say. Let go to stop.`;
   }
 
@@ -71,15 +73,16 @@ export class Talk extends EventTarget {
     button.addEventListener("click", ({ detail }) => detail === 0 && this.#toggle()); // Enter, or a screen reader's action
     addEventListener("keydown", (event) => this.#key(event));
     addEventListener("keyup", (event) => this.#key(event));
+    addEventListener("pointerdown", () => (this.#tabbing = false));
     addEventListener("blur", () => this.#letGo());
   }
 
-  /** Space talks, except where it has a meaning of its own for whoever uses the keyboard. */
+  /** Space talks, except where it has a meaning of its own: in fields, and on buttons for who goes about by keyboard. */
   #key(event) {
+    if (event.key === "Tab") this.#tabbing = true;
     if (event.key !== " " || event.ctrlKey || event.metaKey || event.altKey) return;
-    const { target } = event;
-    const other = target !== this.button && target.closest?.("button:focus-visible, a, input, textarea, select, dialog");
-    if (other) return;
+    const others = `a, input, textarea, select, dialog${this.#tabbing ? ", button" : ""}`;
+    if (event.target !== this.button && event.target.closest?.(others)) return;
     event.preventDefault(); // neither scrolls the page nor clicks the button that has the focus
     if (event.type === "keyup") this.#letGo();
     else if (!event.repeat) this.#press();

@@ -6,3 +6,8 @@ export function sentence(text) {
   const whole = text[0].toUpperCase() + text.slice(1);
   return /[.!?…]$/.test(whole) ? whole : `${whole}.`;
 }
+
+/** For who speaks live while older speech is still to come. */
+export function waitingWords(avatar) {
+  return `${avatar} first finishes what was waiting. You are heard after that.`;
+}

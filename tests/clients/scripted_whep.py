@@ -124,6 +124,7 @@ class ScriptedWhep:
         self.ear = Ear()
         """What the newest publisher says."""
         self.peers: dict[str, Peer] = {}
+        """By their session's path."""
         self._listeners: set[asyncio.Queue[bytes | None]] = set()
         self._group: asyncio.TaskGroup
 
@@ -146,6 +147,13 @@ class ScriptedWhep:
         peers, self.peers = self.peers, {}
         for peer in peers.values():
             await peer.connection.close()
+
+    async def vanish(self) -> None:
+        """Close the sockets under all peer connections, as a network that is gone: nobody says good-bye."""
+        for peer in self.peers.values():
+            ends = [*peer.connection.getSenders(), *peer.connection.getReceivers()]
+            for transport in {end.transport.transport for end in ends}:
+                await transport.stop()
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """One request."""
@@ -173,10 +181,10 @@ class ScriptedWhep:
                 return Answer(201, {"Location": f"{seen.path}/1/events"})
             case "POST", ["whep" | "whip" as protocol, *_]:
                 return await self._post(seen, self.whep if protocol == "whep" else self.whip)
-            case "PATCH", ["whep" | "whip" as protocol, _, name]:
-                return await self._patch(seen, name, self.whep if protocol == "whep" else self.whip)
-            case "DELETE", ["whep" | "whip", _, name]:
-                peer = self.peers.pop(name, None)
+            case "PATCH", ["whep" | "whip" as protocol, _, _]:
+                return await self._patch(seen, self.whep if protocol == "whep" else self.whip)
+            case "DELETE", ["whep" | "whip", _, _]:
+                peer = self.peers.pop(seen.path, None)
                 if peer is not None:
                     await peer.connection.close()
                 return Answer(200)
@@ -213,12 +221,13 @@ class ScriptedWhep:
         else:
             self._hear(connection)
         name = f"session{len(self.requests('POST', seen.path))}"
-        headers = {"Content-Type": "application/sdp", "Location": f"{seen.path}/{name}", "ETag": f'"{name}-tag"'}
+        location = f"{seen.path}/{name}"
+        headers = {"Content-Type": "application/sdp", "Location": location, "ETag": f'"{name}-tag"'}
         if endpoint.counters:
-            self.peers[name] = Peer(connection)
+            self.peers[location] = Peer(connection)
             await connection.setLocalDescription(await connection.createOffer())
             return Answer(406, headers, connection.localDescription.sdp.encode())
-        self.peers[name] = Peer(connection, attribute(offer, "ice-ufrag"))
+        self.peers[location] = Peer(connection, attribute(offer, "ice-ufrag"))
         text = "".join(line for line in offer.splitlines(True) if "a=end-of-candidates" not in line)
         await connection.setRemoteDescription(RTCSessionDescription(text, "offer"))
         answer = await connection.createAnswer()
@@ -241,8 +250,8 @@ class ScriptedWhep:
 
         connection.on("track", begin)
 
-    async def _patch(self, seen: Seen, name: str, endpoint: Endpoint) -> Answer:
-        peer = self.peers.get(name)
+    async def _patch(self, seen: Seen, endpoint: Endpoint) -> Answer:
+        peer = self.peers.get(seen.path)
         if peer is None:
             return problem(404, "no such session")
         if seen.headers["content-type"] == "application/sdp":

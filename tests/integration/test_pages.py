@@ -22,6 +22,20 @@ async def test_the_pages_hold_what_they_need(http, live):
     assert landing.status_code == 200 and "/player/demo" in landing.text
 
 
+async def test_the_publisher_page_is_told_where_to_publish(http, live, settings):
+    page = await http.get("/publish/demo")
+    assert page.status_code == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    for path in ('"whip": "/whip/demo"', '"whep": "/whep/demo"', '"events": "/streams/demo/events"', "/player/demo"):
+        assert path in page.text
+    assert (await http.get("/publish/nobody")).status_code == 404
+    async with serving(settings.model_copy(update={"public_base_path": "/talk"}), live.open) as behind_proxy:
+        below = await behind_proxy.get("/publish/demo")
+        assert '"whip": "/talk/whip/demo"' in below.text
+        assert re.findall(r'(?:href|src)="(/[^"]*)"', below.text)
+        assert all(path.startswith("/talk/") for path in re.findall(r'(?:href|src)="(/[^"]*)"', below.text))
+
+
 async def test_files_have_their_types_tags_and_ranges(live, tmp_path: Path, settings):
     for name, data in {"player/a.js": b"x", "player/b.mjs": b"y", "player/c.css": b"z", "speech/d.ogg": b"0123456789",
                        "avatars/nova/e.webm": b"w", "avatars/nova/f.mp4": b"m", "viseme/weights.pt": b"s",

@@ -4,22 +4,30 @@ import { attribute, fragment } from "./sdp.js";
 
 export class Candidates {
   #found = [];
-  #pc;
+  #complete = false;
+  #whenComplete = [];
   #waits;
 
   constructor(pc, waits) {
-    this.#pc = pc;
     this.#waits = waits;
-    pc.onicecandidate = ({ candidate }) => candidate?.candidate && this.#found.push(candidate);
+    // An event without a candidate ends them. Not `iceGatheringState`: after a restart it still says "complete" for a while.
+    pc.onicecandidate = ({ candidate }) => {
+      if (candidate?.candidate) this.#found.push(candidate);
+      else if (candidate === null) this.#end();
+    };
+  }
+
+  /** They are gathered anew, for an ICE restart. */
+  renew() {
+    this.#complete = false;
   }
 
   /** Resolves when all are found, or after that time. */
   gathered(limitMs) {
-    const complete = () => this.#pc.iceGatheringState === "complete";
-    if (complete()) return Promise.resolve();
+    if (this.#complete) return Promise.resolve();
     return new Promise((resolve) => {
       this.#waits.after(limitMs, resolve);
-      this.#pc.addEventListener("icegatheringstatechange", () => complete() && resolve());
+      this.#whenComplete.push(resolve);
     });
   }
 
@@ -30,7 +38,11 @@ export class Candidates {
       .filter(({ usernameFragment }) => (usernameFragment ?? ufrag) === ufrag) // others are of before a restart
       .map(({ candidate }) => candidate);
     this.#found = [];
-    const complete = this.#pc.iceGatheringState === "complete";
-    return { fragment: fragment(sdp, lines, complete), count: lines.length, complete };
+    return { fragment: fragment(sdp, lines, this.#complete), count: lines.length, complete: this.#complete };
+  }
+
+  #end() {
+    this.#complete = true;
+    for (const resolve of this.#whenComplete.splice(0)) resolve();
   }
 }

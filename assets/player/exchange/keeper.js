@@ -9,8 +9,6 @@ import { Session } from "./session.js";
 
 /** A connection that held this long was a good one: the count of tries begins anew. */
 const HELD_MS = 5_000;
-/** How long the end of an old session may hold up a new one, where the server takes only one at a time. */
-const HANDOVER_MS = 1_000;
 
 export class Keeper extends EventTarget {
   #wake = null;
@@ -140,7 +138,7 @@ export class Keeper extends EventTarget {
       this.#trickle = session.trickle;
       this.#iceServers = session.iceServers;
       const over = session.close();
-      if (this.#kind.exclusive) await Promise.race([over, new Promise((resolve) => setTimeout(resolve, HANDOVER_MS))]);
+      if (this.#kind.exclusive) await over;
       return { error, heldMs };
     }
   }

@@ -24,6 +24,7 @@ const RESTART_GATHER_MS = 200;
 /** After a restart that was refused while media may still come the old way: how long it has to show that it does. */
 const OLD_WAY_MS = 1_000;
 const WATCH_MS = 500;
+const CLOSE_MS = 1_000;
 /** Refusals of a PATCH that speak of this moment only. All others of 4xx mean that the server does not do it. */
 const PASSING = [404, 408, 409, 410, 412, 428, 429];
 
@@ -69,6 +70,8 @@ export class Session extends EventTarget {
       else await this.#acceptAnswer(offer, reply.sdp);
       await this.#connected();
       this.#live = true;
+      // A server that ends the session says so by DTLS, at once; ICE notices only after seconds.
+      this.#transport()?.addEventListener("statechange", () => this.#stateChanged());
       this.#watch();
       if (reply.eventsUrl !== null) this.#listen(reply.eventsUrl);
     } catch (error) {
@@ -77,14 +80,16 @@ export class Session extends EventTarget {
     }
   }
 
-  /** Ends the session here and at the server; resolves when the server knows. */
-  close() {
+  /** Ends the session here and at the server; resolves when the server knows, or after a moment. */
+  async close() {
     this.#live = false;
     this.#waits.end();
     this.#listening?.close();
-    this.#drop();
     this.#end.resolve(new SessionError("closed"));
-    return this.wire.end();
+    this.pc.onconnectionstatechange = null;
+    // HTTP says it before DTLS does: else the server would see a loss, and then a DELETE of what is no more.
+    await Promise.race([this.wire.end(), new Promise((resolve) => setTimeout(resolve, CLOSE_MS))]);
+    this.#drop();
   }
 
   /**
@@ -112,6 +117,7 @@ export class Session extends EventTarget {
 
   async #restart(run, signal) {
     const offer = await this.pc.createOffer({ iceRestart: true });
+    this.#candidates.renew();
     await this.pc.setLocalDescription(offer);
     await this.#candidates.gathered(RESTART_GATHER_MS);
     const batch = this.#candidates.take(offer.sdp);
@@ -237,9 +243,10 @@ export class Session extends EventTarget {
 
   #stateChanged() {
     const state = this.pc.connectionState;
-    if (!this.#live || this.#mending) return;
+    if (!this.#live) return;
     const security = this.#transport()?.state;
-    if (state === "closed" || security === "closed" || security === "failed") this.#end.resolve(new SessionError(state));
+    if (security === "closed" || security === "failed") this.#end.resolve(new SessionError("The server ended it."));
+    else if (this.#mending) return;
     else if (state === "failed" || state === "disconnected") this.mend({ words: state, lost: true });
   }
 

@@ -91,21 +91,17 @@ function along(db) {
   return Math.min(1, Math.max(0, 1 - db / FLOOR_DB));
 }
 
-/** Reads a track for as long as it is open, muted or not: `show` gets a reading a picture. */
+/** Reads a track until told to stop: `show` gets a reading a picture. */
 export class Ear {
   #context = null;
-  #clone = null;
   #frame = 0;
 
   listen(track, show) {
     this.stop();
-    // Of its own, so that muting what is sent does not hide from a person that the microphone works.
-    this.#clone = track.clone();
-    this.#clone.enabled = true;
     this.#context = new AudioContext();
     this.#context.resume().catch(() => {});
     const analyser = new AnalyserNode(this.#context, { fftSize: 2048 });
-    new MediaStreamAudioSourceNode(this.#context, { mediaStream: new MediaStream([this.#clone]) }).connect(analyser);
+    new MediaStreamAudioSourceNode(this.#context, { mediaStream: new MediaStream([track]) }).connect(analyser);
     const samples = new Float32Array(analyser.fftSize);
     const meter = new LevelMeter();
     const read = () => {
@@ -118,8 +114,7 @@ export class Ear {
 
   stop() {
     cancelAnimationFrame(this.#frame);
-    this.#clone?.stop();
     this.#context?.close().catch(() => {});
-    this.#clone = this.#context = null;
+    this.#context = null;
   }
 }

@@ -17,6 +17,8 @@ export class Microphone extends EventTarget {
   #run = 0;
   #muted = false;
   track = null;
+  /** The same sound, muted or not: for the level, so that a person sees that the microphone works. */
+  probe = null;
   /** What the person wants: {deviceId, echoCancellation, noiseSuppression, autoGainControl}; kept for the next visit. */
   wish = recallWish();
 
@@ -39,12 +41,12 @@ export class Microphone extends EventTarget {
   async open() {
     this.close();
     const run = this.#run;
-    const stream = await navigator.mediaDevices.getUserMedia({ audio: this.#constraints() });
-    const [track] = stream.getAudioTracks();
+    const [track] = (await this.#ask()).getAudioTracks();
     if (run !== this.#run) {
       track.stop();
       throw new DOMException("closed", "AbortError");
     }
+    this.probe = track.clone();
     track.enabled = !this.#muted;
     track.addEventListener("ended", () => this.#gone(track));
     for (const type of ["mute", "unmute"]) track.addEventListener(type, () => this.#changed());
@@ -57,8 +59,10 @@ export class Microphone extends EventTarget {
   /** Lets go of it: the browser's sign that it is in use goes out. */
   close() {
     this.#run += 1;
+    // Both: a device that is still open somewhere in the page keeps its former settings when it is opened anew.
     this.track?.stop();
-    this.track = null;
+    this.probe?.stop();
+    this.track = this.probe = null;
   }
 
   /** Changes the wish, and the track if one is open. Errors: DOMException; then the former wish holds. */
@@ -93,11 +97,20 @@ export class Microphone extends EventTarget {
     return this.track?.muted ?? false;
   }
 
-  #constraints() {
+  /** A stream of the chosen microphone, or of the browser's choice where that one is not there any more. */
+  async #ask() {
     const { deviceId, ...switches } = this.wish;
-    // All ideal: a microphone that is not there, or cannot do something, is better replaced than refused.
     const wanted = Object.fromEntries(Object.entries(switches).map(([name, on]) => [name, { ideal: on }]));
-    return { ...wanted, channelCount: { ideal: 1 }, ...(deviceId && { deviceId: { ideal: deviceId } }) };
+    const audio = { ...wanted, channelCount: { ideal: 1 } };
+    if (deviceId) {
+      try {
+        // Exact, as Chromium takes the default one wherever it may.
+        return await navigator.mediaDevices.getUserMedia({ audio: { ...audio, deviceId: { exact: deviceId } } });
+      } catch (error) {
+        if (!["OverconstrainedError", "NotFoundError"].includes(error.name)) throw error;
+      }
+    }
+    return navigator.mediaDevices.getUserMedia({ audio });
   }
 
   /** Unplugged, or no longer allowed. Another one takes its place if it may. */

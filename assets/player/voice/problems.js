@@ -32,15 +32,16 @@ export function serverProblem({ status, reason, retryAfterMs = null }, avatar) {
 }
 
 function serverWords(status, reason, avatar) {
+  const words = sentence(reason);
   const known = {
     401: ["A token is needed to speak here", "Whoever runs this server can give you one."],
-    403: ["This token does not allow you to speak here", reason],
+    403: ["This token does not allow you to speak here", words],
     404: [`${avatar} is not on air right now`, "It may come back: try again in a moment."],
-    409: [`${avatar} can’t take your voice right now`, `${sentence(reason)} One voice at a time: somebody else may be speaking.`],
-    429: ["There is no room right now", reason],
-    503: ["There is no room right now", reason],
+    409: [`${avatar} can’t take your voice right now`, words || "One voice at a time: somebody else may be speaking."],
+    429: ["There is no room right now", words],
+    503: ["There is no room right now", words],
   };
   if (status === 410) return known[404];
   if (status === undefined) return ["The connection was lost", "Check your network, then try again."];
-  return known[status] ?? [status < 500 ? "The server did not take your voice" : "Something went wrong at the server", reason];
+  return known[status] ?? [status < 500 ? "The server did not take your voice" : "Something went wrong at the server", words];
 }

@@ -84,10 +84,10 @@ export class Voice extends EventTarget {
   #follow() {
     let heard = null;
     this.microphone.addEventListener("change", () => {
-      const { track } = this.microphone;
+      const { track, probe } = this.microphone;
       if (track === null || track === heard) return;
       heard = track;
-      this.#ear.listen(track, (reading) => this.#tell("level", (this.reading = reading)));
+      this.#ear.listen(probe, (reading) => this.#tell("level", (this.reading = reading)));
       this.client.replace(track);
     });
     this.microphone.addEventListener("lost", ({ detail }) => this.#fail(deviceProblem(detail.error)));
