@@ -73,7 +73,7 @@ class Baseline:
         """One request."""
         status, answer = 200, ""
         if scope["method"] == "POST":
-            status, answer = 201, await self._join(await _body(receive))
+            status, answer = 201, await self._join(await read_body(receive))
         headers = [(b"content-type", b"application/sdp"), (b"content-length", b"%d" % len(answer))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.encode()})
@@ -100,7 +100,8 @@ def _silence(packet: int) -> av.AudioFrame:
     return frame
 
 
-async def _body(receive: Callable[[], Awaitable[Message]]) -> str:
+async def read_body(receive: Callable[[], Awaitable[Message]]) -> str:
+    """A request's body, as far as an offer goes."""
     body = b""
     while len(body) < MAX_OFFER_BYTES:
         message = await receive()

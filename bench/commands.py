@@ -98,3 +98,22 @@ def idle(
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
     typer.echo(as_json(result) if json else as_text(result))
+
+
+@app.command()
+def whip(
+    rounds: Annotated[int, typer.Option(min=1, max=50, help="How often the sentence is said.")] = 3,
+    json: Json = False,
+) -> None:
+    """How long after it was spoken a publisher's sound, and its lips, reach a viewer; beside a relay of the sound."""
+    from bench.processes import BenchFailed
+    from bench.whip_delay import measure_whip
+    from bench.whip_report import as_json, as_text
+
+    settings = Settings.model_validate({"host": "127.0.0.1"})
+    try:
+        result = measure_whip(settings, rounds, lambda step: typer.echo(f"[bench] {step}", err=True))
+    except BenchFailed as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    typer.echo(as_json(result) if json else as_text(result))

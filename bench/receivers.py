@@ -12,7 +12,7 @@ Names of aiortc relied on, read at 1.16.0: RTCDtlsTransport._handle_rtp_data (re
 import argparse
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, cast
 from urllib.parse import urljoin
@@ -76,8 +76,13 @@ class Flow:
 class LightViewer:
     """One viewer."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, kinds: Sequence[str] = ("audio", "video"), tap: Callable[[str, bytes], None] | None = None
+    ) -> None:
+        """``tap`` is given the kind and the bytes of every RTP packet, decrypted."""
+        self._kinds = kinds
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._tap = tap
         self.video, self.audio = Flow(), Flow()
         self.session = ""
         self._flows: dict[int, Flow] = {}
@@ -93,7 +98,7 @@ class LightViewer:
                 connected.set()
 
         self.connection.on("connectionstatechange", changed)
-        for kind in ("audio", "video"):
+        for kind in self._kinds:
             transceiver = self.connection.addTransceiver(kind, direction="recvonly")
             transceiver.receiver.receive = _receive_nothing  # type: ignore[method-assign, assignment]  # no threads
             if kind == "video":
@@ -117,6 +122,8 @@ class LightViewer:
 
     async def _count(self, packet: bytes, arrival_time_ms: int) -> None:
         flow = self._flows.get(packet[1] & 0x7F)
+        if flow is not None and self._tap is not None:
+            self._tap("video" if flow is self.video else "audio", packet)
         if flow is not None:
             flow.take(packet)
             self._newest[int.from_bytes(packet[8:12], "big")] = flow.sequence or 0

@@ -86,3 +86,33 @@ def server_inside(space: Namespace) -> Iterator[None]:
         )
         assert process.is_running(), log.read_text(errors="replace")[-4000:]
         yield
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour(Namespace):
+    """A host beside another one; ``device`` leads there, and further on to it alone."""
+
+    device: str = "road"
+    addresses: tuple[str, str] = ("10.202.1.1/16", "10.202.2.1/16")
+    """The address it has, and another one that it could have, both with their prefix length."""
+
+
+@contextmanager
+def neighbour(space: Namespace) -> Iterator[Neighbour]:
+    """A second namespace with a cable to ``space``, whose address it reaches; gone when the block is left."""
+    host = Neighbour(f"whep-{os.getpid()}-{next(_serials)}")
+    ip("netns", "add", host.name)
+    try:
+        ip("-n", space.name, "link", "add", "lane", "type", "veth", "peer", "name", host.device, "netns", host.name)
+        for name, device, address in (
+            (space.name, "lane", "10.202.0.1/16"),
+            (host.name, host.device, host.addresses[0]),
+        ):
+            ip("-n", name, "link", "set", device, "addrgenmode", "none")
+            ip("-n", name, "address", "add", address, "dev", device)
+            ip("-n", name, "link", "set", device, "up")
+        ip("-n", host.name, "link", "set", "lo", "up")
+        ip("-n", host.name, "route", "add", "default", "via", "10.202.0.1", "dev", host.device)
+        yield host
+    finally:
+        ip("netns", "delete", host.name)

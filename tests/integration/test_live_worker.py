@@ -20,7 +20,7 @@ from avatar.messages import (
     WentIdle,
 )
 from tests.audio_files import loudest_hz, tone, wav
-from tests.clients.opus_publisher import opus_packets
+from bench.opus_publisher import opus_packets
 from tests.worker_show import Show, heard, run, seen_pictures, show
 
 FRAME = AUDIO_HZ // 25

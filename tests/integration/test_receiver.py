@@ -11,7 +11,7 @@ import numpy as np
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender
 from aiortc.rtp import RtcpRrPacket, RtpPacket, is_rtcp
 
-from tests.clients.opus_publisher import Encoder, opus_packets
+from bench.opus_publisher import Encoder, opus_packets
 from tests.clients.waiting import until
 from whep_server.rtc.receiver import attach_receiver
 from whep_server.rtc.sender import SourceTrack, attach

@@ -135,7 +135,7 @@ async def test_a_lost_picture_in_mid_sentence_asks_the_encoder_once(on_air):
         await watching.until(lambda: len(watching.pictures) > 3)
         await stream.speak(once(speech(frames=100)))
         await watching.until(lambda: any(seen.live for seen in watching.pictures))
-        feed = watching.session.video
+        feed = stream._audience._viewers[watching.session.id].video
         for _ in range(3):
             await watching.ask_for_keyframe()
         await watching.until(lambda: feed.wants_keyframe)
@@ -151,7 +151,7 @@ async def test_a_viewer_that_reads_nothing_loses_pictures_and_then_goes_on(on_ai
         await slow.watch(stream)
         await quick.watch(stream)
         await slow.until(lambda: len(slow.pictures) > 5)
-        transport = next(iter(stream._viewers.values()))._peer._connection.getSenders()[0].transport
+        transport = slow.session._peer._connection.getSenders()[0].transport
         gate, send = asyncio.Event(), transport._send_rtp
 
         async def blocked(data: bytes) -> None:
@@ -159,7 +159,7 @@ async def test_a_viewer_that_reads_nothing_loses_pictures_and_then_goes_on(on_ai
             await send(data)
 
         transport._send_rtp = blocked
-        feed = slow.session.video
+        feed = stream._audience._viewers[slow.session.id].video
         seen = len(quick.pictures)
         await slow.until(lambda: feed.dropped > 0)
         gate.set()

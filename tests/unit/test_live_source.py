@@ -10,7 +10,7 @@ from avatar.live_source import MAX_DELAY, LiveSource
 from avatar.messages import AUDIO_HZ, OPUS_SAMPLES
 from avatar.splice import FADE
 from avatar.timeline import Finished, Started, Timeline
-from tests.clients.opus_publisher import opus_packets
+from bench.opus_publisher import opus_packets
 from tests.live_traces import LEVEL, STEP, Heard, ScriptedDecoder, Sent, listen, steady, voice
 
 FRAME = AUDIO_HZ // 25

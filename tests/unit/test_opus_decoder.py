@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from avatar.opus_decoder import MAX_PACKET_BYTES, MAX_PACKET_SAMPLES, OpusDecoder, packet_samples
 from tests.audio_files import loudest_hz, tone
-from tests.clients.opus_publisher import CODEC_DELAY, opus_packets
+from bench.opus_publisher import CODEC_DELAY, opus_packets
 
 SOUND = (tone(1.2, 440.0) * 32_767).astype(np.int16)
 

@@ -1,14 +1,9 @@
 """A WHIP publisher for measuring: sends a sound as Opus packets like a live encoder, and knows when each sample left.
 
-    python -m tests.clients.opus_publisher WHIP_URL SOUND_FILE [--mono] [--video] [--token T] [--delay S]
-
-Prints one JSON object when all is sent. What it does not send is a silence before and after: the sound begins with the
-connection or, where a start is given, then.
+It sends no silence before and after the sound.
 """
 
-import argparse
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -129,6 +124,7 @@ class SmallPicture(MediaStreamTrack):
         self._count = 0
 
     async def recv(self) -> av.VideoFrame:
+        """The next one."""
         if self.readyState != "live":
             raise MediaStreamError
         await asyncio.sleep(0.2)
@@ -179,26 +175,3 @@ async def _connect(connection: RTCPeerConnection, answer: str) -> None:
         await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         await settled.wait()
     assert connection.connectionState == "connected", connection.connectionState
-
-
-async def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("url")
-    parser.add_argument("sound", type=Path)
-    parser.add_argument("--mono", action="store_true")
-    parser.add_argument("--video", action="store_true")
-    parser.add_argument("--token")
-    parser.add_argument("--delay", type=float, default=0.0, help="seconds between connection and sound")
-    asked = parser.parse_args()
-    packets = opus_packets(read_sound(asked.sound, stereo=not asked.mono))
-    async with publishing(asked.url, packets, video=asked.video, token=asked.token) as encoder:
-        encoder.start(time.monotonic() + asked.delay)
-        async with asyncio.timeout(asked.delay + len(packets) / 50 + 10):
-            await encoder.done.wait()
-    sent = [[each.until, each.at_s] for each in encoder.sent]
-    print(json.dumps({"start_s": encoder.start_s, "sent": sent}))
-
-
-if __name__ == "__main__":
-    asyncio.run(main())
