@@ -1,0 +1,272 @@
+"""The ICE connection that aiortc is given: it can restart, and it knows the signs of life that real peers give.
+
+aiortc has no ICE restart, so its one connection is made of several, in turn. ``RestartableConnection`` takes the place
+of ``aioice.Connection`` in aiortc (``rtc.ice.ice_policy`` puts it there) and hands everything on to the connection of
+the current ICE session. A restart prepares a second one with its own credentials and sockets; DTLS, SRTP and all above
+go on over the first until the second has a nominated pair, then over the second, and the first is closed (RFC 8445
+section 9, RFC 9725 section 4.3.3). A restart that comes to nothing leaves things as they were. Packets of either are
+received: a peer may change over before we see it.  [I-SE-17] [I-SE-19]
+
+Relied on, read at aiortc 1.16.0 and aioice 0.13.0: aiortc reaches ICE through ``RTCIceTransport._connection`` and takes
+``recv`` and ``send`` of it once; ``aioice.Connection.data_received`` is where datagrams that are not STUN end up;
+``query_consent`` runs as ``_query_consent_task`` once a pair is nominated.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, cast
+
+import aioice
+import aioice.ice
+from aioice import stun
+from aioice.ice import ConnectionClosed, ConnectionEvent, StunProtocol
+from aiortc import RTCRtpReceiver, RTCRtpSender
+
+from whep_server.signaling.sdpfrag import Credentials, LocalIce
+
+CONSENTS: Final = 4
+"""Intervals without a sign of life after which the peer is gone: 8 s, more than the 5 s between FFmpeg's checks."""
+DEFAULT_PRIORITY: Final = 0x6E0000FF
+"""A peer-reflexive candidate's where a check names none, as FFmpeg before 8.1 does (RFC 8445 section 5.1.2)."""
+INBOX: Final = 2000
+"""Datagrams that may wait: a second of video with audio. Beyond it the newest are lost, as in a full socket."""
+
+
+class Generation(aioice.Connection):
+    """The connection of one ICE session; what it receives is its owner's."""
+
+    def __init__(self, deliver: Callable[[bytes], None], **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]  # aiortc's own arguments, handed on
+        self._deliver = deliver
+        self._alive_s = 0.0
+
+    def note_alive(self) -> None:
+        """The peer has shown that it is there, and that it is the one that our answer went to."""
+        self._alive_s = asyncio.get_running_loop().time()
+
+    def check_incoming(self, message: stun.Message, addr: tuple[str, int], protocol: StunProtocol) -> None:
+        """A check of the peer's, whose integrity was found right."""
+        message.attributes.setdefault("PRIORITY", DEFAULT_PRIORITY)
+        self.note_alive()
+        super().check_incoming(message, addr, protocol)
+
+    async def query_consent(self) -> None:
+        """Ask the peer every CONSENT_INTERVAL whether it still wants to hear from us (RFC 7675 section 5.1).
+
+        FFmpeg's publisher (8.1, 9.0) answers no check once media flows, and sends checks of its own every 5 s. Such a
+        check, under the password that only the answer told, shows the same as a response would; so do packets under
+        the session's keys, of which the owner tells by ``note_alive``.
+        """
+        assert self.remote_password is not None, "connect has seen to it"
+        self.note_alive()
+        while asyncio.get_running_loop().time() - self._alive_s < aioice.ice.CONSENT_INTERVAL * CONSENTS:
+            await asyncio.sleep(aioice.ice.CONSENT_INTERVAL * random.uniform(0.8, 1.2))
+            for pair in list(self._nominated.values()):
+                request, key = self.build_request(pair, nominate=False), self.remote_password.encode()
+                with suppress(stun.TransactionError):
+                    await pair.protocol.request(request, pair.remote_addr, integrity_key=key, retransmissions=0)
+                    self.note_alive()
+        self._query_consent_task = None  # close() would wait for it
+        await self.close()
+
+    def data_received(self, data: bytes, component: int) -> None:
+        """A datagram that is not STUN."""
+        self._deliver(data)
+
+    def protocol_lost(self, protocol: StunProtocol) -> None:
+        """A socket closed: the consent checks over it will fail, and then ``get_event`` says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A restart that is under way."""
+
+    fresh: Generation
+    task: "asyncio.Task[None]"
+
+
+class RestartableConnection:
+    """What aiortc takes for an ``aioice.Connection``; see the module."""
+
+    def __init__(self, **options: object) -> None:
+        """``options`` are those of ``aioice.Connection``."""
+        self._options = {name: value for name, value in options.items() if not name.startswith("local_")}
+        self._inbox: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._current = Generation(self._deliver, **options)
+        self._attempt: _Attempt | None = None
+        self._closing = False
+
+    def __getattr__(self, name: str) -> object:
+        """Credentials, candidates and role are those of the current ICE session."""
+        return getattr(self._current, name)
+
+    @property
+    def ice_controlling(self) -> bool:
+        """Our role; a peer that is ICE lite makes us controlling."""
+        return self._current.ice_controlling
+
+    @ice_controlling.setter
+    def ice_controlling(self, controlling: bool) -> None:
+        self._current.ice_controlling = controlling
+
+    @property
+    def remote_is_lite(self) -> bool:
+        """Whether the peer is ICE lite."""
+        return self._current.remote_is_lite
+
+    @remote_is_lite.setter
+    def remote_is_lite(self, lite: bool) -> None:
+        self._current.remote_is_lite = lite
+
+    @property
+    def remote_username(self) -> str | None:
+        """The peer's ufrag."""
+        return self._current.remote_username
+
+    @remote_username.setter
+    def remote_username(self, username: str) -> None:
+        self._current.remote_username = username
+
+    @property
+    def remote_password(self) -> str | None:
+        """The peer's password."""
+        return self._current.remote_password
+
+    @remote_password.setter
+    def remote_password(self, password: str) -> None:
+        self._current.remote_password = password
+
+    def note_alive(self) -> None:
+        """A packet under the session's keys has come."""
+        self._current.note_alive()
+
+    def _deliver(self, data: bytes) -> None:
+        if self._inbox.qsize() < INBOX:
+            self._inbox.put_nowait(data)
+
+    async def recv(self) -> bytes:
+        """The next datagram of any generation. Errors: ConnectionError when the connection has ended."""
+        data = await self._inbox.get()
+        if data is None:
+            self._inbox.put_nowait(None)
+            raise ConnectionError("the ICE connection has ended")
+        return data
+
+    async def send(self, data: bytes) -> None:
+        """Send over the current pair; lost where there is none while a restart is under way.
+
+        Errors: ConnectionError where the connection has ended.
+        """
+        try:
+            await self._current.send(data)
+        except ConnectionError:
+            if self._attempt is None or self._closing:
+                raise
+
+    async def connect(self) -> None:
+        """Wait for a pair. Errors: ConnectionError where there will be none."""
+        while True:
+            waited = self._current
+            try:
+                await waited.connect()
+            except ConnectionError:
+                await self._attempt_over(waited)
+                if self._current is waited or self._closing:
+                    raise
+            return
+
+    async def get_event(self) -> ConnectionEvent:
+        """Wait for the end: consent was lost and no restart is under way, or ``close``."""
+        while True:
+            watched = self._current
+            await watched.get_event()
+            await self._attempt_over(watched)
+            if self._closing or self._current is watched:
+                self._inbox.put_nowait(None)
+                return ConnectionClosed()
+
+    async def _attempt_over(self, lost: Generation) -> None:
+        """Wait until no restart is under way, or one has replaced ``lost``."""
+        while (attempt := self._attempt) is not None and self._current is lost:
+            await asyncio.wait([attempt.task])
+
+    async def close(self) -> None:
+        """End every generation."""
+        self._closing = True
+        await self._give_up()
+        await self._current.close()
+        self._inbox.put_nowait(None)
+
+    # --- restart
+
+    async def restart(self, remote: Credentials, timeout_s: float) -> LocalIce:
+        """Begin a further ICE session; what the peer must know of it. One that was under way is given up.
+
+        Errors: ConnectionError where the connection has ended.
+        """
+        fresh = await self.prepare()
+        await self.adopt(fresh, remote, timeout_s)
+        return local_ice(fresh)
+
+    async def prepare(self) -> Generation:
+        """Our end of a further ICE session, gathered and not yet begun."""
+        fresh = Generation(self._deliver, **self._options)
+        fresh.ice_controlling = self._current.ice_controlling
+        fresh.remote_is_lite = self._current.remote_is_lite
+        await fresh.gather_candidates()
+        return fresh
+
+    async def adopt(self, fresh: Generation, remote: Credentials, timeout_s: float) -> None:
+        """Go over to ``fresh`` as soon as it is connected to the peer that has these credentials.
+
+        Errors: ConnectionError where the connection has ended; ``fresh`` is closed then.
+        """
+        fresh.remote_username, fresh.remote_password = remote.ufrag, remote.password
+        await self._give_up()
+        if self._closing:
+            await fresh.close()
+            raise ConnectionError("the ICE connection has ended")
+        self._attempt = _Attempt(fresh, asyncio.create_task(self._take_over(fresh, timeout_s)))
+
+    async def _take_over(self, fresh: Generation, timeout_s: float) -> None:
+        """Connect, then let ``fresh`` be the current generation; where that fails, leave all as it was."""
+        connected = False
+        try:
+            async with asyncio.timeout(timeout_s):
+                await fresh.connect()
+            connected = True
+        except (ConnectionError, TimeoutError):
+            return
+        finally:
+            if not connected:
+                await fresh.close()
+            old = self._current
+            if self._attempt is not None and self._attempt.fresh is fresh:
+                self._attempt = None
+                self._current = fresh if connected else old
+        await old.close()
+
+    async def _give_up(self) -> None:
+        if self._attempt is not None:
+            attempt, self._attempt = self._attempt, None
+            attempt.task.cancel()
+            await asyncio.wait([attempt.task])
+
+    async def add_restart_candidate(self, candidate: aioice.Candidate) -> None:
+        """A candidate for the newest ICE session."""
+        newest = self._current if self._attempt is None else self._attempt.fresh
+        await newest.add_remote_candidate(candidate)
+
+
+def local_ice(generation: Generation) -> LocalIce:
+    """What the peer must know of our end of an ICE session."""
+    candidates = tuple(candidate.to_sdp() for candidate in generation.local_candidates)
+    return LocalIce(Credentials(generation.local_username, generation.local_password), candidates)
+
+
+def connection_of(media: RTCRtpSender | RTCRtpReceiver) -> RestartableConnection:
+    """The connection under a sender or receiver."""
+    return cast(RestartableConnection, media.transport.transport._connection)
