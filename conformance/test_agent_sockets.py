@@ -7,7 +7,7 @@ import pytest
 from conformance.agent.agent import fingerprints, formats, mid_of, open_agent, usable_addresses
 from conformance.agent.manner import Manner, NotConnected
 from conformance.agent.received import Format
-from conformance.agent.shell import open_socket
+from conformance.agent.shell import UDP_TABLES, open_socket
 from conformance.canned import make_offer
 from conformance.description import parse, parse_fragment
 from conformance.mock import answers
@@ -77,3 +77,14 @@ def test_a_socket_for_all_addresses_hears_ipv4() -> None:
         opened.settimeout(20)
         sender.sendto(b"x", ("127.0.0.1", opened.getsockname()[1]))
         assert opened.recv(10) == b"x"
+
+
+@pytest.mark.skipif(not UDP_TABLES[0].exists(), reason="only Linux says how many datagrams a socket dropped")
+async def test_what_the_kernel_throws_away_is_known() -> None:
+    async with open_agent("127.0.0.1", 9, Manner()) as agent:
+        port = int(agent.candidate.split()[5])
+        assert agent.shell.dropped() == 0
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for _ in range(20_000):  # more than the buffer holds, while nobody reads
+                sender.sendto(bytes(1200), ("127.0.0.1", port))
+        assert agent.shell.dropped() > 0

@@ -1,10 +1,12 @@
 """The sockets and the clock around a connection: the only file of the agent that touches the event loop."""
 
 import asyncio
+import os
 import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Final, cast
 
 from conformance.agent.ice_agent import IceAgent
@@ -14,6 +16,12 @@ from conformance.agent.stun import Address
 TICK_S: Final = 0.01
 MAPPED: Final = "::ffff:"
 """How an IPv6 socket writes an IPv4 address (RFC 4291 section 2.5.5.2)."""
+
+
+RECEIVE_BYTES: Final = 4 << 20
+"""Of a socket's buffer, as far as the system allows: seconds of media, should the machine be busy otherwise."""
+UDP_TABLES: Final = (Path("/proc/net/udp"), Path("/proc/net/udp6"))
+"""Linux tells here of each socket, by its inode, how many datagrams it dropped."""
 
 
 class Shell:
@@ -73,6 +81,13 @@ class Shell:
         """The clock that all times of the connection are on."""
         return self.loop.time()
 
+    def dropped(self) -> int:
+        """Datagrams that the kernel threw away since we were too slow to read them; 0 where it does not say."""
+        sockets = [transport.get_extra_info("socket") for transport in self._transports.values()]
+        inodes = {str(os.fstat(opened.fileno()).st_ino) for opened in sockets if opened.fileno() >= 0}
+        rows = [line.split() for table in UDP_TABLES if table.exists() for line in table.read_text().splitlines()[1:]]
+        return sum(int(row[12]) for row in rows if len(row) > 12 and row[9] in inodes)
+
     def step(self) -> None:
         """Do what is due now, without waiting for the next tick."""
         self._guarded(lambda: self.connection.tick(self.now(), time.time()))
@@ -116,6 +131,7 @@ def open_socket(address: str | None) -> socket.socket:
         opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         opened.bind((address or "0.0.0.0", 0))
     opened.setblocking(False)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
     return opened
 
 
