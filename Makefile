@@ -46,8 +46,9 @@ format: .setup/dev ## let ruff format and fix what it can
 bench: .setup/run ## the benchmarks of docs/benchmarks.md
 	@$(BIN)/whep-avatar bench idle && $(BIN)/whep-avatar bench stages
 
-screenshot: .setup/dev debian ## take docs/images/speaking.png anew
+screenshot: .setup/dev debian peers ## take the docs' pictures of our player and of others anew
 	@SCREENSHOT=docs/images/speaking.png $(BIN)/python -m pytest -q tests/integration/test_browser.py
+	@$(BIN)/python -m tests.clients.player_screenshots
 
 clean: ## remove everything that was made here
 	rm -rf .venv .setup .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -73,6 +73,11 @@ def on_pion(codec: str) -> PlayCommand:
     return lambda url, pictures: pion(url, codec, pictures, WATCH_S)
 
 
+def on_libdatachannel(*how: str) -> PublishCommand:
+    """libdatachannel, as OBS uses it."""
+    return lambda url, media: node("libdatachannel_publisher.mjs", url, str(media), WATCH_S, *how)
+
+
 PLAYERS = (
     Player("whip-whep in Chromium", "H264", in_browser("chromium", "whip-whep"), RACED),
     Player("@eyevinn/webrtc-player in Chromium", "H264", in_browser("chromium", "@eyevinn/webrtc-player"), SILENT),
@@ -91,9 +96,8 @@ PUBLISHERS = (
     Publisher("FFmpeg 8 in PyAV", lambda url, wav: python("pyav_publisher", url, str(wav)), SILENT),
     Publisher("FFmpeg 9, DTLS server", lambda url, wav: ffmpeg_publish(url, wav), SILENT),
     Publisher("FFmpeg 9, DTLS client", lambda url, wav: ffmpeg_publish(url, wav, dtls_active=True), SILENT),
-    Publisher(
-        "libdatachannel", lambda url, file: node("libdatachannel_publisher.mjs", url, str(file), WATCH_S), encoded=True
-    ),
+    Publisher("libdatachannel", on_libdatachannel(), encoded=True),
+    Publisher("libdatachannel without candidates", on_libdatachannel("bare"), encoded=True),
     Publisher("aiortc", lambda url, wav: python("aiortc_publisher", url, str(wav), WATCH_S)),
     Publisher("webrtcbin", lambda url, wav: gstreamer("gst_publisher.py", url, str(wav), WATCH_S), isolated=True),
     Publisher("whip-whep in Chromium", from_browser("chromium", "whip-whep"), RACED),

@@ -1,8 +1,9 @@
-// A WHIP publisher on libdatachannel, made as OBS makes its own: H.264 and Opus, all candidates in the one POST, sender
-// reports and retransmission. Publishes encoded media once, in real time.
+// A WHIP publisher on libdatachannel, made as OBS makes its own: H.264 and Opus, sender reports and retransmission.
+// Publishes encoded media once, in real time.
 //
-//     node libdatachannel_publisher.mjs WHIP_URL MEDIA_JSON SECONDS
+//     node libdatachannel_publisher.mjs WHIP_URL MEDIA_JSON SECONDS [bare]
 //
+// All its candidates are in the one POST, as of OBS 30.0 and 30.1; with `bare` none is, as since OBS 30.2.
 // MEDIA_JSON: {"opus": [packet of 20 ms, ...], "h264": [picture with start codes, ...], "fps": 25}, each in base64.
 
 import { readFileSync } from "node:fs";
@@ -33,7 +34,7 @@ async function sendInTime(out, units, hz, perSecond, start) {
   }
 }
 
-await main(async (endpoint, mediaFile, seconds) => {
+await main(async (endpoint, mediaFile, seconds, bare) => {
   const media = JSON.parse(readFileSync(mediaFile, "utf-8"));
   const connection = new library.PeerConnection("publisher", { iceServers: [], disableAutoNegotiation: true });
   const opus = new library.Audio("0", "SendOnly");
@@ -54,7 +55,9 @@ await main(async (endpoint, mediaFile, seconds) => {
   connection.setLocalDescription("offer");
   await gathered;
 
-  const { answer, location } = await exchange(endpoint, connection.localDescription().sdp);
+  const offer = connection.localDescription().sdp;
+  const posted = bare ? offer.replace(/^a=(candidate:|end-of-candidates).*\r\n/gm, "") : offer;
+  const { answer, location } = await exchange(endpoint, posted);
   connection.setRemoteDescription(answer, "answer");
   await until(() => audio.track.isOpen(), Number(seconds), () => `connected; ${states}`);
   const start = performance.now();
