@@ -13,6 +13,9 @@ from conformance import ProtocolName, matrix
 from conformance.catalogue import ALL_CHECKS
 from conformance.check import Check, Outcome
 from conformance.checks.routes import is_loopback
+from conformance.clients.hosting import Stay, visit_of
+from conformance.clients.rules import verdicts
+from conformance.clients.scripts import SCRIPTS
 from conformance.exports import as_json, as_junit
 from conformance.runner import Report, chosen, run_checks
 from conformance.target import ORIGIN, Options, Profile, Target
@@ -145,6 +148,40 @@ def register(protocol: ProtocolName) -> None:
 
 register("whep")
 register("whip")
+
+
+def register_host(name: str, protocol: ProtocolName) -> None:
+    """Add the command that waits for a client of a protocol."""
+    scripts = [script for script in SCRIPTS if protocol == "whep" or not script.whep_only]
+
+    @app.command(name, help=f"Wait for one {protocol.upper()} {name}, serve it by a script, and judge what it did.")
+    def host(
+        script: Annotated[
+            str, typer.Option(help="; ".join(f"{entry.name}: {entry.text}" for entry in scripts))
+        ] = "plain",
+        token: Annotated[str | None, typer.Option(help="Ask for this bearer token.")] = None,
+        port: Annotated[int, typer.Option(min=0, max=65535, help="On loopback; 0 takes a free one.")] = 0,
+        seconds: Annotated[float, typer.Option(min=1, help="The longest that a client may stay.")] = 120,
+        strict: Annotated[bool, typer.Option(help="Warnings fail.")] = False,
+    ) -> None:
+        chosen_script = next((entry for entry in scripts if entry.name == script), None)
+        if chosen_script is None:
+            raise typer.BadParameter(f"one of {', '.join(entry.name for entry in scripts)}")
+        out = matrix.console()
+        stay = Stay(stay_s=seconds)
+        visit = asyncio.run(
+            visit_of(protocol, chosen_script, token, stay, port, lambda url: out.print(url, soft_wrap=True))
+        )
+        if not visit.steps:
+            out.print("nobody came")
+            raise typer.Exit(2)
+        found = verdicts(visit, strict=strict)
+        matrix.show_visit(visit, found, out)
+        raise typer.Exit(int(any(verdict.outcome is Outcome.FAIL for verdict in found)))
+
+
+register_host("player", "whep")
+register_host("publisher", "whip")
 
 
 @app.command()

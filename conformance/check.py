@@ -107,6 +107,14 @@ GRADES: Final = {
 }
 
 
+def graded(result: Result, severity: Severity, *, strict: bool) -> Outcome:
+    """What a result counts as where a question of this severity was asked."""
+    if result.outcome is not Outcome.FAIL:
+        return result.outcome
+    grade = GRADES[result.severity or severity]
+    return Outcome.FAIL if strict and grade is Outcome.WARN else grade
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One question to a server."""
@@ -138,10 +146,7 @@ class Check:
 
     def grade(self, result: Result, *, strict: bool) -> Outcome:
         """What a result of this check counts as."""
-        if result.outcome is not Outcome.FAIL:
-            return result.outcome
-        grade = GRADES[result.severity or self.severity]
-        return Outcome.FAIL if strict and grade is Outcome.WARN else grade
+        return graded(result, self.severity, strict=strict)
 
 
 def check(

@@ -11,6 +11,8 @@ from rich.table import Table
 from conformance import TEXTS, ProtocolName, __version__
 from conformance.check import Check, Outcome
 from conformance.clauses import read_clauses
+from conformance.clients.rules import Verdict
+from conformance.clients.witness import Visit
 from conformance.runner import Finding, Report
 
 COLOURS: Final = {
@@ -94,6 +96,26 @@ def show(report: Report, out: Console) -> None:
     out.print(checks_table(report.findings, report.target.protocol))
     out.print(clauses_table(report))
     out.print(totals(report), highlight=False)
+
+
+def show_visit(visit: Visit, verdicts: Iterable[Verdict], out: Console) -> None:
+    """Print what a client did, and how the rules see it."""
+    client = next((step.request.header("user-agent") for step in visit.steps), None) or "no User-Agent"
+    out.print(f"{visit.protocol.upper()} client, script {visit.script}: {escape(client)}", highlight=False)
+    out.print(f"tool {__version__} · texts: {TEXTS} · {'' if visit.connected else 'not '}connected", highlight=False)
+    for step in visit.steps:
+        out.print(f"  {escape(step.says)} → {step.reply.status}", highlight=False)
+    table = Table(title="Rules", title_justify="left", expand=False)
+    for name in ("rule", "asks", "clauses", "result"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("observed", overflow="fold")
+    table.add_column("what", overflow="fold", style="dim")
+    for verdict in verdicts:
+        rule = verdict.rule
+        mine = " ".join(clause for clause in rule.clauses if clause[0] == ("I" if visit.protocol == "whip" else "E"))
+        row = (rule.id, str(rule.severity), mine, coloured(verdict.outcome))
+        table.add_row(*row, escape(verdict.observed), escape(rule.text))
+    out.print(table)
 
 
 def list_checks(checks: Iterable[Check], protocol: ProtocolName, out: Console) -> None:
