@@ -96,6 +96,7 @@ async def _judge_move(live: Live, restart_s: float) -> Result:
     if not await live.agent.wait_for(arrived, restart_s):
         return broken(f"200 and ICE is up, but no media on the new port within {restart_s:g} s")
     took_s = live.now - began_s
+    await live.pause(live.target.wire.limits.live.settle_s)  # what was on its way may still arrive
     before = sum(source.by_path[0] for source in log.sources.values())
     await live.pause(live.target.wire.limits.live.settle_s)
     after = sum(source.by_path[0] for source in log.sources.values())
