@@ -32,6 +32,7 @@ async def serving(handler: Handler, port: int = 0, host: str = "127.0.0.1") -> A
         Application(handler),
         log_level="error",
         lifespan="off",
+        server_header=False,
         http="h11",
         loop="none",
         timeout_graceful_shutdown=STOP_S,
