@@ -64,11 +64,9 @@ async def watch(base: str, device: str, old: str, new: str) -> dict[str, object]
             await browser.close()
     times = [frame["shownMs"] for frame in probe["frames"][before - 1 :]]
     gaps = [later - earlier for earlier, later in pairwise(times)]
-    exchanged = [line.split()[0] for line in probe["requests"] if "/whep/" in line]
     return {
         "gap_s": max(gaps) / 1000,
-        "requests": {method: exchanged.count(method) for method in ("POST", "PATCH")},
-        "restarts": probe["calls"].get("restartIce", 0),
+        "offers": probe["requests"].count("POST /whep/demo"),
         "connections": probe["connections"],
         "errors": probe["errors"],
     }

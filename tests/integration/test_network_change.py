@@ -18,4 +18,4 @@ def test_a_player_that_moves_to_another_network_goes_on(isolated: Namespace):
         report = host.run_json(script, 180)
     assert report["errors"] == []
     assert report["gap_s"] <= GAP_S
-    assert report["requests"]["POST"] == report["connections"] == 1  # the session it had
+    assert report["offers"] == report["connections"] == 1  # the session it had
