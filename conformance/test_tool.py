@@ -31,6 +31,7 @@ from conformance.checks.created import random_bits
 from conformance.client_offers import mediamtx_reader, obs_30, rfc_9725_example, safari
 from conformance.description import Candidate, MalformedDescription, parse, parse_fragment
 from conformance.exports import as_json, as_junit
+from conformance.matrix import markdown_table, with_table
 from conformance.mock.http import Application, Handler, Reply, Request
 from conformance.mock.server import MockServer, Setup
 from conformance.mock.serving import serving
@@ -382,3 +383,10 @@ async def test_the_old_draft_is_judged_by_its_own_text() -> None:
         newest, _ = await in_thread("whep", f"{base}/live", "--only", "D-01", "--no-live")
         murillo, _ = await in_thread("whep", f"{base}/live", "--only", "D-01", "--no-live", "--profile", "murillo-01")
     assert (newest, murillo) == (1, 0)
+
+
+def test_the_documentation_lists_the_checks_as_they_are() -> None:
+    document = (Path(__file__).parents[1] / "docs" / "conformance-tool.md").read_text("utf-8")
+    assert with_table(document, markdown_table(ALL_CHECKS)) == document, (
+        "run: python -m conformance table --into docs/conformance-tool.md"
+    )
