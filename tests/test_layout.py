@@ -226,6 +226,19 @@ def source_files() -> list[Path]:
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in kinds)
 
 
+CITATION = re.compile(r"\[([IEX]-[A-Z]+-\d\d)\]")
+
+
+def test_every_claimed_clause_is_done_in_one_place():
+    """The register says what is claimed; each such id stands once in the server's code, and nothing else is cited."""
+    register = tomllib.loads((ROOT / "conformance/clauses.toml").read_text("utf-8"))
+    server = [path for name, path in MODULES.items() if is_within(name, "whep_server")]
+    cited = Counter(clause for path in server for clause in CITATION.findall(path.read_text("utf-8")))
+    claimed = {name for name, clause in register.items() if clause["claimed"]}
+    assert claimed == cited.keys()
+    assert not [clause for clause, count in cited.items() if count > 1]
+
+
 def test_no_file_is_too_long():
     lengths = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in source_files()}
     assert not {name: lines for name, lines in lengths.items() if lines > MAX_LINES}

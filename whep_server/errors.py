@@ -122,7 +122,7 @@ class AlreadyPublishing(ServerError):
 
 
 class PreconditionMissing(ServerError):
-    """A PATCH must say which ICE session it means (RFC 6585 section 3); asked for in strict mode.  [I-SE-10]"""
+    """A PATCH must say which ICE session it means (RFC 6585 section 3); asked for in strict mode."""
 
     status, title = 428, "If-Match required"
 

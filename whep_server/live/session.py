@@ -66,7 +66,9 @@ class Session:
             self.state = step(self.state, event)
 
     async def patch(self, body: str) -> Restarted | None:
-        """Take a PATCH: further candidates (None), or an ICE restart.  [I-SE-05] [E-SE-10]
+        """Take a PATCH: further candidates (None), or an ICE restart; both are supported, so neither is ever 422.
+
+        [I-SE-05] [I-SE-08] [E-SE-07] [E-SE-10]
 
         Errors: MalformedFragment, also for a restart that cannot be, which leaves all as it was; NoSuchSession;
         Unavailable.

@@ -31,6 +31,10 @@ CONSENTS: Final = 4
 """Intervals without a sign of life after which the peer is gone: 8 s, more than the 5 s between FFmpeg's checks."""
 DEFAULT_PRIORITY: Final = 0x6E0000FF
 """A peer-reflexive candidate's where a check names none, as FFmpeg before 8.1 does (RFC 8445 section 5.1.2)."""
+FIRST_CHECK_S: Final = 0.2
+"""How long the first check is left to the peer, who gets our answer only now. libdatachannel (0.24.5, in OBS) connects
+over a check of ours while it still takes the answer in, and refuses our certificate for want of the fingerprint: 3
+times of 100 on a busy machine that both are on."""
 INBOX: Final = 2000
 """Datagrams that may wait: a second of video with audio. Beyond it the newest are lost, as in a full socket."""
 
@@ -42,6 +46,26 @@ class Generation(aioice.Connection):
         super().__init__(**options)  # type: ignore[arg-type]  # aiortc's own arguments, handed on
         self._deliver = deliver
         self._alive_s = 0.0
+        self._called = asyncio.Event()
+
+    async def connect(self) -> None:
+        """Wait for a pair. Errors: ConnectionError where there will be none."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_CHECK_S):
+                await self._called.wait()
+        if self._closing:
+            raise ConnectionError("closed before it was connected")
+        await super().connect()
+
+    async def close(self) -> None:
+        """End it, and the waiting for a check."""
+        self._called.set()
+        await super().close()
+
+    def request_received(self, message: stun.Message, addr: tuple[str, int], protocol: StunProtocol) -> None:
+        """A check; before ``connect`` it is answered and kept."""
+        super().request_received(message, addr, protocol)
+        self._called.set()
 
     def note_alive(self) -> None:
         """The peer has shown that it is there, and that it is the one that our answer went to."""

@@ -47,7 +47,7 @@ def check_if_match(if_match: str | None, etag: str, *, strict: bool = False) -> 
 def given_token(authorization: str | None, query: str | None) -> str | None:
     """The token of a request: of its Authorization header, or of ``?token=`` where it has none.
 
-    The scheme may be missing: some publishers put the raw stream key there.  [I-EP-27] [I-EP-28]
+    The scheme may be missing: some publishers put the raw stream key there.  [I-EP-27]
     """
     if authorization is None:
         return query

@@ -88,7 +88,7 @@ class Fragment:
         """The credentials of the ICE session that this fragment begins; None where it belongs to that of ``known``.
 
         Told by changed credentials, not by If-Match, which players send as they like. RFC 8840 would have a fragment
-        with other credentials discarded; here it restarts ICE (RFC 9725 section 4.3.3).  [I-SE-15]
+        with other credentials discarded; here it restarts ICE (RFC 9725 section 4.3.3).
 
         Errors: MalformedFragment where only one of the two changes, or one is too short (RFC 8839 section 5.4).
         """

@@ -4,7 +4,7 @@ ANSWERED --CONNECT--> CONNECTED --LOSE/DELETE--> CLOSED
     \\----------------LOSE/DELETE/EXPIRE---------/
 
 TRICKLE and RESTART are taken in both open states and change neither: media goes on over the old ICE session until the
-new one is up, and for good where it never is.  [I-SE-19]
+new one is up, and for good where it never is.
 """
 
 from enum import StrEnum

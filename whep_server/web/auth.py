@@ -2,7 +2,7 @@
 
 A session's URL is a capability: whoever has it may trickle into the session and end it without a token, as players do
 that forget the header there; a wrong token is refused all the same. Strict mode asks for the token every time, as
-RFC 9725 section 4.7.1 has clients send it.  [I-EP-26] [E-EP-22]
+RFC 9725 section 4.7.1 has clients send it.
 """
 
 from collections.abc import Mapping

@@ -1,5 +1,7 @@
 """Every error as problem details (RFC 9457), with one more member, ``error``, which one family of players reads.
 
+[I-EP-02]
+
 Nothing else in the server writes a status of 4xx or 5xx into a response. Unexpected errors are logged here, once, with
 their traceback; the caller learns nothing of them.
 """
