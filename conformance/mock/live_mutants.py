@@ -179,7 +179,15 @@ LIVE_MUTANTS: Final[tuple[LiveMutant, ...]] = (
         counters=True,
         wrap=reply_changed(header("Location", None), at("POST", 406)),
     ),
-    LiveMutant("R-05", "ends the session", "400, but ", wrap=broken_restart_ends_session),
+    LiveMutant("R-05", "ends the session", "answered no more", wrap=broken_restart_ends_session),
+    LiveMutant(
+        "R-05",
+        "plays no more",
+        "media has stopped",
+        Faults(answers_after_delete=True),
+        wrap=broken_restart_ends_session,
+        protocols=WHEP,
+    ),
     LiveMutant(
         "R-05",
         "takes half a restart for trickle",
