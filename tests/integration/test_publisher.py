@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 from aiortc import AudioStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
 
-from avatar.messages import CloseLive, LivePacket, OpenLive
+from avatar.messages import AbandonSpeech, CloseLive, LivePacket, OpenLive
 from tests.aiortc_player import eventually, player
 from tests.fakes import speech
 from whep_server.errors import AlreadyPublishing, NoSuchSession, NotAcceptable, Unavailable
@@ -77,6 +77,7 @@ async def test_a_publishers_packets_reach_the_worker_and_the_stream_speaks(on_ai
             await eventually(lambda: stream.state is StreamState.IDLE)
         kinds = [(event.kind, event.data.get("publisher", event.data.get("state"))) async for event in drained(events)]
         assert [entry for entry in kinds if entry[0] in ("publisher", "speech")] == [
+            ("publisher", False),
             ("publisher", True),
             ("speech", "queued"),
             ("speech", "started"),
@@ -147,6 +148,21 @@ async def test_speech_that_was_accepted_before_is_spoken_to_its_end_first(on_air
                     if states[-1:] == [(live, "started")]:
                         break
         assert states.index((earlier.id, "finished")) < states.index((live, "started"))
+
+
+async def test_a_publisher_that_goes_before_its_turn_is_not_heard(on_air):
+    async with on_air() as (registry, opener), publisher() as said:
+        stream = await demo_of(registry)
+        await stream.speak(once(speech(100)))
+        await eventually(lambda: stream.state is StreamState.SPEAKING)
+        await said.publish(stream)
+        await eventually(lambda: bool(told(opener, OpenLive)))
+        live = told(opener, OpenLive)[0].utterance
+        with stream.listen() as events:
+            await stream.publisher_session(said.session.id).close()
+            failed = [event.data async for event in drained(events) if event.kind == "speech"]
+        assert [(data["utterance"], data["state"]) for data in failed] == [(live, "failed")]
+        assert told(opener, AbandonSpeech)[-1].utterance == live and not told(opener, CloseLive)
 
 
 async def test_a_publisher_speaks_again_after_the_worker_was_lost(on_air):

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Final
 
 from avatar.client import Worker, WorkerGone, WorkerState
-from avatar.messages import CloseLive, LivePacket, OpenLive
+from avatar.messages import AbandonSpeech, CloseLive, LivePacket, OpenLive
 from whep_server.errors import AlreadyPublishing, NoSuchSession, Unavailable
+from whep_server.live.events import StreamEvent
 from whep_server.live.session import Session, answer_peer
 from whep_server.live.utterances import Entry, Speech, Stage
 from whep_server.rtc.peer import publisher_peer
@@ -30,9 +31,9 @@ class Floor:
     """The publisher of one stream, or nobody. ``group`` owns its task while the stream is on air."""
 
     def __init__(
-        self, stream: str, speech: Speech, worker: Worker, settings: Settings, changed: Callable[[], None]
+        self, stream: str, speech: Speech, worker: Worker, settings: Settings, emit: Callable[[StreamEvent], None]
     ) -> None:
-        """``changed`` is called when a publisher comes or goes."""
+        """``emit`` takes the events of a publisher that comes, goes, or goes before it was heard."""
         self.group: asyncio.TaskGroup | None = None
         self.epoch = 0
         """The stream's; as of the utterance to come."""
@@ -40,7 +41,7 @@ class Floor:
         self._speech = speech
         self._worker = worker
         self._settings = settings
-        self._changed = changed
+        self._emit = emit
         self._time = asyncio.get_running_loop().time
         self._session: Session | None = None
         self._joining = False
@@ -51,6 +52,10 @@ class Floor:
     def taken(self) -> bool:
         """Whether somebody publishes, or is being answered."""
         return self._joining or self._session is not None
+
+    def event(self) -> StreamEvent:
+        """How things stand."""
+        return StreamEvent("publisher", {"publisher": self.taken})
 
     def check_free(self) -> None:
         """Errors: AlreadyPublishing."""
@@ -85,7 +90,7 @@ class Floor:
             raise Unavailable("the stream is being taken off the air")
         self._session = session
         self.group.create_task(self._run(session))
-        self._changed()
+        self._emit(self.event())
         return session
 
     async def _run(self, session: Session) -> None:
@@ -96,7 +101,7 @@ class Floor:
         finally:
             self._session = None
             self._end_utterance()
-            self._changed()
+            self._emit(self.event())
 
     def leave(self) -> None:
         """The stream goes off the air: end the session."""
@@ -127,10 +132,16 @@ class Floor:
 
     def _end_utterance(self) -> None:
         entry, self._entry = self._entry, None
-        if entry is not None and self._speech.has(entry):
+        if entry is None or not self._speech.has(entry):
+            return
+        if entry.stage in (Stage.UPLOADED, Stage.QUEUED):
+            self._send(AbandonSpeech(self._stream, entry.id))
+            for event in self._speech.fail("the publisher went before its turn", 0, [entry.id]):
+                self._emit(event)
+        else:
             self._send(CloseLive(self._stream, entry.id))
 
-    def _send(self, message: OpenLive | LivePacket | CloseLive) -> None:
+    def _send(self, message: OpenLive | LivePacket | CloseLive | AbandonSpeech) -> None:
         try:
             self._worker.send(message)
         except WorkerGone:

@@ -118,7 +118,7 @@ class Stream:
         self._events = Events(settings.event_queue)
         self._wake = asyncio.Event()
         self._audience = Audience(settings, check_room, self._viewers_changed, self._wake.set)
-        self._floor = Floor(name, self._speech, worker, settings, self._publisher_changed)
+        self._floor = Floor(name, self._speech, worker, settings, self._events.emit)
         self._frame = self._packet = -1  # the last ones that were handed out
         self._asked_keyframe_s: dict[Codec, float] = {}
         self._codecs: list[Codec] = []
@@ -172,8 +172,8 @@ class Stream:
         return self._floor.session(session_id)
 
     def listen(self) -> AbstractContextManager[EventQueue]:
-        """Events from now on; the first two say how things stand."""
-        return self._events.listen([self._state_event(), self._viewers_event()])
+        """Events from now on; the first three say how things stand."""
+        return self._events.listen([self._state_event(), self._viewers_event(), self._floor.event()])
 
     # --- its life
 
@@ -342,9 +342,6 @@ class Stream:
             self._codecs = needed
             self._tell_worker(SetCodecs(self.name, needed))
         self._events.emit(self._viewers_event())
-
-    def _publisher_changed(self) -> None:
-        self._events.emit(StreamEvent("publisher", {"publisher": self.publisher}))
 
     # --- speech
 
