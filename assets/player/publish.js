@@ -3,6 +3,7 @@
 
 import { access } from "./access.js";
 import { askForToken } from "./ask.js";
+import { Awake } from "./awake.js";
 import { calm, config, get, icon, make, toast } from "./dom.js";
 import { StreamEvents } from "./events.js";
 import { WhepClient } from "./exchange/whep.js";
@@ -35,12 +36,14 @@ const ADVICE = {
 };
 
 const FINE = "Sounds good.";
+const TITLE = document.title;
 
 const voice = new Voice(config, access);
 const stage = new Stage();
 const preview = new WhepClient(config.whep, { iceServers: config.iceServers ?? [], access });
 const events = new StreamEvents(config.events, access);
 const queue = new SpeechQueue();
+const awake = new Awake();
 let problem = null;
 let retryAt = 0;
 let line = "";
@@ -56,6 +59,7 @@ voice.addEventListener("change", ({ detail: { state } }) => {
   if (state === "off") fine = false;
   line = "";
   show();
+  awake.keep(state !== "off");
   if (state === "off") preview.stop();
   else if (state === "on" && get("preview").checked && !preview.playing) preview.play();
 });
@@ -71,6 +75,7 @@ function show() {
   const { state } = voice;
   const [pill, headline, more] = WORDS[state];
   document.body.dataset.state = state;
+  document.title = state === "on" ? `● ${TITLE}` : TITLE; // a tab among others tells that it listens
   document.body.toggleAttribute("data-problem", problem !== null);
   get("state").textContent = pill;
   say(problem?.title ?? headline, problem?.detail ?? (state === "on" ? onAirWords(more) : more));
@@ -123,6 +128,7 @@ function adviceWords(advice, level) {
 
 /** A problem stays in sight, with what can be done about it, until the next try. */
 async function explain(what) {
+  if (what !== null && voice.state !== "off") return toast(what.title, what.detail); // it goes on all the same
   problem = what;
   retryAt = performance.now() + (what?.retryAfterMs ?? 0);
   show();
@@ -192,6 +198,7 @@ const toggleMute = () => {
 get("talk").addEventListener("click", toggleVoice);
 get("hush").addEventListener("click", toggleMute);
 get("retry").addEventListener("click", async () => {
+  get("talk").focus(); // a keyboard goes on from there
   if (problem?.kind === "token" && !(await askForToken(problem.detail))) return;
   voice.start();
 });

@@ -23,6 +23,8 @@ const RESTART_MS = 3_000;
 const RESTART_GATHER_MS = 200;
 /** After a restart that was refused while media may still come the old way: how long it has to show that it does. */
 const OLD_WAY_MS = 1_000;
+/** A restart of a connection that still works is nobody's business, unless it takes longer than this. */
+const QUIET_MS = 600;
 const WATCH_MS = 500;
 const CLOSE_MS = 1_000;
 /** Refusals of a PATCH that speak of this moment only. All others of 4xx mean that the server does not do it. */
@@ -35,8 +37,10 @@ export class Session extends EventTarget {
   #live = false;
   #restarts = 0;
   #mending = false;
+  #told = false;
   #restarting = true;
   #listening = null;
+  #closing = null;
   #end = deferred();
   #waits = new Waits();
 
@@ -64,7 +68,7 @@ export class Session extends EventTarget {
         counters: this.media.counters,
         signal: this.#waits.within(POST_TIMEOUT_MS),
       });
-      if (this.#waits.over) await this.#leave();
+      if (this.#waits.over) throw await this.#tooLate();
       this.#learnServers(reply.iceServers);
       if (reply.counter) await this.#answerOffer(reply.sdp);
       else await this.#acceptAnswer(offer, reply.sdp);
@@ -81,7 +85,11 @@ export class Session extends EventTarget {
   }
 
   /** Ends the session here and at the server; resolves when the server knows, or after a moment. */
-  async close() {
+  close() {
+    return (this.#closing ??= this.#leave());
+  }
+
+  async #leave() {
     this.#live = false;
     this.#waits.end();
     this.#listening?.close();
@@ -104,7 +112,7 @@ export class Session extends EventTarget {
     }
     const run = ++this.#restarts; // only the reply to the last restart counts
     const until = performance.now() + RESTART_MS;
-    this.#turn(true);
+    this.#turn(true, reason.lost ? 0 : QUIET_MS);
     const since = await this.#progress();
     try {
       await this.#restart(run, this.#waits.within(RESTART_MS));
@@ -284,16 +292,26 @@ export class Session extends EventTarget {
     return ends.map(({ transport }) => transport).find((transport) => transport != null);
   }
 
-  #turn(mending) {
-    if (mending === this.#mending) return;
+  #turn(mending, quietMs = 0) {
     this.#mending = mending;
-    this.dispatchEvent(new Event(mending ? "mending" : "mended"));
+    if (!mending) this.#tell("mended");
+    else if (quietMs === 0) this.#tell("mending");
+    else this.#waits.after(quietMs, () => this.#mending && this.#tell("mending"));
   }
 
-  async #leave() {
-    await this.wire.end();
-    throw new SessionError("closed");
+  #tell(type) {
+    const told = type === "mending";
+    if (told === this.#told) return;
+    this.#told = told;
+    this.dispatchEvent(new Event(type));
   }
+
+  /** It was closed while the offer was on its way: what came of that is ended, too. */
+  async #tooLate() {
+    await this.wire.end();
+    return new SessionError("closed");
+  }
+
 }
 
 /** Whether a server that answers a PATCH so will always do so. */

@@ -7,7 +7,7 @@
 import { Keeper } from "./keeper.js";
 
 /** The server's sound never stops, so this long without a byte is a dead connection, whatever ICE believes. */
-const STALL_MS = 1_500;
+const STALL_MS = 2_000;
 /**
  * Both tracks are asked to wait this long. Left alone, sound waits 30 to 50 ms longer than the picture from the start, and
  * browsers close that gap by some 7 ms a second. With one target the lips are right at once (Chromium 156: 34 ms -> 10 ms).
