@@ -71,7 +71,11 @@ def conduct(run: Run, json_file: Path | None, junit_file: Path | None, fail_on: 
     """Run, print, write, and exit with the verdict."""
     out = matrix.console()
     with out.status("asking") as status:
-        report = asyncio.run(judged(run, status.update))
+        try:
+            report = asyncio.run(judged(run, status.update))
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            typer.echo(f"nobody answers at {run.options.url}: {error or 'time-out'}", err=True)
+            raise typer.Exit(2) from None
     matrix.show(report, out)
     if json_file is not None:
         json_file.write_text(as_json(report), "utf-8")

@@ -16,6 +16,7 @@ from conformance import ProtocolName
 from conformance.check import Check, Outcome, Result, inconclusive, skipped
 from conformance.recording import Exchange
 from conformance.target import Target, Unmet
+from conformance.wire import NO_REPLY
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,10 @@ def chosen(checks: Iterable[Check], protocol: ProtocolName, only: Iterable[str],
 async def run_checks(
     target: Target, checks: Sequence[Check], *, max_s: float, tell: Callable[[Finding], None] = lambda _: None
 ) -> Report:
-    """Run checks in order; ``tell`` hears of each as it ends. What the time limit leaves over is inconclusive."""
+    """Run checks in order; ``tell`` hears of each as it ends. What the time limit leaves over is inconclusive.
+
+    Errors: httpx.ConnectError, httpx.ConnectTimeout where nobody is there to be asked.
+    """
     began, start = datetime.now(UTC), time.monotonic()
     findings: list[Finding] = []
     banner = await _banner(target)
@@ -93,8 +97,8 @@ async def run_checks(
 async def _banner(target: Target) -> str:
     try:
         reply = await target.wire.request("OPTIONS", target.url)
-    except httpx.HTTPError as error:
-        return f"unreachable: {error or type(error).__name__}"
+    except NO_REPLY as error:
+        return f"no reply to OPTIONS ({type(error).__name__})"
     finally:
         target.wire.recorder.take()
     return str(reply.headers.get("server", "no Server header"))

@@ -19,6 +19,8 @@ from conformance.recording import Recorder
 
 USER_AGENT: Final = f"whip-whep-conformance/{__version__}"
 BUSY: Final = frozenset({429, 503})
+NO_REPLY: Final = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError, httpx.ReadTimeout, httpx.WriteTimeout)
+"""The server was there and did not answer: its fault, where nobody being there is not."""
 LONGEST_WAIT_S: Final = 10.0
 """A server that asks for more patience gets none."""
 TRIES: Final = 4

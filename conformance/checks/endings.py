@@ -76,7 +76,7 @@ async def delete_with_tag(target: Target) -> Result:
     text="A session that never connects is gone after a while (reported; a warning after a minute).",
 )
 async def abandoned(target: Target) -> Result:
-    """Players and encoders that never come back would fill a server up. Waits: run last."""
+    """Players and encoders that never come back would fill a server up."""
     limits, began = target.wire.limits, time.monotonic()
     async with target.session() as session:
         while (waited_s := time.monotonic() - began) < limits.abandoned_s:

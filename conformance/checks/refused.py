@@ -14,7 +14,7 @@ from conformance.check import Check, Result, Severity, broken, check, lenient, n
 from conformance.description import MalformedDescription, parse
 from conformance.resource import answer_of, media_type
 from conformance.target import Target
-from conformance.wire import retry_after_s
+from conformance.wire import NO_REPLY, retry_after_s
 
 MUST, SHOULD, INFO = Severity.MUST, Severity.SHOULD, Severity.INFO
 UNPROCESSABLE: Final = (400, 422)
@@ -49,7 +49,7 @@ async def refused_all(target: Target, *bodies: tuple[str, str | bytes]) -> Resul
     for name, body in bodies:
         try:
             reply, fault = await refusal(target, body)
-        except httpx.TransportError as error:
+        except NO_REPLY as error:
             return broken(f"{name}: no reply ({type(error).__name__})")
         if fault is not None:
             return replace(fault, observed=f"{name}: {fault.observed}")
@@ -261,7 +261,7 @@ async def too_large(target: Target) -> Result:
     padded = Section("audio", "0", offer.sections[0].direction, offer.sections[0].codecs, extra=(PADDING,) * lines)
     try:
         reply, fault = await refusal(target, replace(offer, sections=(padded, *offer.sections[1:])).text)
-    except httpx.TransportError as error:
+    except NO_REPLY as error:
         return broken(f"no reply ({type(error).__name__})")
     return replace(fault, severity=None) if fault is not None else passed(f"{reply.status_code}")
 

@@ -16,7 +16,7 @@ from conformance.canned import SDPFRAG, fragment
 from conformance.check import Check, Result, Severity, broken, check, noted, passed, skipped, warned
 from conformance.resource import location_of
 from conformance.target import Target
-from conformance.wire import BUSY, retry_after_s
+from conformance.wire import BUSY, NO_REPLY, retry_after_s
 
 MUST, SHOULD = Severity.MUST, Severity.SHOULD
 METHOD_CHANGING: Final = (301, 302, 303)
@@ -181,7 +181,7 @@ async def odd_names(target: Target) -> Result:
             shown = f"{method} {name[:24]}"
             try:
                 reply = await target.wire.request(method, f"{base}/{name}", headers=headers, content=content)
-            except httpx.TransportError as error:
+            except NO_REPLY as error:
                 return broken(f"{shown}: no reply ({type(error).__name__})")
             if reply.is_redirect:
                 return warned(f"{shown}: {reply.status_code}")
