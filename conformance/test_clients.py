@@ -3,6 +3,7 @@
 A misbehaving client is the well-behaved one with its requests changed on their way, before the witness sees them.
 """
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from conformance import ProtocolName
 from conformance.canned import SDP, SDPFRAG, Identity, Offer, fragment, make_offer
 from conformance.check import Outcome, Severity
 from conformance.checks.live_counter import answer_to
+from conformance.clients.hosting import Stay, visit_of
 from conformance.clients.rules import RULES, Verdict, verdicts
 from conformance.clients.scripts import BY_NAME, SCRIPTS, Script, with_unknown_link
 from conformance.clients.witness import Visit, Witness
@@ -259,3 +261,30 @@ async def test_each_script_asks_what_it_is_for() -> None:
 def test_every_rule_that_can_be_broken_has_a_client_that_breaks_it() -> None:
     breakable = {rule.id for rule in RULES if rule.severity is not Severity.INFO}
     assert breakable == {rule_id for rule_id, *_ in SINS} | {"K-23"}
+
+
+STAY = Stay(arrive_s=20, stay_s=20, quiet_s=0.3, after_s=0.05)
+
+
+async def hosted(leaves: bool) -> Visit:
+    """A visit to the mock on a real port, by a client that ends its session or just goes."""
+    told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    async with asyncio.TaskGroup() as group, httpx.AsyncClient(trust_env=False) as http:
+        visit = group.create_task(visit_of("whip", BY_NAME["plain"], None, STAY, 0, told.set_result))
+        client = Client(http, "whip", lambda _: None, token=None)
+        reply = await client.post(httpx.URL(await told))
+        if leaves:
+            await client.ask("DELETE", reply.request.url.join(reply.headers["location"]))
+        return await visit
+
+
+@pytest.mark.parametrize(("leaves", "outcome"), [(True, Outcome.PASS), (False, Outcome.FAIL)])
+async def test_a_visit_ends_with_the_clients_delete_or_when_it_has_left(leaves: bool, outcome: Outcome) -> None:
+    visit = await hosted(leaves)
+    assert {verdict.rule.id: verdict.outcome for verdict in verdicts(visit)}["K-09"] is outcome
+    assert not visit.connected
+
+
+async def test_where_nobody_comes_the_visit_is_empty() -> None:
+    visit = await visit_of("whep", BY_NAME["plain"], None, Stay(arrive_s=0.05), 0, lambda _: None)
+    assert not visit.steps

@@ -99,6 +99,17 @@ def cut_off(request: Request) -> bool:
     return posts("v=0")(request) and not request.body.endswith(b"\n")
 
 
+def one_video(request: Request) -> bytes:
+    """An offer less its third section."""
+    parts = request.body.split(b"m=")
+    return b"m=".join(parts[:3])
+
+
+def unpadded(request: Request) -> bytes:
+    """An offer less its padding."""
+    return re.sub(rb"a=x-padding:\d*\r\n", b"", request.body)
+
+
 ACCEPTED: Final = (
     Mutant("P-01", "POST gets 200", reply_changed(status(200), created)),
     Mutant("P-02", "the answer is text/plain", reply_changed(header("Content-Type", "text/plain"), created)),
@@ -175,17 +186,6 @@ REFUSED: Final = (
         reply_changed(body(lambda text: "Traceback (most recent call last):\n" + text), at("POST", 400)),
     ),
 )
-
-
-def one_video(request: Request) -> bytes:
-    """An offer less its third section."""
-    parts = request.body.split(b"m=")
-    return b"m=".join(parts[:3])
-
-
-def unpadded(request: Request) -> bytes:
-    """An offer less its padding."""
-    return re.sub(rb"a=x-padding:\d*\r\n", b"", request.body)
 
 
 AUDITED: Final = (
