@@ -134,6 +134,12 @@ class FakeStream:
         except KeyError:
             raise NoSuchSession("no such session") from None
 
+    async def end_viewer(self, session_id: str) -> None:
+        await self.viewer_session(session_id).close()
+
+    async def end_publisher(self, session_id: str) -> None:
+        await self.publisher_session(session_id).close()
+
     def session_events(self) -> dict[str, dict[str, int]]:
         return {"viewercount": {"viewercount": self.viewer_count}}
 

@@ -198,6 +198,19 @@ async def test_who_only_listens_cannot_publish(on_air):
         assert not stream.publisher and not told(opener, OpenLive)
 
 
+async def test_who_hangs_up_before_its_delete_is_not_told_off_for_it(on_air):
+    """OBS."""
+    async with on_air() as (registry, opener), publisher() as said:
+        stream = await demo_of(registry)
+        await said.publish(stream)
+        await eventually(lambda: len(opener.worker.heard) > 5)
+        await said.connection.close()
+        await eventually(lambda: not stream.publisher)
+        await stream.end_publisher(said.session.id)
+        with pytest.raises(NoSuchSession):
+            await stream.end_publisher(said.session.id)
+
+
 async def test_a_publisher_that_never_connects_is_given_up(on_air):
     async with on_air(join_timeout_s=0.3) as (registry, _), publisher() as said:
         stream = await demo_of(registry)

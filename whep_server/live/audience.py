@@ -9,7 +9,7 @@ from avatar.messages import Codec
 from whep_server.errors import NoSuchSession, Unavailable
 from whep_server.live.fanout import Feed, VideoFeed
 from whep_server.live.pictures import VIDEO_CODECS
-from whep_server.live.session import Session
+from whep_server.live.session import Departed, Session
 from whep_server.live.viewer import Viewer, answer_viewer
 from whep_server.settings import Settings
 from whep_server.signaling.negotiation import plan_answer
@@ -37,6 +37,7 @@ class Audience:
         self._wake = wake
         self._viewers: dict[str, Viewer] = {}
         self._joining = 0
+        self._departed = Departed()
 
     def __len__(self) -> int:
         return len(self._viewers)
@@ -71,6 +72,14 @@ class Audience:
             raise NoSuchSession("no such session")
         return viewer.session
 
+    async def end(self, session_id: str) -> None:
+        """End a session, or learn that it has ended already.
+
+        Errors: NoSuchSession.
+        """
+        if not self._departed.settle(session_id):
+            await self.session(session_id).close()
+
     async def join(self, offer: str, level_idc: int) -> Session:
         """A session for an offer, with its answer.
 
@@ -98,6 +107,7 @@ class Audience:
             logger.exception("a viewer's session failed")
         finally:
             del self._viewers[session.id]
+            self._departed.note(session)
             self._count_changed()
 
     def _count_changed(self) -> None:

@@ -14,7 +14,7 @@ from avatar.client import Worker, WorkerGone, WorkerState
 from avatar.messages import AbandonSpeech, CloseLive, LivePacket, OpenLive
 from whep_server.errors import AlreadyPublishing, NoSuchSession, Unavailable
 from whep_server.live.events import StreamEvent
-from whep_server.live.session import Session, answer_peer
+from whep_server.live.session import Departed, Session, answer_peer
 from whep_server.live.utterances import Entry, Speech, Stage
 from whep_server.rtc.peer import publisher_peer
 from whep_server.settings import Settings
@@ -45,6 +45,7 @@ class Floor:
         self._time = asyncio.get_running_loop().time
         self._session: Session | None = None
         self._joining = False
+        self._departed = Departed()
         self._entry: Entry | None = None
         self._opened_s = -REOPEN_S
 
@@ -70,6 +71,14 @@ class Floor:
         if self._session is None or self._session.id != session_id:
             raise NoSuchSession("no such session")
         return self._session
+
+    async def end(self, session_id: str) -> None:
+        """End the session, or learn that it has ended already.
+
+        Errors: NoSuchSession.
+        """
+        if not self._departed.settle(session_id):
+            await self.session(session_id).close()
 
     async def join(self, offer: str) -> Session:
         """A session for a publisher's offer, with its answer.
@@ -100,6 +109,7 @@ class Floor:
             logger.exception("stream %s: the publisher's session failed", self._stream)
         finally:
             self._session = None
+            self._departed.note(session)
             self._end_utterance()
             self._emit(self.event())
 

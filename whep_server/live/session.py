@@ -15,6 +15,8 @@ from whep_server.signaling.state import Input, State, step
 
 MAX_CANDIDATES: Final = 50
 """Of one ICE session; further ones are ignored."""
+DEPARTED: Final = 64
+"""How many sessions that ended by themselves are remembered for the DELETE that may follow."""
 FORMER: Final = 16
 """How many past ICE sessions are remembered, lest a late candidate of one be taken for a restart."""
 
@@ -44,6 +46,8 @@ class Session:
         self._former: deque[str] = deque(maxlen=FORMER)
         self._candidates = 0
         self._restarting = asyncio.Lock()
+        self.deleted = False
+        """Whether it was ended by ``close``."""
         self._closed = asyncio.Event()
 
     async def run(self, join_timeout_s: float) -> None:
@@ -107,9 +111,29 @@ class Session:
 
     async def close(self) -> None:
         """End the session and wait until its sockets are closed.  [I-SE-02] [E-SE-02]"""
+        self.deleted = True
         self._step(Input.DELETE)
         self._peer.end()
         await self._closed.wait()
+
+
+class Departed:
+    """Sessions whose peers went by themselves; OBS closes its connection first and then sends DELETE, once."""
+
+    def __init__(self) -> None:
+        self._ids: deque[str] = deque(maxlen=DEPARTED)
+
+    def note(self, session: Session) -> None:
+        """A session has ended, one way or another."""
+        if not session.deleted:
+            self._ids.append(session.id)
+
+    def settle(self, session_id: str) -> bool:
+        """Whether that one had gone by itself; only the first time."""
+        gone = session_id in self._ids
+        if gone:
+            self._ids.remove(session_id)
+        return gone
 
 
 async def answer_peer(peer: Peer, plan: Plan) -> Session:

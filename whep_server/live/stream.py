@@ -171,6 +171,14 @@ class Stream:
         """The publisher's session. Errors: NoSuchSession."""
         return self._floor.session(session_id)
 
+    async def end_viewer(self, session_id: str) -> None:
+        """End a viewer's session. Errors: NoSuchSession."""
+        await self._audience.end(session_id)
+
+    async def end_publisher(self, session_id: str) -> None:
+        """End the publisher's session. Errors: NoSuchSession."""
+        await self._floor.end(session_id)
+
     def listen(self) -> AbstractContextManager[EventQueue]:
         """Events from now on; the first three say how things stand."""
         return self._events.listen([self._state_event(), self._viewers_event(), self._floor.event()])

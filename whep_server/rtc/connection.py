@@ -278,6 +278,7 @@ class RestartableConnection:
             attempt, self._attempt = self._attempt, None
             attempt.task.cancel()
             await asyncio.wait([attempt.task])
+            await attempt.fresh.close()  # a task that is cancelled before its first step closes nothing
 
     async def add_restart_candidate(self, candidate: aioice.Candidate) -> None:
         """A candidate for the newest ICE session."""

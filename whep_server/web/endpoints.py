@@ -32,6 +32,7 @@ class Direction:
     action: Action
     open: Callable[[Stream, str], Awaitable[Session]]
     find: Callable[[Stream, str], Session]
+    end: Callable[[Stream, str], Awaitable[None]]
     events: tuple[str, ...] = ()
     """Types of the server-sent events extension; empty where there is none."""
 
@@ -44,6 +45,7 @@ WHEP = Direction(
     Action.WATCH,
     lambda stream, offer: stream.open_viewer(offer),
     lambda stream, session: stream.viewer_session(session),
+    lambda stream, session: stream.end_viewer(session),
     events=("active", "inactive", "viewercount", "reconnect"),
 )
 WHIP = Direction(
@@ -51,6 +53,7 @@ WHIP = Direction(
     Action.PUBLISH,
     lambda stream, offer: stream.open_publisher(offer),
     lambda stream, session: stream.publisher_session(session),
+    lambda stream, session: stream.end_publisher(session),
 )
 
 

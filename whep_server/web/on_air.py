@@ -182,6 +182,14 @@ class Stream(Protocol):
         """Errors: NoSuchSession."""
         ...
 
+    async def end_viewer(self, session_id: str) -> None:
+        """Errors: NoSuchSession."""
+        ...
+
+    async def end_publisher(self, session_id: str) -> None:
+        """Errors: NoSuchSession."""
+        ...
+
     def session_events(self) -> Mapping[str, Mapping[str, int]]:
         """What a session's server-sent events begin with."""
         ...

@@ -73,7 +73,7 @@ async def end_session(
     """
     paces.changes.take(client_address(request), time.monotonic())
     authorize_session(request, config, direction.action)
-    await direction.find(live.stream(stream), session).close()
+    await direction.end(live.stream(stream), session)
     return empty(200, [])
 
 
