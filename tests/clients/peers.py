@@ -1,6 +1,6 @@
 """Third-party WebRTC clients as commands: where `make peers` puts them, how they are run, what they report.
 
-Every command prints one JSON object as its last line, but FFmpeg, which prints nothing. Players: ``video`` (complete
+Every command prints one JSON object as its last line, but FFmpeg, which reports nothing. Players: ``video`` (complete
 pictures), ``audio`` (packets or buffers), ``location`` and ``deleted`` (the session, and the status of its DELETE).
 Publishers: ``location`` and ``deleted``, as far as the client tells.
 """
@@ -52,9 +52,9 @@ def gstreamer(script: str, *arguments: str) -> list[str]:
 
 
 def parse_report(output: bytes) -> Report:
-    """The JSON object of the last line; an empty one of a program that prints nothing, as FFmpeg."""
+    """The JSON object of the last line; an empty one of a program that is not ours, as FFmpeg."""
     lines = output.decode(errors="replace").splitlines()
-    return json.loads(lines[-1]) if lines else {}
+    return json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
 
 
 class RunningPeer:

@@ -1,7 +1,8 @@
 """Records anew what every client of the tests sends: `python -m tests.clients.record_offers [PART_OF_A_NAME ...]`.
 
 Runs each client, in a network of its own and through `tests.clients.offer_recorder`, against the real server, and
-writes tests/data/offers/recorded/. Needs root, and what `make peers` and `make debian` install.
+writes tests/data/offers/recorded/. Needs root, and what `make peers` and `make debian` install; Meetecho's client is
+among them where FORKY names a folder that tests/peers/forky.sh has made.
 """
 
 import re
@@ -15,6 +16,7 @@ from pathlib import Path
 import av
 
 from tests.clients.ffmpeg_publisher import ffmpeg_publish, program
+from tests.clients.meetecho_publisher import FORKY, meetecho_publish
 from tests.clients.namespace import Namespace, network_namespace, server_inside
 from tests.clients.peer_table import from_browser, in_browser, in_node, on_pion, python
 from tests.clients.peers import PACKAGES, gstreamer, need, node
@@ -31,9 +33,9 @@ PAGE = ("{server}/player/demo", PLAY, PICTURES, LIMIT_S)
 
 
 def said(*command: str) -> str:
-    """The first version number that a program prints."""
+    """The first version number that a program prints, or the date that stands for one."""
     output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    found = re.search(r"\d+(\.\d+)*", output)
+    found = re.search(r"(?<=git)\d{8}", output) or re.search(r"\d+(\.\d+)*", output)
     assert found, f"{command}: {output}"
     return found[0]
 
@@ -92,6 +94,9 @@ def publishers(wav: Path) -> Iterator[tuple[str, list[str]]]:
     script = "libdatachannel_publisher.mjs"
     yield f"node-datachannel-{npm('node-datachannel')}", node(script, WHIP, str(media), LIMIT_S)
     yield f"aiortc-{version('aiortc')}", python("aiortc_publisher", WHIP, str(wav), LIMIT_S)
+    if FORKY:
+        dated = said("chroot", FORKY, "dpkg-query", "-W", "-f", "${Version}", "simple-whip-client")
+        yield f"meetecho-simple-whip-client-{dated}", meetecho_publish(FORKY, WHIP, SENTENCE_S)
 
 
 def slug(name: str) -> str:

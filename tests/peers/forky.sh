@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A folder with a newer Debian in it, for the peers that Debian 12 does not have: Meetecho's WHIP client and server, Janus.
 #
-#     tests/peers/forky.sh make FOLDER      as root; about 700 MB and two minutes
+#     tests/peers/forky.sh make FOLDER      as root; about 1.7 GB and five minutes
 #     tests/peers/forky.sh remove FOLDER
 #
 # Nothing of it is started, and nothing outside the folder changes but the package debootstrap. Testing moves on: its
