@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 import httpx
@@ -44,6 +45,11 @@ async def live_server(opener: FakeOpener | None = None, **changes: object) -> As
     async with serving(settings, open_live) as http:
         await until_answer(http, "/streams/demo", lambda answer: answer.status_code == 200)
         yield http
+
+
+def open_files() -> int:
+    """How many files and sockets this process has open; it is also the server's."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def post(http: httpx.AsyncClient, offer: str, protocol: str = "whep", **headers: str) -> httpx.Response:

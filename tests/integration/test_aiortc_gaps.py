@@ -6,7 +6,6 @@ Real ICE, DTLS and RTP over loopback. What is about ICE alone is in ``test_ice_g
 import asyncio
 import gc
 import re
-from pathlib import Path
 
 import aioice.ice
 import aiortc.rtcrtpsender
@@ -16,7 +15,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from tests.aiortc_player import player
 from tests.clients.waiting import until
 from tests.integration.http_server import assert_problem
-from tests.integration.joining import join, live_server, plays, post, sections_of, viewers
+from tests.integration.joining import join, live_server, open_files, plays, post, sections_of, viewers
 from tests.offers import offer, section
 from tests.strategies import texts
 
@@ -57,9 +56,9 @@ async def test_a07_a_rejected_section_without_attributes_is_answered_in_its_plac
 
 
 def held() -> tuple[int, int]:
-    """Tasks and open files of this process, which is also the server's."""
+    """Tasks and open files."""
     gc.collect()
-    return len(asyncio.all_tasks()), len(list(Path("/proc/self/fd").iterdir()))
+    return len(asyncio.all_tasks()), open_files()
 
 
 REFUSED = {

@@ -18,6 +18,7 @@ from tests.integration.joining import (
     join,
     live_server,
     offer_of,
+    open_files,
     plays,
     post,
     sections_of,
@@ -31,7 +32,9 @@ from tests.integration.joining import (
 from tests.offers import offer
 from tests.strategies import texts
 from whep_server.rtc import ice
+from whep_server.rtc.connection import RestartableConnection
 from whep_server.settings import Settings
+from whep_server.signaling.sdpfrag import Credentials
 
 
 def offered(client: str) -> str:
@@ -129,6 +132,16 @@ async def test_a16_a_restart_that_cannot_be_leaves_all_as_it_was():
         refused = await trickle(http, created.headers["location"], "a=ice-ufrag:9c3e77aa\r\n", If_Match="*")
         assert 400 <= refused.status_code < 500
         await plays(peer, pictures=10)
+
+
+async def test_a16_a_restart_given_up_before_it_began_leaves_no_socket_open():
+    """Found by the ten thousand garbage requests: the session ended in the same turn of the loop."""
+    connection = RestartableConnection(ice_controlling=False)
+    before = open_files()
+    await connection.gather_candidates()
+    await connection.restart(Credentials("wxyz", "q" * 24), 5)
+    await connection.close()
+    assert open_files() <= before
 
 
 # --- addresses and servers
