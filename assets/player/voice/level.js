@@ -94,27 +94,36 @@ function along(db) {
 /** Reads a track until told to stop: `show` gets a reading a picture. */
 export class Ear {
   #context = null;
+  #source = null;
   #frame = 0;
 
-  listen(track, show) {
-    this.stop();
-    this.#context = new AudioContext();
+  /** Call it in a gesture: browsers let a page hear only after one. */
+  open() {
+    this.#context ??= new AudioContext();
     this.#context.resume().catch(() => {});
+  }
+
+  listen(track, show) {
+    this.open();
+    cancelAnimationFrame(this.#frame);
+    this.#source?.disconnect();
     const analyser = new AnalyserNode(this.#context, { fftSize: 2048 });
-    new MediaStreamAudioSourceNode(this.#context, { mediaStream: new MediaStream([track]) }).connect(analyser);
+    this.#source = new MediaStreamAudioSourceNode(this.#context, { mediaStream: new MediaStream([track]) });
+    this.#source.connect(analyser);
     const samples = new Float32Array(analyser.fftSize);
     const meter = new LevelMeter();
     const read = () => {
+      this.#frame = requestAnimationFrame(read);
+      if (this.#context.state !== "running") return; // deaf, which is not the same as silence
       analyser.getFloatTimeDomainData(samples);
       show(meter.feed(samples, performance.now()));
-      this.#frame = requestAnimationFrame(read);
     };
-    this.#frame = requestAnimationFrame(read);
+    read();
   }
 
   stop() {
     cancelAnimationFrame(this.#frame);
     this.#context?.close().catch(() => {});
-    this.#context = null;
+    this.#context = this.#source = null;
   }
 }

@@ -52,6 +52,7 @@ export class Voice extends EventTarget {
   async start() {
     if (!this.#states.step("ask")) return;
     if (!mayUseMicrophone()) return this.#fail(noMicrophoneHere());
+    this.#ear.open();
     try {
       const track = await this.microphone.open();
       if (!this.#states.step("allowed")) return this.microphone.close();
