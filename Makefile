@@ -48,6 +48,7 @@ bench: .setup/run ## the benchmarks of docs/benchmarks.md
 
 screenshot: .setup/dev debian peers ## take the docs' pictures of our player and of others anew
 	@SCREENSHOT=docs/images/speaking.png $(BIN)/python -m pytest -q tests/integration/test_browser.py
+	@SCREENSHOT_PUBLISHING=docs/images/publishing.jpg $(BIN)/python -m pytest -q tests/integration/test_live_pages.py
 	@$(BIN)/python -m tests.clients.player_screenshots
 
 clean: ## remove everything that was made here

@@ -1,7 +1,9 @@
 """Our own pages against the real server: a microphone makes the face speak, and a changed network is survived."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +21,8 @@ pytestmark = [
     pytest.mark.timeout(400),  # the first test waits for the idle loop to be encoded
 ]
 
+SCREENSHOT = os.environ.get("SCREENSHOT_PUBLISHING")
+"""Where to put a picture (JPEG) of the publisher page on air; none is taken without."""
 AT_REST, SPEAKING = 2.0, 5.0
 """Luma steps about the mouth: coding alone makes less than one, an open mouth ten."""
 EVERY = 5
@@ -86,6 +90,10 @@ async def test_a_microphone_makes_the_face_speak_and_a_muted_one_lets_it_rest(se
         mouth = Mouth(viewer)
         await on_air(page, events)
         await until(lambda: max(mouth.newest(2)) > SPEAKING, WAIT_S, "a mouth that moves")
+        if SCREENSHOT:
+            await page.wait_for_selector("#stage[data-live]")
+            await page.wait_for_function("document.querySelector('#advice').textContent === 'Sounds good.'")
+            await page.screenshot(path=Path(SCREENSHOT), quality=88)
         await page.keyboard.press("m")
         await page.wait_for_selector("body[data-state=muted]")
         await until(lambda: max(mouth.newest(PAUSE)) < AT_REST, WAIT_S, "a mouth at rest")
