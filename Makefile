@@ -32,7 +32,7 @@ run: .setup/run ## start the server on 127.0.0.1:8000 with the stream `demo` on 
 	@exec $(BIN)/whep-avatar serve $(ARGS)
 
 test: .setup/dev debian peers check ## every check and test, in CI's order (TESTS=... for some of them)
-	@echo "[tests] layout, unit, integration: takes some minutes"
+	@echo "[tests] layout, unit, integration, conformance: takes a quarter of an hour"
 	@$(BIN)/python -m pytest -q $(TESTS)
 
 check: .setup/dev ## format, lint and types only
@@ -44,7 +44,7 @@ format: .setup/dev ## let ruff format and fix what it can
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 bench: .setup/run ## the benchmarks of docs/benchmarks.md
-	@$(BIN)/whep-avatar bench idle && $(BIN)/whep-avatar bench stages
+	@$(BIN)/whep-avatar bench idle && $(BIN)/whep-avatar bench stages && $(BIN)/whep-avatar bench whip
 
 screenshot: .setup/dev debian peers ## take the docs' pictures of our player and of others anew
 	@SCREENSHOT=docs/images/speaking.png $(BIN)/python -m pytest -q tests/integration/test_browser.py
