@@ -6,7 +6,7 @@ import { sentence } from "./words.js";
 
 let asked = null;
 
-/** Resolves to whether one was given; `access` has it then. `why` is the server's own sentence. */
+/** Resolves to whether one was given; `access` has it then. `why` is what the server said to the one we had, if any. */
 export function askForToken(why = "") {
   asked ??= ask(why).finally(() => (asked = null)); // two who ask at once share one answer
   return asked;
@@ -14,7 +14,8 @@ export function askForToken(why = "") {
 
 function ask(why) {
   const [dialog, field] = [get("ask"), get("askToken")];
-  get("askWhy").textContent = sentence(why) || "Whoever runs this server can give you one.";
+  const refused = access.token ? sentence(why) : "";
+  get("askWhy").textContent = refused || "Whoever runs this server can give you one.";
   field.value = "";
   dialog.returnValue = "";
   dialog.showModal();

@@ -34,7 +34,7 @@ export function serverProblem({ status, reason, retryAfterMs = null }, avatar) {
 function serverWords(status, reason, avatar) {
   const words = sentence(reason);
   const known = {
-    401: ["A token is needed to speak here", "Whoever runs this server can give you one."],
+    401: ["A token is needed to speak here", words],
     403: ["This token does not allow you to speak here", words],
     404: [`${avatar} is not on air right now`, "It may come back: try again in a moment."],
     409: [`${avatar} can’t take your voice right now`, words || "One voice at a time: somebody else may be speaking."],
