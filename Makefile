@@ -12,7 +12,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --quiet
 ARGS ?=
-TESTS ?= tests/test_layout.py tests/unit tests/integration conformance
+FUZZ_S ?= 60
+TESTS ?= tests/test_layout.py tests/unit tests/fuzz tests/integration conformance
 
 # What the tests drive as real WHEP players, and what isolates them. The product itself needs none of these.
 DEBIAN := chromium firefox-esr fonts-dejavu-core iproute2 \
@@ -22,7 +23,7 @@ DEBIAN := chromium firefox-esr fonts-dejavu-core iproute2 \
 
 PEERS := .cache/peers
 
-.PHONY: help run test check format debian peers bench screenshot clean
+.PHONY: help run test check format debian peers fuzz bench screenshot clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +43,13 @@ check: .setup/dev ## format, lint and types only
 
 format: .setup/dev ## let ruff format and fix what it can
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+fuzz: .setup/dev ## look for bad input that breaks the server (FUZZ_S=60 seconds a parser; Linux on x86-64)
+	@for name in offer fragment headers http; do \
+		echo "[fuzz] $$name for $(FUZZ_S) s"; \
+		$(BIN)/python -m tests.fuzz $$name --seconds $(FUZZ_S) 2>.setup/fuzz-$$name.log \
+			|| { tail -40 .setup/fuzz-$$name.log; exit 1; }; \
+	done
 
 bench: .setup/run ## the benchmarks of docs/benchmarks.md
 	@$(BIN)/whep-avatar bench idle && $(BIN)/whep-avatar bench stages && $(BIN)/whep-avatar bench whip
