@@ -24,6 +24,9 @@ make_folder() {
 	mount --bind /dev "$1/dev"
 	chroot "$1" apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive chroot "$1" apt-get install -y -qq --no-install-recommends "${packages[@]}"
+	mkdir -p "$1/opt/peers"
+	npm install --prefix "$1/opt/peers" --ignore-scripts --no-audit --no-fund --loglevel error janus-whep-server@1.1.0
+	npm_config_nodedir=/usr npm rebuild --prefix "$1/opt/peers" --loglevel error unix-dgram # compiled on the spot
 }
 
 remove_folder() {
