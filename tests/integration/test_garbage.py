@@ -1,7 +1,7 @@
 """Ten thousand requests that nobody should send: each is answered, and nothing is left of them.
 
 The server runs in the test's own event loop, on a real socket, with real peer connections, so that what it holds can be
-counted; only its worker is a fake. A real viewer watches all the while.
+counted; only its worker is a fake. A real viewer watches all the while. Then the same at a real process, from outside.
 """
 
 import asyncio
@@ -18,6 +18,8 @@ from aiortc import RTCPeerConnection
 
 from tests.aiortc_player import Packet, Seen, player
 from tests.clients.raw_http import RawConnection, connected
+from tests.clients.server_process import running_server
+from tests.clients.waiting import until
 from tests.garbage import Garbage, Shot
 from tests.integration.http_server import until_answer
 from tests.integration.joining import join, live_server, open_files, plays, post
@@ -27,6 +29,7 @@ from whep_server.live.session import Session
 REQUESTS = 10_000
 WARM_UP = 1_500
 """Of the same kind: caches fill, threads start, memory is asked for once."""
+REAL_REQUESTS = 3_000
 BATCH = 500
 """After so many, the viewer must have got further pictures."""
 CONNECTIONS = 12
@@ -163,6 +166,23 @@ async def test_ten_thousand_garbage_requests_are_answered_and_leave_nothing(capl
         for status in (200, 201, 204, 400, 404, 405, 409, 415, 422):
             assert gunner.statuses[status], gunner.statuses
         await plays(peer)
+
+
+async def test_the_real_process_is_as_it_was_after_garbage():
+    limits = {"offers_per_s": "0", "max_viewers": "24", "join_timeout_s": "0.5"}
+    with running_server(log_name="garbage", **limits) as server:
+        process = server.process
+        async with httpx.AsyncClient(base_url=server.base, trust_env=False) as http:
+            gunner = Gunner(http, Garbage(seed=1))
+            await gunner.fire_all(WARM_UP)
+            await quiet(http, 0)
+            files, threads, rss_bytes = process.num_fds(), process.num_threads(), process.memory_info().rss
+            await gunner.fire_all(REAL_REQUESTS)
+            await quiet(http, 0)
+            await until(lambda: process.num_fds() <= files, SETTLE_S, f"{files} files open, as before")
+            assert process.num_threads() <= threads
+            assert process.memory_info().rss <= rss_bytes + MORE_BYTES
+        assert server.is_ready() and "Traceback" not in server.log.read_text(errors="replace")
 
 
 async def test_offers_beyond_the_pace_are_429_and_leave_nothing():
