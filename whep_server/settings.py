@@ -180,6 +180,15 @@ class Settings(BaseSettings):
                 raise ValueError("not a STUN or TURN URL")
         return urls
 
+    @field_validator("turn_user", "turn_pass")
+    @classmethod
+    def check_credentials(cls, value: str | SecretStr) -> str | SecretStr:
+        """They are written into ``Link`` headers, which naive players cut at commas and semicolons."""
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if not text.isascii() or not text.isprintable() or set(text) & set(' <>"\\,;'):
+            raise ValueError("must be printable ASCII without spaces, quotes, brackets, commas and semicolons")
+        return value
+
     @field_validator("public_base_path")
     @classmethod
     def strip_slash(cls, path: str) -> str:

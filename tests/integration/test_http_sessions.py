@@ -300,3 +300,14 @@ async def test_players_are_told_to_reconnect_where_the_server_ends(live):
         async with asyncio.timeout(10):
             await begun.wait()
     assert heard == ["viewercount", "reconnect"]
+
+
+async def test_where_events_can_be_read_they_can_be_looked_at(http, live):
+    entry = (await created(http)).headers["location"] + "/events"
+    stream = (await http.post(entry)).headers["location"]
+    for path in (entry, stream, "/streams/demo/events"):
+        head = await http.head(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-type"].startswith("text/event-stream")
+    assert not live.stream("demo").listeners
+    assert (await http.head(f"{entry}/nothing")).status_code == 404

@@ -97,3 +97,11 @@ def test_every_setting_says_what_it_is():
 
 def test_the_rates_are_those_of_the_worker():
     assert module.FRAME_RATES == messages.FRAME_RATES
+
+
+@pytest.mark.parametrize("name", ["turn_user", "turn_pass"])
+@pytest.mark.parametrize("value", ['a"b', "a,b", "a;b", "a b", "a\r\nb", "ä", "<a>"])
+def test_a_login_that_a_link_header_cannot_hold_is_refused(name, value):
+    with pytest.raises(ValidationError):
+        Settings(**{name: value})
+    assert Settings(**{name: "1700000000:nova+/="})

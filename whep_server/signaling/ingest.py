@@ -11,8 +11,8 @@ from whep_server.errors import NotAcceptable
 from whep_server.signaling.negotiation import Ignored, Plan, Served, by_type, offered_codecs, payload_type
 from whep_server.signaling.sdp import Offer, Section
 
-VIDEO_CODECS: Final = frozenset({"h264", "h265", "vp8", "vp9", "av1"})
-"""Names of codecs whose packets may be thrown away: those that publishers send."""
+VIDEO_CODECS: Final = frozenset(f"{name}/90000" for name in ("h264", "h265", "vp8", "vp9", "av1"))
+"""Codecs whose packets may be thrown away: those that publishers send."""
 
 
 def plan_ingest(offer: Offer) -> Plan:
@@ -52,6 +52,6 @@ def _known_video(section: Section) -> str:
     """The first payload type of a section that is video in a codec we have heard of."""
     names = by_type(section, "rtpmap")
     for text in section.formats:
-        if names.get(payload_type(text), "").partition("/")[0].lower() in VIDEO_CODECS:
+        if names.get(payload_type(text), "").lower() in VIDEO_CODECS:
             return text
     raise NotAcceptable("the video section offers no codec that is known here")

@@ -7,7 +7,7 @@ as some servers have it. Never needed to play.  [X-SSE-02] [X-SSE-05] [I-SE-21] 
 from typing import Final
 
 import msgspec
-from litestar import HttpMethod, delete, get, post, route
+from litestar import HttpMethod, delete, post, route
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
@@ -15,7 +15,8 @@ from whep_server.errors import BadRequest
 from whep_server.web.bodies import HttpRequest, Upload
 from whep_server.web.endpoints import Protocol, empty
 from whep_server.web.on_air import Config, Live
-from whep_server.web.speech import ClosingEvent, EventStream
+from whep_server.web.replies import READ
+from whep_server.web.speech import ClosingEvent, EventStream, events_head
 
 ENTRY = "/{stream:str}/{session:str}/events"
 STREAM = "/{stream:str}/{session:str}/events/{events:str}"
@@ -48,22 +49,30 @@ async def ask_for_events(
     return empty(201, [("Location", location)])
 
 
-@get(ENTRY)
+@route(ENTRY, http_method=READ, status_code=200)
 async def all_events(
-    stream: FromPath[str], session: FromPath[str], live: Live, direction: Protocol, closing: ClosingEvent
+    stream: FromPath[str],
+    session: FromPath[str],
+    request: HttpRequest,
+    live: Live,
+    direction: Protocol,
+    closing: ClosingEvent,
 ) -> ASGIResponse:
     """All types, from now on. Errors: 404, 429."""
     target = live.stream(stream)
     events = direction.find(target, session).events
+    if request.method == "HEAD":
+        return events_head()
     name = events.open(direction.events, target.session_events())
     return EventStream(events.reading(name, once=True), closing, farewell=RECONNECT)
 
 
-@get(STREAM)
+@route(STREAM, http_method=READ, status_code=200)
 async def read_events(
     stream: FromPath[str],
     session: FromPath[str],
     events: FromPath[str],
+    request: HttpRequest,
     live: Live,
     direction: Protocol,
     closing: ClosingEvent,
@@ -71,6 +80,8 @@ async def read_events(
     """What was asked for, with all that came since. Errors: 404."""
     found = direction.find(live.stream(stream), session).events
     farewell = RECONNECT if "reconnect" in found.types(events) else b""
+    if request.method == "HEAD":
+        return events_head()
     return EventStream(found.reading(events), closing, farewell)
 
 
@@ -86,13 +97,13 @@ async def drop_events(
 @route(ENTRY, http_method=[HttpMethod.OPTIONS])
 async def entry_options() -> ASGIResponse:
     """What may be sent here."""
-    return empty(204, [("Allow", "POST, GET, OPTIONS"), ("Accept-Post", JSON)])
+    return empty(204, [("Allow", "POST, GET, HEAD, OPTIONS"), ("Accept-Post", JSON)])
 
 
 @route(STREAM, http_method=[HttpMethod.OPTIONS])
 async def stream_options() -> ASGIResponse:
     """What may be sent here."""
-    return empty(204, [("Allow", "GET, DELETE, OPTIONS")])
+    return empty(204, [("Allow", "GET, HEAD, DELETE, OPTIONS")])
 
 
 ROUTES = [entry_options, ask_for_events, all_events, stream_options, read_events, drop_events]

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, aclosing
 from typing import Final
 
 import msgspec
-from litestar import get, post
+from litestar import post, route
 from litestar.di import NamedDependency
 from litestar.params import FromPath, SkipValidation
 from litestar.response.base import ASGIResponse
@@ -17,7 +17,7 @@ from whep_server.errors import NotSpeech
 from whep_server.web.auth import Action, authorize
 from whep_server.web.bodies import HttpRequest, Upload, file_pieces
 from whep_server.web.on_air import Config, Event, Live
-from whep_server.web.replies import json_reply
+from whep_server.web.replies import READ, json_reply
 
 HEARTBEAT_S: Final = 15.0
 """Below the 30 to 60 s after which proxies close a silent connection."""
@@ -57,18 +57,28 @@ async def speak(stream: FromPath[str], request: HttpRequest, live: Live, config:
     return json_reply(request, Accepted(utterance.id, utterance.seconds, utterance.queued), 202)
 
 
-@get("/streams/{stream:str}/events")
+@route("/streams/{stream:str}/events", http_method=READ, status_code=200)
 async def events(
     stream: FromPath[str], request: HttpRequest, live: Live, config: Config, closing: ClosingEvent
 ) -> ASGIResponse:
     """Server-sent events: ``state``, ``viewers``, ``publisher``, ``speech``, ``worker``. Errors: 401, 404."""
     authorize(request, config, Action.WATCH)
-    return EventStream(live.stream(stream).listen(), closing)
+    target = live.stream(stream)
+    return events_head() if request.method == "HEAD" else EventStream(target.listen(), closing)
 
 
 def encode_event(event: Event) -> bytes:
     """One event; its JSON in exactly one ``data:`` line."""
     return b"event: %s\ndata: %s\n\n" % (event.kind.encode(), msgspec.json.encode(event.data))
+
+
+EVENTS_TYPE: Final = "text/event-stream"
+EVENTS_HEADERS: Final = [("Cache-Control", "no-store"), ("X-Accel-Buffering", "no")]
+
+
+def events_head() -> ASGIResponse:
+    """What HEAD is told of an event stream; nothing is opened."""
+    return ASGIResponse(body=b"", media_type=EVENTS_TYPE, headers=EVENTS_HEADERS)
 
 
 class EventStream(ASGIResponse):
@@ -80,10 +90,7 @@ class EventStream(ASGIResponse):
         self, queue: AbstractContextManager[AsyncIterator[Event]], closing: Closing, farewell: bytes = b""
     ) -> None:
         """``farewell`` is sent last where the server ends."""
-        super().__init__(
-            media_type="text/event-stream",
-            headers=[("Cache-Control", "no-store"), ("X-Accel-Buffering", "no")],
-        )
+        super().__init__(media_type=EVENTS_TYPE, headers=EVENTS_HEADERS)
         self._queue = queue
         self._closing = closing
         self._farewell = farewell
