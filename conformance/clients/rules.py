@@ -200,7 +200,8 @@ def follows(visit: Visit) -> Result:
     if turned is None:
         return skipped("asked by the script redirect")
     target = turned.reply.header("location")
-    later = [step for step in visit.steps if step.asked_s >= turned.answered_s and step.request.path == target]
+    after = [step for step in visit.steps if step.asked_s >= turned.answered_s and not step.preflight]
+    later = [step for step in after if step.request.path == target]
     if not later:
         return broken("the redirect was not followed")
     if later[0].request.method != "POST" or later[0].request.body != turned.request.body:
