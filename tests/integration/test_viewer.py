@@ -93,10 +93,11 @@ async def test_audio_alone_and_video_alone(on_air):
 
 async def test_a_lost_picture_is_answered_with_a_keyframe_from_the_idle_loop(on_air):
     async with on_air() as (registry, _), player(codec="H264") as watching:
-        await watching.watch(await demo_of(registry))
+        stream = await demo_of(registry)
+        await watching.watch(stream)
         await watching.until(lambda: len(watching.pictures) > 10)
-        assert watching.session is not None
-        feed = watching.session.video
+        (viewer,) = stream._audience._viewers.values()
+        feed = viewer.video
         before = feed.phase
         await watching.ask_for_keyframe()
         await watching.until(lambda: feed.wants_keyframe or feed.phase is not before)
