@@ -49,6 +49,7 @@ let retryAt = 0;
 let line = "";
 let adviceAt = -Infinity;
 let fine = false;
+let taken = false; // somebody else is on air
 
 /** What the outside sees: for tests, and for pages that embed this one. */
 window.whepAvatar = { voice, preview, events };
@@ -78,7 +79,9 @@ function show() {
   document.title = state === "on" ? `● ${TITLE}` : TITLE; // a tab among others tells that it listens
   document.body.toggleAttribute("data-problem", problem !== null);
   get("state").textContent = pill;
-  say(problem?.title ?? headline, problem?.detail ?? (state === "on" ? onAirWords(more) : more));
+  if (problem !== null) say(problem.title, problem.detail ?? "");
+  else if (state === "off" && taken) say("Somebody else is on air", `${config.title} has one voice at a time.`);
+  else say(headline, state === "on" ? onAirWords(more) : more);
   get("retry").hidden = problem === null || !mayUseMicrophone();
   const active = state !== "off";
   get("talk").setAttribute("aria-pressed", String(active));
@@ -136,6 +139,11 @@ async function explain(what) {
   if (what?.kind === "token" && (await askForToken(what.detail))) voice.start();
 }
 
+function freeRetry() {
+  retryAt = 0;
+  countDown();
+}
+
 function countDown() {
   const left = Math.ceil((retryAt - performance.now()) / 1000);
   get("retry").disabled = left > 0;
@@ -179,8 +187,15 @@ get("preview").addEventListener("change", ({ target: { checked } }) => {
 
 // the stream's own events
 events.addEventListener("speech", ({ detail }) => queue.take(detail));
-events.addEventListener("publisher", ({ detail }) => queue.takePublisher(detail));
-events.addEventListener("down", () => queue.clear());
+events.addEventListener("publisher", ({ detail }) => {
+  taken = detail.publisher && voice.state === "off";
+  if (!detail.publisher && problem?.kind === "busy") freeRetry(); // the turn has come
+  queue.takePublisher(detail);
+});
+events.addEventListener("down", () => {
+  taken = false;
+  queue.clear();
+});
 events.addEventListener("viewers", ({ detail: { viewers } }) => {
   const others = viewers - (preview.playing ? 1 : 0);
   get("viewers").textContent = `${others} watching`;

@@ -54,6 +54,12 @@ async def test_a_muted_voice_sends_silence_and_is_told_when_it_speaks(visit: Vis
     await until(lambda: visit.server.ear.loudness > 0.01, WAIT_S, "speech at the server")
     assert len(offers(visit)) == 1
 
+    await visit.page.keyboard.press("m")
+    await visit.page.click("#talk")
+    await visit.state("off")
+    await visit.page.click("#talk")
+    await visit.state("on")  # not muted any more
+
 
 async def test_the_level_is_seen_and_told(visit: Visit):
     await visit.speak()
@@ -189,6 +195,20 @@ async def test_a_stream_that_somebody_else_has_is_offered_again_when_the_server_
     await retry.click()
     await visit.state("on")
     assert len(offers(visit)) == 2
+
+
+async def test_somebody_else_on_air_is_seen_before_and_the_turn_comes_at_once(visit: Visit):
+    visit.server.whip.posts.append(problem(409, "a publisher has this stream", Retry_After="30"))
+    await visit.publish()
+    await visit.becomes("whepAvatar.events.up")
+    visit.server.tell("publisher", publisher=True)
+    await expect(visit.page.locator("#headline")).to_have_text("Somebody else is on air")
+    await visit.page.click("#talk")
+    await expect(visit.page.locator("#retry")).to_be_disabled()
+
+    visit.server.tell("publisher", publisher=False)
+    await visit.page.click("#retry")  # waits until it is enabled
+    await visit.state("on")
 
 
 async def test_a_server_without_room_is_asked_again_by_itself(visit: Visit):

@@ -116,6 +116,7 @@ export class Voice extends EventTarget {
   #quiet() {
     this.#ear.stop();
     this.microphone.close();
+    this.microphone.muted = false; // who presses to speak means to be heard
     this.reading = null;
   }
 
