@@ -76,10 +76,14 @@ class Garbage:
         kinds, weights = zip(*self._kinds, strict=True)
         return self._random.choices(kinds, weights)[0]()
 
+    def spoiled_offer(self) -> bytes:
+        """An offer of a client's, nearly."""
+        return self._spoiled(self._random.choice(offer_texts()))
+
     # --- kinds
 
     def _offer(self) -> Shot:
-        text = self._spoiled(self._random.choice(offer_texts()))
+        text = self.spoiled_offer()
         protocol = self._random.choice(("whep", "whep", "whip"))
         headers = {"Content-Type": self._mostly(TYPES), "Authorization": self._rarely(TOKENS)}
         return self._request("POST", f"/{protocol}/{STREAM}", text, headers)

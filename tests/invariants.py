@@ -9,7 +9,7 @@ from tests.offers import peer_answer
 from whep_server.errors import MalformedSdp, NotAcceptable
 from whep_server.signaling.ingest import plan_ingest
 from whep_server.signaling.negotiation import MAX_ANSWER_BYTES, Plan, dress_answer, plan_answer
-from whep_server.signaling.sdp import DIRECTIONS, Offer, parse_description, parse_offer
+from whep_server.signaling.sdp import DIRECTIONS, Description, Offer, parse_description, parse_offer
 
 Planner = Callable[[Offer], Plan]
 
@@ -70,14 +70,15 @@ def check_shown(plan: Plan) -> None:
 def check_answer(plan: Plan, candidates: int = 1, padding: int = 0) -> None:
     """The answer has the offer's sections in their order, port 0 where they are refused, and is short.
 
-    An offer of which no short answer can be made is refused.
+    An offer of which no short answer can be made is refused. What is accepted, aiortc can read.
     """
     try:
         answer = dress_answer(peer_answer(plan, candidates, padding), plan, 0x1F)
     except NotAcceptable:
         return
     assert len(answer.encode()) < MAX_ANSWER_BYTES
-    offered, dressed = plan.offer.description.sections, parse_description(answer).sections
+    offered, ours = plan.offer.description.sections, parse_description(answer)
+    dressed = ours.sections
     assert [(each.kind, each.mid, each.protocol) for each in dressed] == [
         (each.kind, each.mid, each.protocol) for each in offered
     ]
@@ -86,3 +87,6 @@ def check_answer(plan: Plan, candidates: int = 1, padding: int = 0) -> None:
     for at in accepted:
         assert set(dressed[at].formats) <= set(offered[at].formats)
         assert dressed[at].value("candidate")
+    accepted_sections = [each for each in dressed if each.port]
+    if all(each.protocol.isupper() for each in accepted_sections):  # aiortc knows no other, and the offer's comes back
+        SessionDescription.parse(str(Description(ours.lines, tuple(accepted_sections))))
