@@ -6,14 +6,17 @@ Janus with janus-whep-server and with simple-whip-server come from a folder that
 SERVER.json for each; docs/conformance.md is made from them.
 """
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from conformance.catalogue import ALL_CHECKS
 from tests.clients.namespace import Namespace, network_namespace, server_inside
 from tests.clients.peers import SOURCES, need
 from tests.clients.server_process import CACHE, spawned
@@ -32,6 +35,8 @@ FEED = (
 WHEP_PEER = "http://127.0.0.1:7090/whep/endpoint/picture"
 WHIP_PEER = "http://127.0.0.1:7080/whip/endpoint/room"
 WHIP_CREATE = "http://127.0.0.1:7080/whip/create"
+RESTARTS = ("R-01", "R-02", "R-03", "R-04")
+"""Checks that look at the reply to one PATCH."""
 
 
 def answers(space: Namespace, url: str, body: str | None = None) -> bool:
@@ -67,10 +72,31 @@ def janus(space: Namespace, folder: Path) -> Iterator[None]:
         yield
 
 
-def judge(space: Namespace, protocol: str, url: str, report: Path) -> None:
+def judge(space: Namespace, protocol: str, url: str, report: Path, *options: str) -> None:
     """One run of the tool."""
-    tool = [sys.executable, "-m", "conformance", protocol, url, "--allow-http", "--json", str(report)]
+    tool = [sys.executable, "-m", "conformance", protocol, url, "--allow-http", "--json", str(report), *options]
     subprocess.run(space.argv(*tool), check=False, timeout=RUN_S)
+
+
+def judge_apart(space: Namespace, report: Path) -> None:
+    """simple-whip-server, every check on an endpoint of its own, the four restarts on one.
+
+    An endpoint takes one publisher, and one whose offer it could not handle occupies it for good.
+    """
+    names = [each.id for each in ALL_CHECKS if "whip" in each.protocols and each.id not in RESTARTS]
+    judge(space, "whip", WHIP_PEER, report, "--no-live")
+    whole = json.loads(report.read_text("utf-8"))
+    with tempfile.TemporaryDirectory(prefix="conformance-") as name:
+        part = Path(name) / "part.json"
+        checks = []
+        for number, chosen in enumerate([*names, ",".join(RESTARTS)]):
+            answers(space, WHIP_CREATE, json.dumps({"id": f"room{number}", "room": 1234}))
+            judge(space, "whip", f"{WHIP_PEER}{number}", part, "--only", chosen)
+            checks += json.loads(part.read_text("utf-8"))["checks"]
+    whole["checks"] = checks
+    whole["totals"] = {outcome: [check["outcome"] for check in checks].count(outcome) for outcome in whole["totals"]}
+    del whole["clauses"]
+    report.write_text(json.dumps(whole), "utf-8")
 
 
 def main(reports: str) -> None:
@@ -79,7 +105,7 @@ def main(reports: str) -> None:
     with network_namespace() as space:
         with janus(space, Path(os.environ["FORKY"])):
             judge(space, "whep", WHEP_PEER, folder / "janus-whep-server.json")
-            judge(space, "whip", WHIP_PEER, folder / "simple-whip-server.json")
+            judge_apart(space, folder / "simple-whip-server.json")
         with server_inside(space):
             judge(space, "whep", f"{space.base}/whep/demo", folder / "whep-avatar-whep.json")
             judge(space, "whip", f"{space.base}/whip/demo", folder / "whep-avatar-whip.json")
