@@ -61,6 +61,8 @@ class Entry:
     """The utterance, or the ServerError that refuses it."""
     stage: Stage = Stage.UPLOADED
     seconds: float | None = None
+    live: bool = False
+    """Whether a publisher says it."""
 
 
 @dataclass(order=True, slots=True)
@@ -108,7 +110,7 @@ class Speech:
         """A publisher's utterance: takes no place in the queue, and nobody waits for its verdict."""
         verdict: asyncio.Future[Utterance] = asyncio.get_running_loop().create_future()
         verdict.add_done_callback(lambda done: done.cancelled() or done.exception())
-        entry = Entry(secrets.token_urlsafe(9), verdict)
+        entry = Entry(secrets.token_urlsafe(9), verdict, live=True)
         self._entries[entry.id] = entry
         return entry
 
@@ -195,6 +197,7 @@ def speech_event(entry: Entry, state: str, detail: str | None = None, media_time
         {
             "utterance": entry.id,
             "state": state,
+            "live": entry.live,
             "seconds": entry.seconds,
             "detail": detail,
             "media_time_s": None if media_time is None else media_time / AUDIO_HZ,
