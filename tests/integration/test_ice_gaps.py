@@ -3,6 +3,7 @@
 Peers are aiortc's, and bare sockets that speak STUN where aioice at both ends would hide a fault.
 """
 
+import asyncio
 import re
 
 import aioice.ice
@@ -11,6 +12,7 @@ from aioice import stun
 from aiortc import RTCIceGatherer
 
 from tests.aiortc_player import player
+from tests.clients.waiting import until
 from tests.integration.joining import (
     DTLS_HANDSHAKE,
     Answered,
@@ -134,14 +136,19 @@ async def test_a16_a_restart_that_cannot_be_leaves_all_as_it_was():
         await plays(peer, pictures=10)
 
 
-async def test_a16_a_restart_given_up_before_it_began_leaves_no_socket_open():
-    """Found by the ten thousand garbage requests: the session ended in the same turn of the loop."""
-    connection = RestartableConnection(ice_controlling=False)
+@pytest.mark.parametrize("timeout_s", [0, 5])
+@pytest.mark.parametrize("turns", range(12))
+async def test_a16_a_session_may_end_at_any_moment_of_a_restart(timeout_s, turns):
+    """Found by the ten thousand garbage requests: sockets stayed open, or the session's end was cut short."""
     before = open_files()
+    connection = RestartableConnection(ice_controlling=False)
     await connection.gather_candidates()
-    await connection.restart(Credentials("wxyz", "q" * 24), 5)
+    await connection.restart(Credentials("wxyz", "q" * 24), timeout_s)
+    for _ in range(turns):
+        await asyncio.sleep(0)
     await connection.close()
-    assert open_files() <= before
+    await until(lambda: open_files() <= before, 5, "sockets closed")
+    assert connection._current._closed
 
 
 # --- addresses and servers

@@ -123,8 +123,8 @@ async def test_a_restart_whose_peer_never_comes_leaves_media_on_the_old_pair(on_
         before = connection._current
         assert await watching.session.patch(STRANGER) is not None
         attempt = connection._attempt
-        await eventually(lambda: connection._attempt is None)
-        assert connection._current is before and not attempt.fresh._protocols
+        await eventually(lambda: connection._attempt is None and not attempt.fresh._protocols)
+        assert connection._current is before
         await more_pictures(watching)
 
 

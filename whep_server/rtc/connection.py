@@ -256,22 +256,21 @@ class RestartableConnection:
         self._attempt = _Attempt(fresh, asyncio.create_task(self._take_over(fresh, timeout_s)))
 
     async def _take_over(self, fresh: Generation, timeout_s: float) -> None:
-        """Connect, then let ``fresh`` be the current generation; where that fails, leave all as it was."""
-        connected = False
+        """Connect, then let ``fresh`` be the current generation; where that fails, leave all as it was.
+
+        Once it is decided, the attempt is over: nobody gives it up, and so cuts short, what is only being closed.
+        """
+        over = fresh
         try:
             async with asyncio.timeout(timeout_s):
                 await fresh.connect()
-            connected = True
+            over, self._current = self._current, fresh
         except (ConnectionError, TimeoutError):
             return
         finally:
-            if not connected:
-                await fresh.close()
-            old = self._current
             if self._attempt is not None and self._attempt.fresh is fresh:
                 self._attempt = None
-                self._current = fresh if connected else old
-        await old.close()
+            await over.close()
 
     async def _give_up(self) -> None:
         if self._attempt is not None:
