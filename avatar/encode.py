@@ -112,8 +112,10 @@ def _h264(shape: VideoFormat, idle: bool) -> av.VideoCodecContext:
         "bufsize": str(shape.bitrate_bps * (2 if idle else 1)),
         "forced-idr": "1",
         "sc_threshold": "0",
-        # aq-mode 0: with it, flat backgrounds are made anew at each keyframe, and the idle loop is seen to pulse
-        "x264-params": "aq-mode=0:open-gop=0:sliced-threads=0",
+        # aq-mode 0: with it, flat backgrounds are made anew at each keyframe, and the idle loop is seen to pulse;
+        # ipratio: a live stretch begins with a keyframe amid an idle loop of another encoding, and the closer it is to
+        # the picture, the less is seen of that (0.05 of 255 luma steps less for a third more bytes)
+        "x264-params": "aq-mode=0:open-gop=0:sliced-threads=0" + ("" if idle else ":ipratio=1.8"),
     }
     return context
 
