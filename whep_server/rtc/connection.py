@@ -192,15 +192,13 @@ class RestartableConnection:
 
     async def connect(self) -> None:
         """Wait for a pair. Errors: ConnectionError where there will be none."""
-        while True:
-            waited = self._current
-            try:
-                await waited.connect()
-            except ConnectionError:
-                await self._attempt_over(waited)
-                if self._current is waited or self._closing:
-                    raise
-            return
+        waited = self._current
+        try:
+            await waited.connect()
+        except ConnectionError:
+            await self._attempt_over(waited)
+            if self._current is waited or self._closing:
+                raise  # else a restart has connected in its place
 
     async def get_event(self) -> ConnectionEvent:
         """Wait for the end: consent was lost and no restart is under way, or ``close``."""
@@ -240,7 +238,13 @@ class RestartableConnection:
         fresh = Generation(self._deliver, **self._options)
         fresh.ice_controlling = self._current.ice_controlling
         fresh.remote_is_lite = self._current.remote_is_lite
-        await fresh.gather_candidates()
+        gathered = False
+        try:
+            await fresh.gather_candidates()
+            gathered = True
+        finally:
+            if not gathered:  # given up by who waits, for a silent ICE server
+                await fresh.close()
         return fresh
 
     async def adopt(self, fresh: Generation, remote: Credentials, timeout_s: float) -> None:
