@@ -10,8 +10,8 @@ from aiortc.mediastreams import MediaStreamError
 from aiortc.rtp import RtpPacket
 
 from tests.fakes import read
-from whep_server.live.stream import Stream
 from whep_server.live.session import Session
+from whep_server.live.stream import Stream
 
 DEADLINE_S = 20.0
 

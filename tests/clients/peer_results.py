@@ -35,7 +35,8 @@ def totals(reports: dict[str, dict]) -> list[str]:
     lines = ["| Server | " + " | ".join(OUTCOMES) + " |", "| --- |" + " --- |" * len(OUTCOMES)]
     for name, report in reports.items():
         counts = " | ".join(str(report["totals"].get(outcome, 0)) for outcome in OUTCOMES)
-        lines.append(f"| {name} | {counts} |")
+        shown = name.removesuffix("-whep").removesuffix("-whip")
+        lines.append(f"| {shown} | {counts} |")
     return lines
 
 

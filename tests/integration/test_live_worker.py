@@ -19,8 +19,8 @@ from avatar.messages import (
     SpeechStarted,
     WentIdle,
 )
-from tests.audio_files import loudest_hz, tone, wav
 from bench.opus_publisher import opus_packets
+from tests.audio_files import loudest_hz, tone, wav
 from tests.worker_show import Show, heard, run, seen_pictures, show
 
 FRAME = AUDIO_HZ // 25

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avatar.opus_decoder import MAX_PACKET_BYTES, MAX_PACKET_SAMPLES, OpusDecoder, packet_samples
-from tests.audio_files import loudest_hz, tone
 from bench.opus_publisher import CODEC_DELAY, opus_packets
+from tests.audio_files import loudest_hz, tone
 
 SOUND = (tone(1.2, 440.0) * 32_767).astype(np.int16)
 
