@@ -13,7 +13,8 @@ packages=(janus simple-whip-client simple-whip-server nodejs iproute2
 
 make_folder() {
 	command -v debootstrap >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends debootstrap >/dev/null; }
-	local scripts=/usr/share/debootstrap/scripts mirror=$MIRROR
+	local scripts=/usr/share/debootstrap/scripts mirror
+	mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep '/debian/\?$' | head -1) # this machine's own
 	[ -e "$scripts/forky" ] || ln -s sid "$scripts/forky" # Debian 12's debootstrap has not heard of it
 	debootstrap --variant=minbase --keyring=/usr/share/keyrings/debian-archive-keyring.gpg forky "$1" "$mirror"
 	printf '#!/bin/sh\nexit 101\n' >"$1/usr/sbin/policy-rc.d" # start no services
