@@ -15,7 +15,7 @@ import httpx
 
 from bench.figures import slope
 from bench.machine import Machine, this_machine
-from bench.processes import Child, child_running, cpu_s, free_port, memory_mb, running
+from bench.processes import Child, answers, child_running, cpu_s, free_port, memory_mb, running
 
 START_S: Final = 300.0
 """A first start encodes the idle loop in both codecs; from the cache it takes seconds."""
@@ -140,7 +140,7 @@ def _measure_baseline(plan: Plan, codec: str, folder: Path, say: Callable[[str],
     arguments = ["--port", str(port), "--size", *map(str, plan.size), "--fps", str(plan.fps)]
     windows: list[Window] = []
     with running("bench.baseline", arguments, folder / f"baseline-{codec}.log") as server:
-        server.wait_for(lambda: _is_up(base), START_S, "the server to compare with")
+        server.wait_for(lambda: answers(base), START_S, "the server to compare with")
         endpoint = [f"{base}/whep", "--codec", codec]
         with running("bench.receivers", endpoint, folder / f"receivers-{codec}.log", talks=True) as crowd:
             for count in _steps(range(1, plan.baseline_viewers + 1), crowd, say):
@@ -199,10 +199,3 @@ def _codecs(base: str) -> list[str]:
         return []
     codecs = reply.json()["codecs"]
     return sorted(map(str, codecs))
-
-
-def _is_up(base: str) -> bool:
-    try:
-        return httpx.get(base, timeout=5, trust_env=False).status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False

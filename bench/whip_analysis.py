@@ -59,7 +59,7 @@ def hear(arrivals: Sequence[Arrival]) -> Heard:
     decoder = av.CodecContext.create("libopus", "r")
     assert isinstance(decoder, av.AudioCodecContext)
     decoder.sample_rate, decoder.layout = AUDIO_HZ, "mono"
-    packets = _in_order(arrivals, AUDIO_HZ)
+    packets = _in_sequence(arrivals)
     length = packets[-1][0] // OPUS_SAMPLES + 1
     samples, times = np.zeros(length * OPUS_SAMPLES, np.float32), [float("nan")] * length
     for time, at_s, payload in packets:
@@ -68,17 +68,6 @@ def hear(arrivals: Sequence[Arrival]) -> Heard:
             samples[time : time + len(part)] = part
         times[time // OPUS_SAMPLES] = at_s
     return Heard(samples, times)
-
-
-def _in_order(arrivals: Sequence[Arrival], rate_hz: int) -> list[tuple[int, float, bytes]]:
-    """(RTP time since the first, arrival, payload) of packets by their time. Errors: ValueError for none."""
-    parsed = [(arrival, RtpPacket.parse(arrival.packet, HeaderExtensionsMap())) for arrival in arrivals]
-    if not parsed:
-        raise ValueError("nothing came")
-    first = parsed[0][1].timestamp
-    since = [((packet.timestamp - first + (1 << 31)) % (1 << 32)) - (1 << 31) for _, packet in parsed]
-    timed = zip(since, parsed, strict=True)
-    return sorted((time, arrival.at_s, packet.payload) for time, (arrival, packet) in timed if time >= 0)
 
 
 def sound_delays(heard: Heard, sentence: NDArray[np.float32], spoken_s: Callable[[int], float]) -> list[float]:
@@ -135,8 +124,13 @@ def _access_units(arrivals: Sequence[Arrival]) -> list[tuple[int, float, bytes]]
 
 
 def _in_sequence(arrivals: Sequence[Arrival]) -> list[tuple[int, float, bytes]]:
-    """As ``_in_order``, packets of one time by their sequence numbers."""
+    """(RTP time since the first that came, arrival, payload) of packets in the order that they were sent.
+
+    Errors: ValueError for none.
+    """
     parsed = [(arrival, RtpPacket.parse(arrival.packet, HeaderExtensionsMap())) for arrival in arrivals]
+    if not parsed:
+        raise ValueError("nothing came")
     first, number = parsed[0][1].timestamp, parsed[0][1].sequence_number
     parsed.sort(key=lambda entry: (entry[1].sequence_number - number + (1 << 15)) % (1 << 16))
     times = ((packet.timestamp - first) % (1 << 32) for _, packet in parsed)

@@ -24,7 +24,7 @@ from avatar.prepared import PreparedAvatar, find_avatar, load_prepared
 from bench.figures import Spread, spread
 from bench.machine import Machine, this_machine
 from bench.opus_publisher import Encoder, opus_packets, publishing, read_sound
-from bench.processes import BenchFailed, free_port, running
+from bench.processes import BenchFailed, answers, free_port, running
 from bench.receivers import LightViewer
 from bench.voice import SENTENCE
 from bench.whip_analysis import Arrival, find, hear, lag, see, sound_delays
@@ -127,14 +127,15 @@ def _measure_ours(
     size = f"{SIZE[0]}x{SIZE[1]}"
     arguments = ["serve", "--host", "127.0.0.1", "--port", str(port), "--stream", STREAM, "--size", size]
     with running("whep_server", [*arguments, "--fps", str(FPS)], folder / "server.log") as server:
-        server.wait_for(lambda: _ready(base), START_S, "the server to be ready")
+        server.wait_for(lambda: answers(f"{base}/readyz"), START_S, "the server to be ready")
         say("the sentence as an upload, for reference")
         reference = asyncio.run(_uploaded(base, (settings.assets / SENTENCE).read_bytes()))
         said = sound.mean(axis=1).astype(np.float32) / 32768
-        start = find(hear(reference.audio).samples, said[: len(said) // 2])
+        heard = hear(reference.audio)
+        start = find(heard.samples, said[: len(said) // 2])
         if start is None:
             raise BenchFailed("the uploaded sentence is not in the sound")
-        reference_lips, reference_s = see(reference.video, avatar, FPS), hear(reference.audio).arrivals[start // 960]
+        reference_lips, reference_s = see(reference.video, avatar, FPS), heard.arrivals[start // 960]
         sounds: list[float] = []
         lips: list[float] = []
         for number in range(rounds):
@@ -154,7 +155,7 @@ def _measure_relay(sound: NDArray[np.int16], rounds: int, folder: Path, say: Cal
         port = free_port()
         base = f"http://127.0.0.1:{port}"
         with running("bench.sound_relay", ["--port", str(port)], folder / "relay.log") as server:
-            server.wait_for(partial(_answers, base), START_S, "the server to compare with")
+            server.wait_for(partial(answers, base), START_S, "the server to compare with")
             say(f"relayed, round {number + 1} of {rounds}")
             received, encoder = asyncio.run(_published(base + "/whip", base + "/whep", sound, lips=False))
             sounds += sound_delays(hear(received.audio), said, encoder.spoken_s)
@@ -188,17 +189,3 @@ async def _uploaded(base: str, file: bytes) -> Received:
                     await asyncio.sleep(0.2)
         await asyncio.sleep(TAIL_S)
     return received
-
-
-def _ready(base: str) -> bool:
-    try:
-        return httpx.get(f"{base}/readyz", timeout=5, trust_env=False).status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False
-
-
-def _answers(base: str) -> bool:
-    try:
-        return httpx.get(base, timeout=5, trust_env=False).status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False

@@ -1,23 +1,18 @@
 """Who watches a stream: its viewers' sessions, from the offer to the end, and what their players are told."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
-from typing import Final
 
 from avatar.messages import Codec
 from whep_server.errors import NoSuchSession, Unavailable
 from whep_server.live.fanout import Feed, VideoFeed
 from whep_server.live.pictures import VIDEO_CODECS
 from whep_server.live.session import Departed, Session
+from whep_server.live.session_events import RECONNECT
 from whep_server.live.viewer import Viewer, answer_viewer
 from whep_server.settings import Settings
 from whep_server.signaling.negotiation import plan_answer
 from whep_server.signaling.sdp import parse_offer
-
-logger = logging.getLogger(__name__)
-
-RECONNECT: Final = "reconnect"
 
 
 class Audience:
@@ -103,8 +98,6 @@ class Audience:
     async def _run(self, session: Session) -> None:
         try:
             await session.run(self._settings.join_timeout_s)
-        except Exception:  # a session's task must not take the stream's other sessions with it
-            logger.exception("a viewer's session failed")
         finally:
             del self._viewers[session.id]
             self._departed.note(session)

@@ -35,8 +35,6 @@ class Floor:
     ) -> None:
         """``emit`` takes the events of a publisher that comes, goes, or goes before it was heard."""
         self.group: asyncio.TaskGroup | None = None
-        self.epoch = 0
-        """The stream's; as of the utterance to come."""
         self._stream = stream
         self._speech = speech
         self._worker = worker
@@ -105,8 +103,6 @@ class Floor:
     async def _run(self, session: Session) -> None:
         try:
             await session.run(self._settings.join_timeout_s)
-        except Exception:  # a session's task must not take the stream with it
-            logger.exception("stream %s: the publisher's session failed", self._stream)
         finally:
             self._session = None
             self._departed.note(session)
@@ -137,7 +133,7 @@ class Floor:
             return None
         self._opened_s = now_s
         self._entry = self._speech.open_live()
-        self._send(OpenLive(self._stream, self._entry.id, self.epoch))
+        self._send(OpenLive(self._stream, self._entry.id, self._speech.epoch))
         return self._entry
 
     def _end_utterance(self) -> None:

@@ -1,6 +1,7 @@
 """One session of a player or publisher: its peer connection and its life from the answer to the end."""
 
 import asyncio
+import logging
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +13,8 @@ from whep_server.signaling.headers import new_etag, new_session_id
 from whep_server.signaling.negotiation import Plan
 from whep_server.signaling.sdpfrag import Credentials, Fragment, parse_fragment
 from whep_server.signaling.state import Input, State, step
+
+logger = logging.getLogger(__name__)
 
 MAX_CANDIDATES: Final = 50
 """Of one ICE session; further ones are ignored."""
@@ -59,6 +62,8 @@ class Session:
                 self._step(Input.LOSE)
             else:
                 self._step(Input.EXPIRE)
+        except Exception:  # a session's task must not take the stream's other sessions with it
+            logger.exception("a session failed")
         finally:
             await self._peer.close()
             self.state = State.CLOSED

@@ -12,7 +12,8 @@ from typing import Final
 from whep_server.errors import BadRequest, NoSuchSession, TooMany
 from whep_server.live.events import EventQueue, StreamEvent
 
-TYPES: Final = ("active", "inactive", "viewercount", "reconnect")
+RECONNECT: Final = "reconnect"
+TYPES: Final = ("active", "inactive", "viewercount", RECONNECT)
 """active and inactive: speech begins and ends (the picture never does); reconnect: open a new session at once."""
 MAX_STREAMS: Final = 4
 """Event streams one session may hold: a page needs one."""

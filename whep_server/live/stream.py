@@ -98,8 +98,6 @@ class Stream:
         self.avatar = avatar.name
         self.title = avatar.title
         self.format = video
-        self.epoch = 0
-        """How often speech was interrupted; what is older is no longer played."""
         self.off_air = asyncio.Event()
         """Set to take the stream off the air."""
         self.ended = asyncio.Event()
@@ -361,7 +359,7 @@ class Stream:
         self._floor.check_free()
         if self._worker.state is not WorkerState.READY:
             raise Unavailable("the speech engine is starting")
-        return await send_speech(self.name, self.epoch, self._speech, self._worker, pieces, self._settings)
+        return await send_speech(self.name, self._speech, self._worker, pieces, self._settings)
 
     # --- events
 

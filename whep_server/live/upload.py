@@ -17,7 +17,7 @@ VERDICT_S: Final = 20.0
 
 
 async def send_speech(
-    stream: str, epoch: int, speech: Speech, worker: Worker, pieces: AsyncIterator[bytes], settings: Settings
+    stream: str, speech: Speech, worker: Worker, pieces: AsyncIterator[bytes], settings: Settings
 ) -> Utterance:
     """Send ``pieces`` as one utterance; the worker may begin to speak before the last of them.
 
@@ -26,7 +26,7 @@ async def send_speech(
     entry = speech.open()
     complete = False
     try:
-        await _send_pieces(SpeechData(stream, entry.id, epoch, b"", last=False), entry, worker, pieces, settings)
+        await _send_pieces(SpeechData(stream, entry.id, speech.epoch, b"", last=False), entry, worker, pieces, settings)
         async with asyncio.timeout(VERDICT_S):
             utterance = await entry.verdict
         complete = True

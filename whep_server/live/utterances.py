@@ -78,6 +78,8 @@ class Speech:
     """The utterances of one stream, in order."""
 
     def __init__(self, most: int) -> None:
+        self.epoch = 0
+        """How often speech was interrupted; what is older is no longer played."""
         self._entries: dict[str, Entry] = {}
         self._later: list[_Later] = []
         self._serial = 0

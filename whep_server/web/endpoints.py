@@ -14,6 +14,7 @@ from litestar.enums import MediaType
 from litestar.params import FromPath, SkipValidation
 from litestar.response.base import ASGIResponse
 
+from whep_server.live.session_events import TYPES
 from whep_server.settings import Settings
 from whep_server.signaling.headers import EVENTS_REL, extension_link, session_location
 from whep_server.signaling.ice_servers import ice_servers
@@ -46,7 +47,7 @@ WHEP = Direction(
     lambda stream, offer: stream.open_viewer(offer),
     lambda stream, session: stream.viewer_session(session),
     lambda stream, session: stream.end_viewer(session),
-    events=("active", "inactive", "viewercount", "reconnect"),
+    events=TYPES,
 )
 WHIP = Direction(
     "whip",

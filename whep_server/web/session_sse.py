@@ -12,17 +12,19 @@ from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
 from whep_server.errors import BadRequest
+from whep_server.live.events import StreamEvent
+from whep_server.live.session_events import RECONNECT
 from whep_server.web.bodies import HttpRequest, Upload
 from whep_server.web.endpoints import Protocol, empty
 from whep_server.web.on_air import Config, Live
 from whep_server.web.replies import READ
-from whep_server.web.speech import ClosingEvent, EventStream, events_head
+from whep_server.web.speech import ClosingEvent, EventStream, encode_event, events_head
 
 ENTRY = "/{stream:str}/{session:str}/events"
 STREAM = "/{stream:str}/{session:str}/events/{events:str}"
 MAX_BYTES: Final = 4096
 JSON: Final = "application/json"
-RECONNECT: Final = b"event: reconnect\ndata: {}\n\n"
+FAREWELL: Final = encode_event(StreamEvent(RECONNECT))
 """Told where the server ends: the player is to open a new session, here or wherever the address then leads."""
 
 
@@ -64,7 +66,7 @@ async def all_events(
     if request.method == "HEAD":
         return events_head()
     name = events.open(direction.events, target.session_events())
-    return EventStream(events.reading(name, once=True), closing, farewell=RECONNECT)
+    return EventStream(events.reading(name, once=True), closing, farewell=FAREWELL)
 
 
 @route(STREAM, http_method=READ, status_code=200)
@@ -79,7 +81,7 @@ async def read_events(
 ) -> ASGIResponse:
     """What was asked for, with all that came since. Errors: 404."""
     found = direction.find(live.stream(stream), session).events
-    farewell = RECONNECT if "reconnect" in found.types(events) else b""
+    farewell = FAREWELL if RECONNECT in found.types(events) else b""
     if request.method == "HEAD":
         return events_head()
     return EventStream(found.reading(events), closing, farewell)
