@@ -6,17 +6,9 @@ Runs on Debian's own Python, which has GStreamer's bindings; imports nothing of 
 silence and a test picture in VP8 until it is connected, then the file once, in real time.
 """
 
-import json
 import sys
-import urllib.parse
-import urllib.request
 
-import gi
-
-gi.require_version("Gst", "1.0")
-gi.require_version("GstSdp", "1.0")
-gi.require_version("GstWebRTC", "1.0")
-from gi.repository import GLib, Gst, GstSdp, GstWebRTC  # noqa: E402  the versions come first
+from gst_peer import GLib, Gst, GstPeer, GstWebRTC
 
 # The mixer is fed with live silence, so that it has a clock of its own and sends whether the file plays or not.
 PIPELINE = """
@@ -33,52 +25,20 @@ filesrc name=file ! wavparse ! audioconvert ! audioresample ! audio/x-raw,rate=4
 """
 
 
-class GstPublisher:
+class GstPublisher(GstPeer):
     """One pipeline, and the speech that is mixed into it once it is connected."""
 
     def __init__(self, url, wav):
-        self.url, self.wav = url, wav
-        self.loop = GLib.MainLoop()
-        self.location, self.error = None, None
+        pipeline = Gst.parse_launch(PIPELINE)
+        super().__init__(url, pipeline, pipeline.get_by_name("webrtc"))
+        self.wav = wav
         self.spoken = False
-        self.states = []
-        self.pipeline = Gst.parse_launch(PIPELINE)
-        self.webrtc = self.pipeline.get_by_name("webrtc")
         for index in range(2):
             send = GstWebRTC.WebRTCRTPTransceiverDirection.SENDONLY
             self.webrtc.emit("get-transceiver", index).set_property("direction", send)
-        self.webrtc.connect("on-negotiation-needed", self.on_negotiation_needed)
-        self.webrtc.connect("notify::ice-gathering-state", self.on_gathering)
-        self.webrtc.connect("notify::connection-state", self.on_state)
-        bus = self.pipeline.get_bus()
-        bus.add_signal_watch()
-        bus.connect("message::error", self.on_error)
-
-    def on_negotiation_needed(self, _webrtc):
-        self.webrtc.emit("create-offer", None, Gst.Promise.new_with_change_func(self.on_offer))
-
-    def on_offer(self, promise, *_):
-        reply = promise.get_reply()  # kept in a variable: the SDP lives no longer than it
-        self.webrtc.emit("set-local-description", reply.get_value("offer"), Gst.Promise.new())
-
-    def on_gathering(self, *_):
-        complete = GstWebRTC.WebRTCICEGatheringState.COMPLETE
-        if self.location is None and self.webrtc.get_property("ice-gathering-state") == complete:
-            self.location = ""
-            self.negotiate(self.webrtc.get_property("local-description").sdp.as_text())
-
-    def negotiate(self, offer):
-        request = urllib.request.Request(self.url, offer.encode(), {"Content-Type": "application/sdp"})
-        with urllib.request.urlopen(request, timeout=20) as response:
-            body = response.read()
-            self.location = urllib.parse.urljoin(self.url, response.headers["Location"])
-        _, message = GstSdp.SDPMessage.new()
-        GstSdp.sdp_message_parse_buffer(body, message)
-        answer = GstWebRTC.WebRTCSessionDescription.new(GstWebRTC.WebRTCSDPType.ANSWER, message)
-        self.webrtc.emit("set-remote-description", answer, Gst.Promise.new())
 
     def on_state(self, *_):
-        self.states.append(self.webrtc.get_property("connection-state").value_nick)
+        super().on_state()
         if self.states[-1] == "connected":
             GLib.idle_add(self.speak)
         elif self.states[-1] == "failed":
@@ -102,23 +62,10 @@ class GstPublisher:
             GLib.timeout_add(200, self.loop.quit)  # what is on its way through encoder and network
         return Gst.PadProbeReturn.OK
 
-    def on_error(self, _bus, message):
-        self.error = str(message.parse_error())
-        self.loop.quit()
-
     def run(self, seconds):
         """Publish; whether all of the file was sent."""
-        GLib.timeout_add(int(seconds * 1000), self.loop.quit)
-        self.pipeline.set_state(Gst.State.PLAYING)
-        self.loop.run()
-        deleted = None
-        if self.location:
-            request = urllib.request.Request(self.location, method="DELETE")
-            with urllib.request.urlopen(request, timeout=20) as response:
-                deleted = response.status
-        report = {"client": f"webrtcbin of {Gst.version_string()}", "location": self.location, "deleted": deleted}
-        print(json.dumps(report | {"states": self.states, "error": self.error}), flush=True)
-        self.pipeline.set_state(Gst.State.NULL)
+        deleted = self.play(seconds)
+        self.end({"client": f"webrtcbin of {Gst.version_string()}", "location": self.location, "deleted": deleted})
         return self.spoken and self.error is None
 
 
