@@ -3,8 +3,8 @@
     /usr/bin/python3 gst_viewer.py WHEP_URL h264|vp8 PICTURES SECONDS
 
 Runs on Debian's own Python, which has GStreamer's bindings; imports nothing of ours but the file beside it. All
-candidates are gathered before the one POST. Ends when so many pictures and as many sound buffers are decoded, or with exit status 1 after so many
-seconds.
+candidates are gathered before the one POST. Ends when so many pictures and as many sound buffers are decoded, or with
+exit status 1 after so many seconds.
 """
 
 import itertools
