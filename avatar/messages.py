@@ -114,6 +114,8 @@ class OpenStream(msgspec.Struct, frozen=True, tag=True):
     stream: str
     avatar: str
     format: VideoFormat
+    drawn_fps: int = 0
+    """Pictures of speech that are drawn a second; those between are the same again. 0: all are drawn."""
 
 
 class CloseStream(msgspec.Struct, frozen=True, tag=True):
@@ -137,6 +139,20 @@ class SpeechData(msgspec.Struct, frozen=True, tag=True):
     epoch: int
     data: bytes
     last: bool
+
+
+class RecordSpeech(msgspec.Struct, frozen=True, tag=True):
+    """Also make files of an utterance: comes before its first ``SpeechData``; answered by ``SpeechChunk``s.
+
+    No frame of such an utterance is left out for being late, and it is accepted when all of it is decoded.
+    """
+
+    stream: str
+    utterance: str
+    chunk_frames: int
+    """Frames in each chunk but the last."""
+    whole: bool = False
+    """The chunks are the pieces of one file; else each is a file of its own."""
 
 
 class OpenLive(msgspec.Struct, frozen=True, tag=True):
@@ -206,6 +222,7 @@ ToWorker = (
     | OpenStream
     | CloseStream
     | SetCodecs
+    | RecordSpeech
     | SpeechData
     | OpenLive
     | LivePacket
@@ -352,6 +369,20 @@ class SpeechFinished(msgspec.Struct, frozen=True, tag=True):
     """Why it ended early (a file that broke off), or None."""
 
 
+class SpeechChunk(msgspec.Struct, frozen=True, tag=True):
+    """Some frames of a recorded utterance, with their sound, as fragmented MP4. All come before ``SpeechFinished``."""
+
+    stream: str
+    utterance: str
+    index: int
+    total: int
+    """How many chunks the utterance has in all."""
+    frames: int
+    encode_s: float
+    """Time spent on encoding it."""
+    data: bytes
+
+
 class WentIdle(msgspec.Struct, frozen=True, tag=True):
     """The live stretch ends: ``frame`` (a multiple of ``idle_grid``) and what follows comes from the idle loop."""
 
@@ -380,6 +411,7 @@ FromWorker = (
     | SpeechRefused
     | SpeechStarted
     | SpeechFinished
+    | SpeechChunk
     | Unit
     | WentIdle
     | StreamFailed

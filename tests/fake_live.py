@@ -84,6 +84,7 @@ class FakeStream:
     state: str = "idle"
     queued: int = 0
     on_air_s: float = 1.0
+    listed: bool = True
     codecs: Sequence[Codec] = (Codec.H264,)
     sessions: dict[str, FakeSession] = field(default_factory=dict)
     publishers: dict[str, FakeSession] = field(default_factory=dict)

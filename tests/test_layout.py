@@ -1,7 +1,8 @@
 """The repository's own rules, checked on the source: who may import whom, no cycles, sizes, one name a file.
 
-Imports go down only: app -> web -> live -> rtc -> signaling -> errors; live -> avatar.client and avatar.messages; the
-avatar knows nothing of the server. The server process never loads torch or anything that touches pixels.
+Imports go down only: app -> compat -> web -> live -> rtc -> signaling -> errors; live -> avatar.client and
+avatar.messages; the avatar knows nothing of the server. The server process never loads torch or anything that touches
+pixels.
 """
 
 import ast
@@ -34,10 +35,16 @@ ALLOWED = {
     "whep_server.settings": {"whep_server.errors", "whep_server.signaling.ice_servers"},
     "whep_server.log": {"whep_server.settings"},
     "whep_server.signaling": {"whep_server.errors"},
-    "whep_server.rtc": EVERYONE | {"whep_server.signaling", "avatar.messages"},
-    "whep_server.live": EVERYONE | {"whep_server.rtc", "whep_server.signaling", "avatar.client", "avatar.messages"},
-    "whep_server.web": EVERYONE | {"whep_server.live", "whep_server.signaling", "avatar.messages"},
-    "whep_server.app": EVERYONE | {"whep_server.web", "whep_server.live", "whep_server.rtc"},
+    "whep_server.rtc": EVERYONE | {"whep_server.metrics", "whep_server.signaling", "avatar.messages"},
+    "whep_server.live": EVERYONE
+    | {"whep_server.metrics", "whep_server.rtc", "whep_server.signaling", "avatar.client", "avatar.messages"},
+    "whep_server.web": EVERYONE
+    | {"whep_server.metrics", "whep_server.live", "whep_server.signaling", "avatar.messages"},
+    "whep_server.compat": EVERYONE
+    | {"whep_server.web", "whep_server.live", "whep_server.signaling", "whep_server.metrics", "avatar.messages"},
+    "whep_server.metrics": set(),
+    "whep_server.app": EVERYONE
+    | {"whep_server.compat", "whep_server.web", "whep_server.live", "whep_server.rtc", "whep_server.metrics"},
     "whep_server.command": {"whep_server", "avatar", "bench"},
     "whep_server.__main__": {"whep_server", "avatar", "bench"},
     "avatar": {"avatar"},

@@ -8,6 +8,8 @@ from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
+from whep_server.compat import catalog, dialect, generate, players, service, sse, webrtc
+from whep_server.compat.office import Office, open_office
 from whep_server.settings import Settings
 from whep_server.web import avatars, endpoints, files, ops, pages, session_sse, sessions, speech, streams
 from whep_server.web.cors import add_cors
@@ -36,15 +38,24 @@ def exchange_router(direction: endpoints.Direction) -> Router:
     )
 
 
+def compat_router() -> Router:
+    """The original server's routes; their errors look as it wrote them."""
+    modules = (service, catalog, sse, generate, webrtc, players)
+    handlers: list[ControllerRouterHandler] = [handler for module in modules for handler in module.ROUTES]
+    return Router("/", route_handlers=handlers, exception_handlers=dialect.HANDLERS)
+
+
 def create_app(settings: Settings, open_registry: OpenRegistry, closing: speech.Closing | None = None) -> Litestar:
     """The application. ``closing`` is set by who ends the server, so that open event streams do not hold it up."""
     held: list[Registry] = []
+    offices: list[Office] = []
     ended = closing or speech.Closing()
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        async with open_registry(settings) as registry:
+        async with open_registry(settings) as registry, open_office(registry, settings) as office:
             held.append(registry)
+            offices.append(office)
             gc.collect()
             gc.freeze()  # what was loaded at start lives as long as the process: no collection need look at it
             try:
@@ -52,14 +63,16 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: speech.
             finally:
                 ended.set()
                 held.clear()
+                offices.clear()
 
     paces = Paces(settings.offers_per_s, settings.offer_burst)
     page_set = pages.load_pages(settings.templates)
     routers = (avatars, files, ops, pages, speech, streams)
     handlers: list[ControllerRouterHandler] = [handler for module in routers for handler in module.ROUTES]
     return Litestar(
-        route_handlers=[exchange_router(endpoints.WHEP), exchange_router(endpoints.WHIP), *handlers],
+        route_handlers=[exchange_router(endpoints.WHEP), exchange_router(endpoints.WHIP), compat_router(), *handlers],
         dependencies={
+            "compat": Provide(lambda: offices[0], sync_to_thread=False),
             "live": Provide(lambda: held[0], sync_to_thread=False),
             "config": Provide(lambda: settings, use_cache=True, sync_to_thread=False),
             "closing": Provide(lambda: ended, use_cache=True, sync_to_thread=False),

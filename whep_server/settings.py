@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from platformdirs import user_cache_path
+from platformdirs import user_cache_path, user_data_path
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
@@ -98,11 +98,25 @@ class Settings(BaseSettings):
     bitrate_bps: int = Field(
         1_500_000, ge=100_000, le=20_000_000, description="Picture bitrate while it speaks, in bits a second"
     )
-    max_streams: int = Field(16, ge=1, description="Streams on air at once")
+    max_streams: int = Field(64, ge=1, description="Streams on air at once, the original server's sessions included")
     max_queued_utterances: int = Field(32, ge=1, description="Utterances waiting in one stream; more are refused (429)")
     max_speech_s: float = Field(600.0, gt=0, description="Longest utterance")
     lead_ms: int = Field(120, ge=40, le=400, description="How far ahead of its time a live picture is made")
     event_queue: int = Field(256, ge=8, description="Events one listener may fall behind before it is cut off")
+
+    # the original server's contract (docs/api.md)
+    session_ttl_s: float = Field(
+        3600.0,
+        gt=0,
+        description="A session made by /sessions/create or /webrtc/sessions/create ends when nobody has "
+        "used it for so long; an open viewer, an open event stream and speech are use",
+    )
+    chunk_ttl_s: float = Field(3600.0, gt=0, description="Files made of speech are kept for so long")
+    avatars: Path = Field(
+        default_factory=lambda: user_data_path("whep-avatar") / "avatars",
+        description="Avatars prepared on this machine; those that are shipped are found beside them",
+    )
+    max_video_bytes: int = Field(512 * 1024 * 1024, ge=1024, description="Largest video an avatar may be prepared from")
 
     # viewers
     max_viewers: int = Field(200, ge=1, description="Viewers of all streams together; more are refused (503)")

@@ -82,8 +82,12 @@ class Registry:
         except KeyError:
             raise NotOnAir(f"no stream {name[:64]!r} is on air") from None
 
-    async def put_on_air(self, name: str, avatar: str, video: VideoFormat) -> Stream:
+    async def put_on_air(
+        self, name: str, avatar: str, video: VideoFormat, *, drawn_fps: int = 0, listed: bool = True
+    ) -> Stream:
         """A new stream; it can be watched at once and shows itself as soon as its idle loop is there.
+
+        ``drawn_fps`` as in ``OpenStream``. One that is not ``listed`` is found only by who knows its name.
 
         Errors: BadRequest, AlreadyOnAir, NoSuchAvatar, TooMany; Unavailable before the worker has named its avatars.
         """
@@ -98,6 +102,7 @@ class Registry:
         info = self._avatar(avatar, video)
         loops = self._shared_loops(info, video)
         stream = Stream(name, info, video, loops, self.worker, self._settings, self._check_room)
+        stream.drawn_fps, stream.listed = drawn_fps, listed
         self._streams[name] = stream
         self._group.create_task(self._run(stream), name=f"on-air-{name}")
         await asyncio.sleep(0)  # its task group is open when the caller sees it

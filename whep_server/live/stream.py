@@ -98,6 +98,8 @@ class Stream:
         self.avatar = avatar.name
         self.title = avatar.title
         self.format = video
+        self.drawn_fps = 0
+        self.listed = True
         self.off_air = asyncio.Event()
         """Set to take the stream off the air."""
         self.ended = asyncio.Event()
@@ -250,7 +252,7 @@ class Stream:
 
     def worker_ready(self) -> None:
         """A worker has started and knows nothing of this stream."""
-        self._tell_worker(OpenStream(self.name, self.avatar, self.format))
+        self._tell_worker(OpenStream(self.name, self.avatar, self.format, self.drawn_fps))
         self._tell_worker(SetCodecs(self.name, self._codecs))
         self._events.emit(StreamEvent("worker", {"state": "ready"}))
 

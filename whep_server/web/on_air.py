@@ -44,6 +44,59 @@ class Utterance(Protocol):
         ...
 
 
+class Chunk(Protocol):
+    """Some frames of a recorded utterance with their sound, as a file (``avatar.messages.SpeechChunk``)."""
+
+    @property
+    def index(self) -> int:
+        """From 0."""
+        ...
+
+    @property
+    def total(self) -> int:
+        """How many there are in all."""
+        ...
+
+    @property
+    def frames(self) -> int:
+        """Pictures in it."""
+        ...
+
+    @property
+    def encode_s(self) -> float:
+        """Time spent on encoding it."""
+        ...
+
+    @property
+    def data(self) -> bytes:
+        """Fragmented MP4."""
+        ...
+
+
+class Recording(Protocol):
+    """The chunks of one utterance as they are made; iterated once. Ends after the last.
+
+    Errors while iterating: NotSpeech, TooLarge, WorkerLost, Unavailable.
+    """
+
+    @property
+    def utterance(self) -> str:
+        """Its id in events and logs."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[Chunk]:
+        """Itself."""
+        ...
+
+    async def __anext__(self) -> Chunk:
+        """The next chunk; waits for it."""
+        ...
+
+    def close(self) -> None:
+        """Nobody wants the rest."""
+        ...
+
+
 class Restarted(Protocol):
     """The answer to an ICE restart."""
 
@@ -157,6 +210,11 @@ class Stream(Protocol):
         ...
 
     @property
+    def listed(self) -> bool:
+        """Whether it is shown among what is on air."""
+        ...
+
+    @property
     def on_air_s(self) -> float:
         """Seconds since it was put on air."""
         ...
@@ -198,6 +256,14 @@ class Stream(Protocol):
         """Errors: NotSpeech, TooLarge, TooMany, AlreadyPublishing, WorkerLost, Unavailable, those of ``pieces``."""
         ...
 
+    async def record(self, pieces: AsyncIterator[bytes], *, chunk_frames: int) -> Recording:
+        """Upload a file to be spoken and made into chunks; returns when all of it is with the worker.
+
+        Spoken live, and the chunks are of the same pictures, where somebody watches; else made as fast as can be.
+        Whether it is speech at all shows in the recording. Errors: those of ``speak`` but NotSpeech.
+        """
+        ...
+
     def listen(self) -> AbstractContextManager[AsyncIterator[Event]]:
         """Events as they happen; bounded, ends when the stream is taken off air."""
         ...
@@ -224,8 +290,22 @@ class Registry(Protocol):
         """Errors: NotOnAir."""
         ...
 
-    async def put_on_air(self, name: str, avatar: str, video: VideoFormat) -> Stream:
-        """Errors: AlreadyOnAir, NoSuchAvatar, BadRequest, TooMany, Unavailable."""
+    async def put_on_air(
+        self, name: str, avatar: str, video: VideoFormat, *, drawn_fps: int = 0, listed: bool = True
+    ) -> Stream:
+        """``drawn_fps`` as in ``OpenStream``; one that is not ``listed`` is found only by who knows its name.
+
+        Errors: AlreadyOnAir, NoSuchAvatar, BadRequest, TooMany, Unavailable.
+        """
+        ...
+
+    async def render(
+        self, avatar: str, video: VideoFormat, pieces: AsyncIterator[bytes], *, chunk_frames: int, whole: bool = False
+    ) -> Recording:
+        """As ``Stream.record``, on no stream: nobody can watch it. ``whole``: the chunks are pieces of one file.
+
+        Errors: NoSuchAvatar, BadRequest, TooLarge, TooMany, TooSlow, WorkerLost, Unavailable.
+        """
         ...
 
     async def take_off_air(self, name: str) -> None:

@@ -146,7 +146,7 @@ async def publish(
 async def landing(request: HttpRequest, live: Live, config: Config, pages: PageSet) -> ASGIResponse:
     """What is on air."""
     base = config.public_base_path
-    context = LandingConfig([view(stream, base) for stream in live.streams()], base)
+    context = LandingConfig([view(stream, base) for stream in live.streams() if stream.listed], base)
     return reply(request, render(pages.landing, context, base), HTML, headers=HEADERS)
 
 

@@ -100,7 +100,9 @@ def parse_request(body: bytes) -> StreamRequest:
 @route("/streams", http_method=READ, status_code=200)
 async def list_streams(request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
     """All that is on air."""
-    return json_reply(request, StreamList([view(stream, config.public_base_path) for stream in live.streams()]))
+    return json_reply(
+        request, StreamList([view(stream, config.public_base_path) for stream in live.streams() if stream.listed])
+    )
 
 
 @post("/streams", status_code=201)

@@ -1,0 +1,1 @@
+"""The original server's HTTP contract, on the same streams as WHEP."""

@@ -1,0 +1,144 @@
+"""How the original server speaks: parameters in the query or the form, 200 for every success, errors as ``detail``.
+
+Numbers that it never checked are clamped to what makes sense (``Params`` subclasses say how); what is no number at all
+is 422 with a list of what is wrong with which parameter, in the form that its framework uses.
+"""
+
+import logging
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Final, TypeVar
+
+import msgspec
+import pydantic
+from litestar import Response
+from litestar.exceptions import HTTPException
+from litestar.response.base import ASGIResponse
+from litestar.types import ExceptionHandlersMap
+
+from whep_server.errors import ServerError
+from whep_server.web.bodies import EarlyResponse, HttpRequest, Upload
+
+logger = logging.getLogger(__name__)
+
+AVATAR_ID: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.-]{1,128}")
+"""What an avatar may be called, in a path or a file's name."""
+REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}_(?:req|webrtc)_[0-9a-f]{8}")
+"""A request to speak; the original's chunk routes took only lower-case avatar ids, its users' ids have more."""
+
+Model = TypeVar("Model", bound="Params")
+
+
+class Params(pydantic.BaseModel):
+    """Parameters of a route: scalars of the query or the form. Names that are not known are ignored."""
+
+    model_config = pydantic.ConfigDict(extra="ignore", frozen=True)
+
+
+class Invalid(ServerError):
+    """Parameters that are missing or not what they should be; told one by one."""
+
+    status, title = 422, "Invalid parameters"
+
+    def __init__(self, items: list[dict[str, object]]) -> None:
+        super().__init__("; ".join(f"{item['loc']}: {item['msg']}" for item in items))
+        self.items = items
+
+
+def missing(where: str, name: str) -> Invalid:
+    """A parameter that has to be there and is not; ``where`` is query, path or body."""
+    return Invalid([{"type": "missing", "loc": [where, name], "msg": "Field required", "input": None}])
+
+
+def read_params(model: type[Model], request: HttpRequest, form: Mapping[str, str] | None = None) -> Model:
+    """The parameters of a request: those of the query count before those of the form. Errors: Invalid."""
+    query: Mapping[str, str] = request.query_params
+    try:
+        return model.model_validate({**(form or {}), **query})
+    except pydantic.ValidationError as error:
+        raise Invalid(_items(error, "query")) from None
+
+
+def parse_json(model: type[Model], body: bytes) -> Model:
+    """A JSON body. Errors: Invalid."""
+    try:
+        return model.model_validate_json(body)
+    except pydantic.ValidationError as error:
+        raise Invalid(_items(error, "body")) from None
+
+
+def _items(error: pydantic.ValidationError, where: str) -> list[dict[str, object]]:
+    found = error.errors(include_url=False, include_context=False)
+    return [{"type": item["type"], "loc": [where, *item["loc"]], "msg": item["msg"]} for item in found]
+
+
+def new_id(prefix: str) -> str:
+    """``prefix`` and 8 hexadecimal digits."""
+    return f"{prefix}{secrets.token_hex(4)}"
+
+
+def ok(request: HttpRequest, content: object, headers: Mapping[str, str] | None = None) -> ASGIResponse:
+    """A success: 200, JSON."""
+    head = request.method == "HEAD"
+    return ASGIResponse(
+        body=b"" if head else msgspec.json.encode(content),
+        media_type="application/json",
+        headers=dict(headers or {}) | {"Cache-Control": "no-store"},
+        is_head_response=head,
+    )
+
+
+class DetailResponse(Response[None]):
+    """An error: ``detail`` and nothing beside it; an early response where the body is still coming."""
+
+    def __init__(self, status: int, detail: object, headers: Mapping[str, str]) -> None:
+        super().__init__(None, status_code=status, headers=dict(headers), media_type="application/json")
+        self.detail = detail
+
+    def to_asgi_response(self, *_: object, request: HttpRequest, **__: object) -> ASGIResponse:  # type: ignore[override]  # what the framework would resolve is not wanted here
+        """The bytes to send."""
+        head = request.method == "HEAD"
+        upload = request.scope["state"].get("upload")
+        early = isinstance(upload, Upload) and not upload.complete
+        response = (EarlyResponse if early else ASGIResponse)(
+            body=b"" if head else msgspec.json.encode({"detail": self.detail}),
+            status_code=self.status_code,
+            headers=self.headers | ({"Connection": "close"} if early else {}),
+            media_type="application/json",
+            is_head_response=head,
+        )
+        if isinstance(response, EarlyResponse) and isinstance(upload, Upload):
+            response.upload = upload
+        return response
+
+
+def from_server_error(request: HttpRequest, error: ServerError) -> DetailResponse:
+    """Errors of ours know their answer."""
+    if isinstance(error, Invalid):
+        return DetailResponse(error.status, error.items, error.headers)
+    if type(error) is ServerError:
+        return from_unexpected(request, error)
+    return DetailResponse(error.status, error.detail, error.headers)
+
+
+def from_framework(request: HttpRequest, error: HTTPException) -> DetailResponse:
+    """What the framework refuses."""
+    if error.status_code >= 500:
+        return from_unexpected(request, error)
+    return DetailResponse(error.status_code, error.detail, error.headers or {})
+
+
+def from_unexpected(request: HttpRequest, error: Exception) -> DetailResponse:
+    """A fault of ours."""
+    route = request.scope.get("path_template", "?")  # never the path: it may hold a session's capability
+    logger.error("%s %s failed", request.method, route, exc_info=error)
+    return DetailResponse(500, "Internal Server Error", {})
+
+
+HANDLERS: Final[ExceptionHandlersMap] = {
+    ServerError: from_server_error,
+    HTTPException: from_framework,
+    Exception: from_unexpected,
+}
+"""For the router that all routes of this package hang on."""

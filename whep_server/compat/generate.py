@@ -1,0 +1,5 @@
+"""Speech without a session: a file to download, or chunks in one response."""
+
+from litestar.types import ControllerRouterHandler
+
+ROUTES: list[ControllerRouterHandler] = []

@@ -1,0 +1,155 @@
+"""The original server's sessions: each is a stream on air under a secret name, and ends when nobody has used it.
+
+Use is a request that names it, an open viewer, an open event stream, or speech. The original counted requests alone and
+took connected viewers off the air.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from avatar.messages import FRAME_RATES, VideoFormat
+from whep_server.errors import NoSuchSession, NotOnAir, ServerError
+from whep_server.settings import Settings
+from whep_server.web.on_air import Registry, Stream
+
+logger = logging.getLogger(__name__)
+
+SWEEP_S: Final = 60.0
+
+
+class Kind(StrEnum):
+    """Which family of routes a session belongs to."""
+
+    SSE = "sse"
+    WEBRTC = "webrtc"
+
+
+class Busy(ServerError):
+    """It speaks already; one request at a time."""
+
+    status, title = 409, "Already streaming"
+
+
+@dataclass(slots=True, eq=False)
+class CompatSession:
+    """One session. Units: ``created_at`` and ``last_activity`` in seconds since 1970, as the contract has them."""
+
+    id: str
+    kind: Kind
+    stream: Stream
+    user_id: str | None
+    config: dict[str, int | float]
+    """What ``config`` shows."""
+    created_at: float
+    last_activity: float
+    active_stream: str | None = None
+    """The request that is being spoken."""
+    open: int = 0
+    """Event streams that are open."""
+    viewers: list[str] = field(default_factory=list)
+    """Ids of the viewers' sessions that came by ``offer``, oldest first."""
+
+    @property
+    def avatar_id(self) -> str:
+        """The avatar it shows."""
+        return self.stream.avatar
+
+    @property
+    def used(self) -> bool:
+        """Whether somebody uses it right now."""
+        return self.open > 0 or self.active_stream is not None or self.stream.viewer_count > 0
+
+    def claim(self, request_id: str) -> None:
+        """Speak that request from now on. Errors: Busy."""
+        if self.active_stream is not None:
+            raise Busy(f"Session already streaming: {self.active_stream}")
+        self.active_stream = request_id
+
+    def release(self, request_id: str) -> None:
+        """That request is over."""
+        if self.active_stream == request_id:
+            self.active_stream = None
+
+
+def nearest_rate(fps: int) -> int:
+    """The frame rate that is served where ``fps`` is asked for; the higher of two that are as near."""
+    return min(FRAME_RATES, key=lambda rate: (abs(rate - fps), -rate))
+
+
+class Sessions:
+    """All sessions of the original's two families."""
+
+    def __init__(self, live: Registry, settings: Settings) -> None:
+        self._live, self._settings = live, settings
+        self._sessions: dict[str, CompatSession] = {}
+
+    def all(self, kind: Kind) -> list[CompatSession]:
+        """Those of one family, oldest first."""
+        return [session for session in self._sessions.values() if session.kind is kind]
+
+    async def create(
+        self,
+        kind: Kind,
+        avatar: str,
+        user_id: str | None,
+        config: dict[str, int | float],
+        *,
+        fps: int,
+        drawn_fps: int = 0,
+    ) -> CompatSession:
+        """A new session, its stream on air. Errors: those of ``Registry.put_on_air``."""
+        settings = self._settings
+        video = VideoFormat(settings.width, settings.height, fps, settings.bitrate_bps)
+        name = secrets.token_urlsafe(16)
+        stream = await self._live.put_on_air(name, avatar, video, drawn_fps=drawn_fps, listed=False)
+        now = time.time()
+        session = self._sessions[name] = CompatSession(name, kind, stream, user_id, config, now, now)
+        return session
+
+    def get(self, session_id: str, kind: Kind) -> CompatSession:
+        """The session of that id, used by this. Errors: NoSuchSession."""
+        session = self._sessions.get(session_id)
+        if session is None or session.kind is not kind or not self._on_air(session):
+            raise NoSuchSession("Session not found or expired")
+        session.last_activity = time.time()
+        return session
+
+    def _on_air(self, session: CompatSession) -> bool:
+        """Whether its stream still is; DELETE /streams/{name} ends a session too."""
+        try:
+            return self._live.stream(session.id) is session.stream
+        except NotOnAir:
+            self._sessions.pop(session.id, None)
+            return False
+
+    async def delete(self, session: CompatSession) -> None:
+        """End it, with its viewers and its speech."""
+        self._sessions.pop(session.id, None)
+        try:
+            await self._live.take_off_air(session.id)
+        except NotOnAir:
+            return
+
+    async def sweep(self) -> None:
+        """End those that nobody has used for long."""
+        now = time.time()
+        for session in list(self._sessions.values()):
+            if session.used:
+                session.last_activity = now
+            elif now - session.last_activity > self._settings.session_ttl_s:
+                logger.info("a session has expired", extra={"age_s": round(now - session.created_at)})
+                await self.delete(session)
+
+    async def run(self) -> None:
+        """Sweep for ever."""
+        while True:
+            await asyncio.sleep(min(SWEEP_S, self._settings.session_ttl_s / 4))
+            try:
+                await self.sweep()
+            except Exception:  # the sweeper must outlive one session's trouble
+                logger.exception("sweeping sessions failed")
