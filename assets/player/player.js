@@ -5,6 +5,7 @@ import { access } from "./access.js";
 import { askForToken } from "./ask.js";
 import { calm, config, get, make } from "./dom.js";
 import { Dock } from "./dock.js";
+import { Host } from "./embed.js";
 import { StreamEvents } from "./events.js";
 import { isFinal } from "./exchange/retry.js";
 import { WhepClient } from "./exchange/whep.js";
@@ -35,6 +36,7 @@ const talk = new Talk(voice, {
   waiting: () => dock.queue.first,
 });
 const meter = new Meter();
+const host = new Host(config.stream, { play, stop: () => client.stop(), sound: (on) => stage.toggleSound(on) }, () => page.stats);
 
 const isLive = () => face.state === "idle" || face.state === "speaking";
 
@@ -88,6 +90,7 @@ client.addEventListener("lost", ({ detail }) => {
 });
 client.addEventListener("gaveUp", ({ detail }) => {
   page.lost = detail;
+  host.tell("error", { status: detail.status ?? null, reason: reason(detail) });
   stage.detach();
   get("reason").textContent = reason(detail);
   face.step("gaveUp");
@@ -98,9 +101,11 @@ client.addEventListener("stopped", () => {
   face.step("stop");
 });
 stage.addEventListener("frame", () => stage.rest());
+stage.addEventListener("sound", ({ detail }) => host.tell("sound", detail));
 
 events.addEventListener("state", ({ detail }) => speaks(detail.state === "speaking"));
 events.addEventListener("speech", ({ detail }) => dock.take(detail));
+events.addEventListener("speech", ({ detail }) => host.tell("speech", detail));
 events.addEventListener("publisher", ({ detail }) => dock.queue.takePublisher(detail));
 events.addEventListener("viewers", ({ detail }) => {
   get("viewers").textContent = `${detail.viewers} watching`;
@@ -146,6 +151,7 @@ access.addEventListener("change", () => {
 // the state -> what is seen
 face.addEventListener("change", ({ detail: { state } }) => {
   document.body.dataset.state = state;
+  host.tell("state", { state });
   get("state").textContent = FACE_WORDS[state];
   const startHadFocus = document.activeElement === get("start");
   get("start").hidden = state !== "ready";
@@ -215,3 +221,4 @@ listen();
 document.documentElement.classList.toggle("embed", query.has("embed"));
 document.documentElement.classList.toggle("calm", calm.matches);
 if (query.has("autoplay") || query.has("embed")) play();
+host.tell("ready", { state: face.state });

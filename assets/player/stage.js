@@ -24,7 +24,10 @@ export class Stage extends EventTarget {
     document.body.style.setProperty("--width-per-height", String(width / height));
     this.#keepLoop();
     calm.addEventListener("change", () => this.#runLoop());
-    this.#live.addEventListener("volumechange", () => this.#showSound());
+    this.#live.addEventListener("volumechange", () => {
+      this.#showSound();
+      this.dispatchEvent(new CustomEvent("sound", { detail: { muted: this.#live.muted } }));
+    });
     get("mute").addEventListener("click", () => this.toggleSound());
     get("sound").addEventListener("click", () => this.toggleSound(true));
     get("full").addEventListener("click", () => this.toggleFullScreen());
