@@ -32,7 +32,8 @@ run: .setup/run ## start the server on 127.0.0.1:8000 with the stream `demo` on 
 	@echo "[server] starting; press Ctrl-C to stop"
 	@exec $(BIN)/whep-avatar serve $(ARGS)
 
-test: .setup/dev debian peers check ## every check and test, in CI's order (TESTS=... for some of them)
+test: ## every check and test, in CI's order (TESTS=... for some of them)
+	@$(MAKE) --no-print-directory --jobs 4 .setup/dev peers check  # each waits for downloads of its own
 	@echo "[tests] layout, unit, integration, conformance: takes a quarter of an hour"
 	@$(BIN)/python -m pytest -q $(TESTS)
 
@@ -89,7 +90,7 @@ clean: ## remove everything that was made here
 	@$(PIP) --editable '.[dev]'
 	@mkdir -p .setup && touch $@ .setup/run
 
-debian:
+debian: | .venv/pyvenv.cfg # which may install packages, too
 	@missing=$$(for name in $(DEBIAN); do \
 		dpkg-query -W -f '$${Status}' $$name 2>/dev/null | grep -q 'ok installed' || echo $$name; done | xargs); \
 	if [ -z "$$missing" ]; then exit 0; fi; \
