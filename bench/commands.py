@@ -117,3 +117,24 @@ def whip(
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
     typer.echo(as_json(result) if json else as_text(result))
+
+
+@app.command()
+def sessions(
+    sessions: Annotated[str, typer.Option(help="Numbers of sessions, with commas between.")] = "1,8",
+    rates: Annotated[str, typer.Option(help="Frames a second, with commas between.")] = "10,25",
+    json: Json = False,
+) -> None:
+    """The original server's sessions, by WebRTC and as chunk files, side by side, beside its published figures."""
+    from bench.processes import BenchFailed
+    from bench.session_families import SessionPlan, measure_sessions
+    from bench.session_report import as_json, as_text
+
+    plan = SessionPlan(parse_viewers(sessions), [check_rate(rate) for rate in parse_viewers(rates)])
+    settings = Settings.model_validate({"host": "127.0.0.1"})
+    try:
+        result = measure_sessions(settings, plan, lambda step: typer.echo(f"[bench] {step}", err=True))
+    except BenchFailed as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    typer.echo(as_json(result) if json else as_text(result))

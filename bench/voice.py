@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar.decode import RATIO, DecodeLimits, decode
-from avatar.messages import OPUS_SAMPLES
+from avatar.messages import AUDIO_HZ, OPUS_SAMPLES
 
 LIMITS: Final = DecodeLimits(max_s=60, stall_s=10)
 SENTENCE: Final = Path("speech") / "news.ogg"
@@ -51,3 +51,11 @@ class Voice:
         length = OPUS_SAMPLES // RATIO
         first = block % self._blocks * length
         return self._analyse[first : first + length]
+
+
+def seconds_of(path: Path) -> float:
+    """How long a file's sound is. Errors: avatar.decode.NotSpeech."""
+    collected = _Collected()
+    with path.open("rb") as file:
+        decode(file, LIMITS, collected)
+    return sum(map(len, collected.play)) / AUDIO_HZ
