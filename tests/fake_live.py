@@ -4,16 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from avatar.messages import AvatarInfo, Codec, VideoFormat
 from whep_server.errors import (
     AlreadyOnAir,
     AlreadyPublishing,
+    AvatarKept,
     MalformedFragment,
     MalformedSdp,
     NoSuchAvatar,
     NoSuchSession,
     NotAcceptable,
+    NotAvatarVideo,
     NotOnAir,
     NotSpeech,
 )
@@ -170,10 +173,19 @@ class FakeStream:
             self.listeners.remove(queue)
 
 
+@dataclass(frozen=True)
+class FakeDropped:
+    evicted: bool
+    path: Path | None
+
+
 class FakeRegistry:
     """One stream on air: ``demo``."""
 
     def __init__(self) -> None:
+        self.prepared: dict[str, bytes] = {}
+        """Videos of avatars that were made; one that begins with ``junk`` is refused."""
+        self.cached = {"nova"}
         self.avatars = [AvatarInfo("nova", "Nova", "viseme", [(1280, 720)])]
         self.ready = True
         self.closed = False
@@ -201,6 +213,38 @@ class FakeRegistry:
         for queue in stream.listeners:
             queue.waiting.put_nowait(None)
         del self.by_name[name]
+
+    async def prepare_avatar(self, name: str, video: Path, *, title: str = "", replace: bool = False) -> AvatarInfo:
+        there = next((info for info in self.avatars if info.name == name), None)
+        if there is not None and not replace:
+            return there
+        if there is not None and name not in self.prepared:
+            raise AvatarKept(f"{name} is shipped")
+        content = await asyncio.to_thread(video.read_bytes)
+        if content.startswith(b"junk"):
+            raise NotAvatarVideo("this is not a video in a format that is known here")
+        self.prepared[name] = content
+        info = AvatarInfo(name, title or name, "viseme", [(1280, 720)])
+        self.avatars = [other for other in self.avatars if other.name != name] + [info]
+        return info
+
+    async def delete_avatar(self, name: str, *, from_disk: bool) -> FakeDropped:
+        if from_disk and name not in {info.name for info in self.avatars}:
+            raise NoSuchAvatar(f"no avatar {name!r}")
+        if from_disk and (name not in self.prepared or any(s.avatar == name for s in self.streams())):
+            raise AvatarKept(f"{name} is shipped or on air")
+        evicted = name in self.cached
+        self.cached.discard(name)
+        if not from_disk:
+            return FakeDropped(evicted, None)
+        del self.prepared[name]
+        self.avatars = [other for other in self.avatars if other.name != name]
+        return FakeDropped(evicted, Path("/avatars") / name)
+
+    def avatar_film(self, name: str) -> Path:
+        if name not in {info.name for info in self.avatars}:
+            raise NoSuchAvatar(f"no avatar {name!r}")
+        return Path(__file__).parents[1] / "assets" / "avatars" / "nova" / "loop.mp4"
 
     @asynccontextmanager
     async def open(self, _: Settings) -> AsyncIterator["FakeRegistry"]:

@@ -13,11 +13,13 @@
     ├── NoSuchFile                  404
     ├── AlreadyOnAir                409
     ├── AlreadyPublishing           409   a publisher has the stream; with Retry-After
+    ├── AvatarKept                  409   an avatar that may not be replaced or deleted: shipped, or on air
     ├── PreconditionFailed          412
     ├── TooLarge                    413
     ├── UnsupportedType             415
     ├── NotAcceptable               422   valid SDP that we cannot serve: no common codec, wrong direction
     ├── NotSpeech                   422   an upload that cannot be spoken
+    ├── NotAvatarVideo              422   a video that no avatar can be made from
     ├── PreconditionMissing         428   a PATCH without If-Match, in strict mode
     ├── TooMany                     429   with Retry-After
     └── Unavailable                 503   with Retry-After
@@ -121,6 +123,12 @@ class AlreadyPublishing(ServerError):
         super().__init__(detail, headers={"Retry-After": str(retry_after_s)})
 
 
+class AvatarKept(ServerError):
+    """An avatar that may not be replaced or deleted now: it is shipped, or on air."""
+
+    status, title = 409, "Avatar kept"
+
+
 class PreconditionMissing(ServerError):
     """A PATCH must say which ICE session it means (RFC 6585 section 3); asked for in strict mode."""
 
@@ -155,6 +163,12 @@ class NotSpeech(ServerError):
     """An upload that cannot be spoken."""
 
     status, title = 422, "Not speech"
+
+
+class NotAvatarVideo(ServerError):
+    """A video that no avatar can be made from: the detail says why."""
+
+    status, title = 422, "Not an avatar's video"
 
 
 class TooMany(ServerError):

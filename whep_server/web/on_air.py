@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol
 
 from litestar.di import NamedDependency
@@ -269,6 +270,20 @@ class Stream(Protocol):
         ...
 
 
+class Dropped(Protocol):
+    """What deleting an avatar did."""
+
+    @property
+    def evicted(self) -> bool:
+        """It was in the worker's memory, and is not any more."""
+        ...
+
+    @property
+    def path(self) -> Path | None:
+        """The directory that was deleted; None where nothing was."""
+        ...
+
+
 class Registry(Protocol):
     """All that is on air."""
 
@@ -310,6 +325,29 @@ class Registry(Protocol):
 
     async def take_off_air(self, name: str) -> None:
         """Errors: NotOnAir."""
+        ...
+
+    async def prepare_avatar(self, name: str, video: Path, *, title: str = "", replace: bool = False) -> AvatarInfo:
+        """Make an avatar of a video, which takes many seconds; it can go on air when this returns.
+
+        One that is there already is returned as it is, or made anew with ``replace``. ``video`` is a file on this
+        machine, read until this returns and left there; its name counts for nothing.
+
+        Errors: BadRequest (no avatar's name), NotAvatarVideo, AvatarKept (with ``replace`` where it is shipped or on
+        air; or it is just being made), TooMany, WorkerLost, Unavailable.
+        """
+        ...
+
+    async def delete_avatar(self, name: str, *, from_disk: bool) -> Dropped:
+        """Take an avatar out of memory, where it comes back when it is needed, and with ``from_disk`` delete it.
+
+        Errors, all but the last two only with ``from_disk``: NoSuchAvatar, AvatarKept (shipped, on air or being made),
+        WorkerLost, Unavailable.
+        """
+        ...
+
+    def avatar_film(self, name: str) -> Path:
+        """The avatar's idle loop, mouth shut, as an MP4 file. Errors: NoSuchAvatar."""
         ...
 
 
