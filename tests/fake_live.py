@@ -78,6 +78,85 @@ class FakeQueue:
         return event
 
 
+@dataclass(frozen=True)
+class FakeChunk:
+    index: int
+    total: int
+    data: bytes
+    frames: int = 25
+    encode_s: float = 0.01
+
+
+class FakeRecording:
+    """Chunks that a test gives, all at once or one by one."""
+
+    def __init__(self, chunks: Sequence[bytes], fault: Exception | None = None, *, complete: bool = True) -> None:
+        """``fault`` is raised after the chunks; one that is not ``complete`` waits for ``give`` and ``finish``."""
+        self.utterance = "u1"
+        self.closed = False
+        self.total = len(chunks)
+        self._given = 0
+        self._waiting: asyncio.Queue[FakeChunk | Exception | None] = asyncio.Queue()
+        for data in chunks:
+            self.give(data)
+        if complete:
+            self.finish(fault)
+
+    def give(self, data: bytes) -> None:
+        self._waiting.put_nowait(FakeChunk(self._given, self.total, data))
+        self._given += 1
+
+    def finish(self, fault: Exception | None = None) -> None:
+        self._waiting.put_nowait(fault)
+
+    def __aiter__(self) -> "FakeRecording":
+        return self
+
+    async def __anext__(self) -> FakeChunk:
+        given = await self._waiting.get()
+        if isinstance(given, FakeChunk):
+            return given
+        self._waiting.put_nowait(given)  # it stays ended
+        if given is not None:
+            raise given
+        raise StopAsyncIteration
+
+    def close(self) -> None:
+        self.closed = True
+        self.finish()
+
+
+@dataclass
+class FakeRecorder:
+    """How recordings go, and those that were made."""
+
+    chunks: Sequence[bytes] = (b"first chunk", b"second chunk")
+    """What each recording gives out."""
+    fault: Exception | None = None
+    """Raised by each recording after its chunks."""
+    refusal: Exception | None = None
+    """Raised in place of a recording."""
+    complete: bool = True
+    """Whether recordings end by themselves; else the test says when, by ``made[-1].finish()``."""
+    made: list[FakeRecording] = field(default_factory=list)
+    heard: list[bytes] = field(default_factory=list)
+    """The uploads."""
+    asked: list[dict[str, object]] = field(default_factory=list)
+    """What was asked for, beside the upload."""
+
+    async def record(self, pieces: AsyncIterator[bytes], **asked: object) -> FakeRecording:
+        if self.refusal:
+            raise self.refusal
+        speech = b"".join([piece async for piece in pieces])
+        self.heard.append(speech)
+        self.asked.append(asked)
+        if not speech or speech.startswith(b"junk"):
+            self.made.append(FakeRecording((), NotSpeech("not audio: no known format" if speech else "empty")))
+        else:
+            self.made.append(FakeRecording(self.chunks, self.fault, complete=self.complete))
+        return self.made[-1]
+
+
 @dataclass
 class FakeStream:
     name: str
@@ -88,6 +167,7 @@ class FakeStream:
     queued: int = 0
     on_air_s: float = 1.0
     listed: bool = True
+    drawn_fps: int = 0
     codecs: Sequence[Codec] = (Codec.H264,)
     sessions: dict[str, FakeSession] = field(default_factory=dict)
     publishers: dict[str, FakeSession] = field(default_factory=dict)
@@ -99,6 +179,8 @@ class FakeStream:
     """Uploads begun."""
     fault: Exception | None = None
     """Raised by the next offer."""
+    recorder: FakeRecorder = field(default_factory=FakeRecorder)
+    """How ``record`` goes."""
 
     @property
     def viewer_count(self) -> int:
@@ -161,6 +243,9 @@ class FakeStream:
         self.spoken.append(speech)
         return FakeUtterance("u1", None, 0)
 
+    async def record(self, pieces: AsyncIterator[bytes], *, chunk_frames: int) -> FakeRecording:
+        return await self.recorder.record(pieces, chunk_frames=chunk_frames)
+
     @contextmanager
     def listen(self) -> Iterator[FakeQueue]:
         queue = FakeQueue()
@@ -190,6 +275,8 @@ class FakeRegistry:
         self.ready = True
         self.closed = False
         self.by_name = {"demo": FakeStream("demo")}
+        self.recorder = FakeRecorder()
+        """How ``render`` goes, and ``record`` of streams that are put on air from now on."""
 
     def streams(self) -> list[FakeStream]:
         return list(self.by_name.values())
@@ -200,13 +287,25 @@ class FakeRegistry:
         except KeyError:
             raise NotOnAir(f"no stream {name!r}") from None
 
-    async def put_on_air(self, name: str, avatar: str, video: VideoFormat) -> FakeStream:
+    def _check_avatar(self, avatar: str) -> None:
         if avatar not in {info.name for info in self.avatars}:
             raise NoSuchAvatar(f"no avatar {avatar!r}")
+
+    async def put_on_air(
+        self, name: str, avatar: str, video: VideoFormat, *, drawn_fps: int = 0, listed: bool = True
+    ) -> FakeStream:
+        self._check_avatar(avatar)
         if name in self.by_name:
             raise AlreadyOnAir(f"{name!r} is on air")
-        self.by_name[name] = FakeStream(name, avatar, format=video)
-        return self.by_name[name]
+        stream = FakeStream(name, avatar, format=video, listed=listed, drawn_fps=drawn_fps, recorder=self.recorder)
+        self.by_name[name] = stream
+        return stream
+
+    async def render(
+        self, avatar: str, video: VideoFormat, pieces: AsyncIterator[bytes], *, chunk_frames: int, whole: bool = False
+    ) -> FakeRecording:
+        self._check_avatar(avatar)
+        return await self.recorder.record(pieces, avatar=avatar, video=video, chunk_frames=chunk_frames, whole=whole)
 
     async def take_off_air(self, name: str) -> None:
         stream = self.stream(name)
