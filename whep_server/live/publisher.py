@@ -6,22 +6,20 @@ stream is idle again. What it says is one utterance in the events, a further one
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Final
 
-from avatar.client import Worker, WorkerGone, WorkerState
+from avatar.client import Worker, WorkerState
 from avatar.messages import AbandonSpeech, CloseLive, LivePacket, OpenLive
 from whep_server.errors import AlreadyPublishing, NoSuchSession, Unavailable
 from whep_server.live.events import StreamEvent
 from whep_server.live.session import Departed, Session, answer_peer
+from whep_server.live.telling import tell
 from whep_server.live.utterances import Entry, Speech, Stage
 from whep_server.rtc.peer import publisher_peer
 from whep_server.settings import Settings
 from whep_server.signaling.ingest import plan_ingest
 from whep_server.signaling.sdp import parse_offer
-
-logger = logging.getLogger(__name__)
 
 REOPEN_S: Final = 1.0
 """An utterance that ended while the publisher goes on is followed by another one, not more often than this."""
@@ -125,7 +123,7 @@ class Floor:
         if entry is None or not self._speech.has(entry) or entry.stage is Stage.FINISHED:
             entry = self._begin_utterance()
         if entry is not None:
-            self._send(LivePacket(self._stream, entry.id, sequence, rtp_time, payload))
+            tell(self._worker, LivePacket(self._stream, entry.id, sequence, rtp_time, payload))
 
     def _begin_utterance(self) -> Entry | None:
         now_s = self._time()
@@ -133,7 +131,7 @@ class Floor:
             return None
         self._opened_s = now_s
         self._entry = self._speech.open_live()
-        self._send(OpenLive(self._stream, self._entry.id, self._speech.epoch))
+        tell(self._worker, OpenLive(self._stream, self._entry.id, self._speech.epoch))
         return self._entry
 
     def _end_utterance(self) -> None:
@@ -141,14 +139,8 @@ class Floor:
         if entry is None or not self._speech.has(entry):
             return
         if entry.stage in (Stage.UPLOADED, Stage.QUEUED):
-            self._send(AbandonSpeech(self._stream, entry.id))
+            tell(self._worker, AbandonSpeech(self._stream, entry.id))
             for event in self._speech.fail("the publisher went before its turn", 0, [entry.id]):
                 self._emit(event)
         else:
-            self._send(CloseLive(self._stream, entry.id))
-
-    def _send(self, message: OpenLive | LivePacket | CloseLive | AbandonSpeech) -> None:
-        try:
-            self._worker.send(message)
-        except WorkerGone:
-            logger.debug("no worker for %s", type(message).__name__)
+            tell(self._worker, CloseLive(self._stream, entry.id))

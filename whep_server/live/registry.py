@@ -31,7 +31,8 @@ from avatar.messages import (
 from whep_server.errors import AlreadyOnAir, BadRequest, NoSuchAvatar, NotOnAir, TooMany, Unavailable
 from whep_server.live.idle import IdleLoops
 from whep_server.live.pictures import VIDEO_CODECS
-from whep_server.live.stream import Stream, StreamState
+from whep_server.live.programme import Programme, key_of
+from whep_server.live.stream import House, Stream, StreamState
 from whep_server.rtc.ice import ice_policy
 from whep_server.settings import Settings
 
@@ -55,6 +56,7 @@ class Registry:
         self.avatars: list[AvatarInfo] = []
         self._settings = settings
         self._streams: dict[str, Stream] = {}
+        self._by_key: dict[str, Stream] = {}  # by what the worker calls them
         self._loops: dict[tuple[str, VideoFormat], IdleLoops] = {}
         self._group: asyncio.TaskGroup
         self._worker_came = asyncio.Event()
@@ -93,18 +95,17 @@ class Registry:
         """
         if not STREAM_NAME.fullmatch(name) or name in CLAIMED:
             raise BadRequest("a stream's name has 1 to 64 letters, digits, dots, dashes, underscores or tildes")
-        if name in self._streams:
+        if name in self._streams or key_of(name, listed=listed) in self._by_key:
             raise AlreadyOnAir(f"{name} is on air")
         if len(self._streams) >= self._settings.max_streams:
             raise TooMany(f"{len(self._streams)} streams are on air already")
         if not self.avatars:
             raise Unavailable("the avatars are being loaded")
-        info = self._avatar(avatar, video)
-        loops = self._shared_loops(info, video)
-        stream = Stream(name, info, video, loops, self.worker, self._settings, self._check_room)
-        stream.drawn_fps, stream.listed = drawn_fps, listed
-        self._streams[name] = stream
-        self._group.create_task(self._run(stream), name=f"on-air-{name}")
+        programme = Programme(name, self._avatar(avatar, video), video, drawn_fps, listed)
+        loops = self._shared_loops(programme.avatar, video)
+        stream = Stream(programme, loops, House(self.worker, self._settings, self._check_room))
+        self._streams[name] = self._by_key[programme.key] = stream
+        self._group.create_task(self._run(stream, programme.key), name=f"on-air-{programme.key}")
         await asyncio.sleep(0)  # its task group is open when the caller sees it
         if self.worker.state is WorkerState.READY:
             stream.worker_ready()
@@ -138,13 +139,13 @@ class Registry:
         async with asyncio.timeout(OFF_AIR_TIMEOUT_S):
             await stream.ended.wait()
 
-    async def _run(self, stream: Stream) -> None:
+    async def _run(self, stream: Stream, key: str) -> None:
         try:
             await stream.run()
         except* Exception:  # one stream's mistake must not take the others off the air
-            logger.exception("stream %s failed", stream.name)
+            logger.exception("stream %s failed", key)
         finally:
-            del self._streams[stream.name]
+            del self._streams[stream.name], self._by_key[key]
             stream.ended.set()
             self._forget_unused_loops()
 
@@ -217,8 +218,8 @@ class Registry:
                 | StreamOpened(stream=name)
                 | StreamRefused(stream=name)
                 | StreamFailed(stream=name)
-            ) if name in self._streams:
-                self._streams[name].message(message)
+            ) if name in self._by_key:
+                self._by_key[name].message(message)
 
     def _idle_loop(self, message: IdleLoop) -> None:
         loops = self._loops.get((message.avatar, message.format))

@@ -2,7 +2,8 @@
 
 The stream ticks with its media time: a picture every 1 / fps, an audio packet every 20 ms, both put into the viewers'
 rings in one go. It sleeps while nobody watches and nobody speaks. What is due when is decided in the pure parts
-(``stretches``, ``pictures``, ``sounds``, ``utterances``); here are the one timer, the messages and the sessions.
+(``stretches``, ``pictures``, ``sounds``), what is said in ``voice``; here are the one timer, the messages and the
+sessions.
 """
 
 import asyncio
@@ -10,46 +11,40 @@ import logging
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from avatar.client import Worker, WorkerGone, WorkerState
+from avatar.client import Worker
 from avatar.messages import (
     AUDIO_HZ,
     OPUS_SAMPLES,
     Advance,
-    AvatarInfo,
     CloseStream,
     Codec,
     ForceKeyframe,
     GoLive,
-    OpenStream,
     SetCodecs,
-    SpeechAccepted,
-    SpeechFinished,
-    SpeechRefused,
-    SpeechStarted,
     StreamFailed,
     StreamOpened,
     StreamRefused,
-    ToWorker,
     Unit,
-    VideoFormat,
     WentIdle,
 )
-from whep_server.errors import Unavailable
 from whep_server.live.audience import Audience
 from whep_server.live.clock import StreamClock
 from whep_server.live.events import EventQueue, Events, StreamEvent
 from whep_server.live.idle import IdleLoops
 from whep_server.live.pictures import Pictures
 from whep_server.live.playout import Playout
+from whep_server.live.programme import Programme
 from whep_server.live.publisher import Floor
 from whep_server.live.session import Session
 from whep_server.live.sounds import Sounds
 from whep_server.live.stretches import Stretches
-from whep_server.live.upload import send_speech
-from whep_server.live.utterances import Speech, Utterance
+from whep_server.live.telling import tell
+from whep_server.live.utterances import Utterance
+from whep_server.live.voice import SpeechMessage, Voice
 from whep_server.settings import Settings
 from whep_server.signaling.negotiation import level_of
 
@@ -58,17 +53,7 @@ logger = logging.getLogger(__name__)
 CATCH_UP_S: Final = 0.5
 """A loop that stood still for less sends what it missed, in order; after more it goes on at the present."""
 
-StreamMessage = (
-    Unit
-    | WentIdle
-    | SpeechAccepted
-    | SpeechRefused
-    | SpeechStarted
-    | SpeechFinished
-    | StreamOpened
-    | StreamRefused
-    | StreamFailed
-)
+StreamMessage = Unit | WentIdle | SpeechMessage | StreamOpened | StreamRefused | StreamFailed
 
 
 class StreamState(StrEnum):
@@ -80,32 +65,30 @@ class StreamState(StrEnum):
     SPEAKING = "speaking"
 
 
+@dataclass(frozen=True, slots=True)
+class House:
+    """What all streams share."""
+
+    worker: Worker
+    settings: Settings
+    check_room: Callable[[], None]
+    """Raises Unavailable where no stream may take a further viewer."""
+
+
 class Stream:
     """One avatar on air. Made by the registry, which runs it."""
 
-    def __init__(
-        self,
-        name: str,
-        avatar: AvatarInfo,
-        video: VideoFormat,
-        loops: IdleLoops,
-        worker: Worker,
-        settings: Settings,
-        check_room: Callable[[], None],
-    ) -> None:
-        """``check_room`` raises Unavailable where no stream may take a further viewer."""
-        self.name = name
-        self.avatar = avatar.name
-        self.title = avatar.title
-        self.format = video
-        self.drawn_fps = 0
-        self.listed = True
+    def __init__(self, programme: Programme, loops: IdleLoops, house: House) -> None:
+        settings, video = house.settings, programme.video
+        self.name, self.listed = programme.name, programme.listed
+        self.avatar, self.title, self.format = programme.avatar.name, programme.avatar.title, video
         self.off_air = asyncio.Event()
         """Set to take the stream off the air."""
         self.ended = asyncio.Event()
         """Set when it is, and its name is free again."""
+        self._programme, self._key = programme, programme.key
         self._loops = loops
-        self._worker = worker
+        self._worker = house.worker
         self._settings = settings
         self._time = asyncio.get_running_loop().time
         self._clock = StreamClock(self._time(), video.fps)
@@ -114,11 +97,11 @@ class Stream:
         self._pictures = Pictures(self._clock, loops, self._playout, self._force_keyframe)
         self._sounds = Sounds(loops, self._playout)
         self._stretches = Stretches(video.fps)
-        self._speech = Speech(settings.max_queued_utterances)
         self._events = Events(settings.event_queue)
         self._wake = asyncio.Event()
-        self._audience = Audience(settings, check_room, self._viewers_changed, self._wake.set)
-        self._floor = Floor(name, self._speech, worker, settings, self._events.emit)
+        self._audience = Audience(settings, house.check_room, self._viewers_changed, self._wake.set)
+        self._voice = Voice(self._key, house.worker, settings, self._events.emit)
+        self._floor = Floor(self._key, self._voice.speech, house.worker, settings, self._events.emit)
         self._frame = self._packet = -1  # the last ones that were handed out
         self._asked_keyframe_s: dict[Codec, float] = {}
         self._codecs: list[Codec] = []
@@ -151,7 +134,7 @@ class Stream:
     @property
     def queued(self) -> int:
         """Utterances that were accepted and have not begun."""
-        return self._speech.queued
+        return self._voice.speech.queued
 
     @property
     def on_air_s(self) -> float:
@@ -190,7 +173,7 @@ class Stream:
         try:
             async with asyncio.TaskGroup() as group:
                 self._audience.group = self._floor.group = group
-                ticker = group.create_task(self._tick_on(), name=f"stream-{self.name}")
+                ticker = group.create_task(self._tick_on(), name=f"stream-{self._key}")
                 await self.off_air.wait()
                 ticker.cancel()
                 self._audience.leave()
@@ -198,8 +181,8 @@ class Stream:
         finally:
             self._audience.group = self._floor.group = None
             self._events.close()
-            self._speech.fail("the stream was taken off the air", 0)
-            self._tell_worker(CloseStream(self.name))
+            self._voice.speech.fail("the stream was taken off the air", 0)
+            tell(self._worker, CloseStream(self._key))
 
     async def _tick_on(self) -> None:
         while True:
@@ -213,7 +196,7 @@ class Stream:
             await asyncio.sleep(max(0.0, due_s - self._time()))
 
     def _busy(self) -> bool:
-        return self._audience.reading or self._speech.pending or self._stretches.speaking(self._frame)
+        return self._audience.reading or self._voice.speech.pending or self._stretches.speaking(self._frame)
 
     def _resume(self) -> None:
         """Nothing was due while nobody watched: go on at the present."""
@@ -226,7 +209,7 @@ class Stream:
         """Hand out what is due; audio and video of one media time leave together."""
         frame, packet = self._clock.frame_at(now_s), self._clock.packet_at(now_s)
         if frame - self._frame > CATCH_UP_S * self.format.fps:
-            logger.warning("stream %s: the event loop stood still for %d frames", self.name, frame - self._frame)
+            logger.warning("stream %s: the event loop stood still for %d frames", self._key, frame - self._frame)
             self._resume()
         pictures, sounds = self._audience.feeds()
         while self._frame < frame:
@@ -237,23 +220,16 @@ class Stream:
             live = self._stretches.live_at(self._clock.frame_of_packet(self._packet))
             self._sounds.play(self._packet, sounds, live)
         if self._stretches.speaking(frame):
-            self._tell_worker(Advance(self.name, frame + self._lead + 1, frame))
-        for event in self._speech.due((packet + 1) * OPUS_SAMPLES - 1):
-            self._events.emit(event)
+            tell(self._worker, Advance(self._key, frame + self._lead + 1, frame))
+        self._voice.tell_due((packet + 1) * OPUS_SAMPLES - 1)
         self._tell_state()
 
     # --- the worker
 
-    def _tell_worker(self, message: ToWorker) -> None:
-        try:
-            self._worker.send(message)
-        except WorkerGone:
-            logger.debug("no worker for %s", type(message).__name__)
-
     def worker_ready(self) -> None:
         """A worker has started and knows nothing of this stream."""
-        self._tell_worker(OpenStream(self.name, self.avatar, self.format, self.drawn_fps))
-        self._tell_worker(SetCodecs(self.name, self._codecs))
+        tell(self._worker, self._programme.opening)
+        tell(self._worker, SetCodecs(self._key, self._codecs))
         self._events.emit(StreamEvent("worker", {"state": "ready"}))
 
     def worker_lost(self, detail: str) -> None:
@@ -264,8 +240,7 @@ class Stream:
     def _fall_idle(self, frame: int, detail: str, only: list[str] | None = None) -> None:
         heard_until = frame * AUDIO_HZ // self.format.fps
         self._playout.cut(self._clock.video_time(frame), heard_until)
-        for event in self._speech.fail(detail, heard_until, only):
-            self._events.emit(event)
+        self._voice.fail(detail, heard_until, only)
         self._wake.set()
 
     def idle_loop_grew(self) -> None:
@@ -279,41 +254,30 @@ class Stream:
                 self._playout.push(message)
             case WentIdle():
                 self._went_idle(message)
-            case SpeechAccepted():
-                self._accepted(message)
-            case SpeechRefused():
-                self._speech.refused(message)
-            case SpeechStarted():
-                self._speech.started(message)
-            case SpeechFinished():
-                self._speech.finished(message)
             case StreamFailed():
                 self._failed(message)
             case StreamRefused():
-                logger.error("the worker refuses stream %s: %s", self.name, message.detail)
+                logger.error("the worker refuses stream %s: %s", self._key, message.detail)
+            case StreamOpened():
+                logger.debug("stream %s is open", self._key)
+            case _:
+                if self._voice.message(message) and not self._stretches.open:
+                    self._go_live()
 
     def _went_idle(self, message: WentIdle) -> None:
         self._stretches.end(message.frame)
-        if self._speech.queued:  # accepted when the worker was already on its way to idle
-            self._go_live()
-
-    def _accepted(self, message: SpeechAccepted) -> None:
-        event = self._speech.accepted(message)
-        if event is None:
-            return
-        self._events.emit(event)
-        if not self._stretches.open:
+        if self._voice.speech.queued:  # accepted when the worker was already on its way to idle
             self._go_live()
 
     def _go_live(self) -> None:
         now = self._now_frame()
-        self._tell_worker(GoLive(self.name, self._stretches.begin(now, self._lead)))
-        self._tell_worker(Advance(self.name, now + self._lead + 1, now))
+        tell(self._worker, GoLive(self._key, self._stretches.begin(now, self._lead)))
+        tell(self._worker, Advance(self._key, now + self._lead + 1, now))
         self._wake.set()
         self._tell_state()
 
     def _failed(self, message: StreamFailed) -> None:
-        logger.error("stream %s: the worker failed to speak: %s", self.name, message.detail)
+        logger.error("stream %s: the worker failed to speak: %s", self._key, message.detail)
         end = self._stretches.cut(self._now_frame())
         self._fall_idle(end, message.detail, message.utterances)
 
@@ -322,7 +286,7 @@ class Stream:
         now_s = self._time()
         if now_s - self._asked_keyframe_s.get(codec, -math.inf) >= self._settings.keyframe_interval_ms / 1000:
             self._asked_keyframe_s[codec] = now_s
-            self._tell_worker(ForceKeyframe(self.name, codec))
+            tell(self._worker, ForceKeyframe(self._key, codec))
 
     def _now_frame(self) -> int:
         return self._clock.frame_at(self._time())
@@ -348,7 +312,7 @@ class Stream:
         needed = self._audience.codecs()
         if needed != self._codecs:
             self._codecs = needed
-            self._tell_worker(SetCodecs(self.name, needed))
+            tell(self._worker, SetCodecs(self._key, needed))
         self._events.emit(self._viewers_event())
 
     # --- speech
@@ -359,9 +323,7 @@ class Stream:
         Errors: NotSpeech, TooLarge, TooMany, AlreadyPublishing, WorkerLost, Unavailable, BadRequest.
         """
         self._floor.check_free()
-        if self._worker.state is not WorkerState.READY:
-            raise Unavailable("the speech engine is starting")
-        return await send_speech(self.name, self._speech, self._worker, pieces, self._settings)
+        return await self._voice.speak(pieces)
 
     # --- events
 
