@@ -119,7 +119,7 @@ def encode_phase(
 ) -> IdleLoop:
     """One phase: the whole loop, a keyframe every second, the first at ``phase * idle_grid``."""
     shape = request.format
-    frames = len(avatar.pictures) * shape.fps // avatar.fps
+    frames = avatar.loop_length * shape.fps // avatar.fps
     first = phase * idle_grid(shape.fps)
     encoder = PictureEncoder(request.codec, shape, idle=True)
     canvas = np.empty(avatar.pictures[0].shape, np.uint8)

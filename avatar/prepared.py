@@ -2,6 +2,8 @@
 
     avatar.json              name, title, engine, fps, number of pictures, sizes, files
     idle-1280x720.mp4 ...    the pictures of the idle loop, one film a size
+    poster-1280x720.jpg ...  its first picture, mouth shut
+    loop.mp4                 the whole loop as viewers see it, mouth shut
     (whatever else the engine needs: the viseme engine keeps each picture's pose)
 
 A picture's index in the loop is a function of media time alone (``picture_at``), so that idle and speech share one body
@@ -22,10 +24,12 @@ from numpy.typing import NDArray
 
 from avatar.engines.viseme import pose as viseme_pose
 from avatar.engines.viseme.mouth import PAINTER_VERSION
+from avatar.engines.viseme.warp_state import WARP_VERSION, load_warp_state
 
 FORMAT: Final = 1
 """Version of the directory's layout."""
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
+"""The original server's, but for a dot in front: such directories are ours, of avatars that are being made."""
 _FILE: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _MOST_PICTURES: Final = 1500  # a minute at 25 fps; every picture is held in memory
 _MOST_PIXELS: Final = 1920 * 1080
@@ -61,10 +65,18 @@ class PreparedAvatar:
     """Hash of everything in the directory that a viewer could see; names what is cached of it."""
     state: object
     """The engine's own, as its loader made it."""
+    there_and_back: bool = False
+    """The pictures are shown forward, then backward: a film whose ends do not meet still loops without a jump."""
+
+    @property
+    def loop_length(self) -> int:
+        """Steps of the idle loop, each a picture."""
+        return len(self.pictures) * (2 if self.there_and_back else 1)
 
     def picture_at(self, frame: int, fps: int) -> int:
         """Which picture is under video frame ``frame`` of a stream at ``fps``: idle motion keeps its natural speed."""
-        return (frame * self.fps // fps) % len(self.pictures)
+        step = (frame * self.fps // fps) % self.loop_length
+        return min(step, 2 * len(self.pictures) - 1 - step)
 
 
 class SizeEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,7 +90,7 @@ class SizeEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Left, top and width of what the size shows, in the engine's own units."""
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """avatar.json."""
 
     format: int
@@ -91,27 +103,46 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sizes: list[SizeEntry]
     files: list[str]
     """What the engine keeps beside the films and what a viewer could see of it."""
+    painter: str = "drawn"
+    """How the viseme engine shows a mouth: ``drawn`` over the picture, or ``warp``: the picture's own one, moved."""
+    there_and_back: bool = False
+    """As ``PreparedAvatar`` has it."""
 
 
 _Loader = Callable[[Path, SizeEntry, int], object]
 
 
-def _load_viseme(directory: Path, entry: SizeEntry, pictures: int) -> object:
+def _view(entry: SizeEntry) -> viseme_pose.View:
     x, y, width = entry.view
     if not width > 0:
         raise ValueError(f"view of width {width}")
-    view = viseme_pose.View(x, y, width, (entry.width, entry.height))
-    return viseme_pose.load_state(directory, view, pictures)
+    return viseme_pose.View(x, y, width, (entry.width, entry.height))
 
 
-_ENGINES: Final[dict[str, tuple[_Loader, int]]] = {"viseme": (_load_viseme, PAINTER_VERSION)}
-"""How each engine loads its state, and the version of what it draws."""
+def _load_drawn(directory: Path, entry: SizeEntry, pictures: int) -> object:
+    return viseme_pose.load_state(directory, _view(entry), pictures)
+
+
+def _load_warp(directory: Path, entry: SizeEntry, pictures: int) -> object:
+    return load_warp_state(directory, _view(entry), pictures)
+
+
+_ENGINES: Final[dict[tuple[str, str], tuple[_Loader, int]]] = {
+    ("viseme", "drawn"): (_load_drawn, PAINTER_VERSION),
+    ("viseme", "warp"): (_load_warp, WARP_VERSION),
+}
+"""How each engine and painter loads its state, and the version of what it shows."""
+
+
+def is_name(name: str) -> bool:
+    """Whether an avatar could be called so: a name of a directory and nothing else, with nothing to escape in a URL."""
+    return _NAME.fullmatch(name) is not None
 
 
 def find_avatar(root: Path, name: str) -> Path:
     """The directory of the avatar ``name`` under ``root``. Errors: AvatarInvalid for no such avatar or no such name."""
-    if not _NAME.fullmatch(name):
-        raise AvatarInvalid(f"{name[:80]!r} is no avatar's name: lower-case letters, digits and hyphens only")
+    if not is_name(name):
+        raise AvatarInvalid(f"{name[:80]!r} is no avatar's name: letters, digits, dots, hyphens and underscores only")
     directory = root / name
     if not (directory / "avatar.json").is_file():
         raise AvatarInvalid(f"no avatar named {name!r}")
@@ -126,8 +157,8 @@ def read_manifest(directory: Path) -> Manifest:
         raise AvatarInvalid(f"avatar.json: {error}") from error
     if manifest.format != FORMAT:
         raise AvatarInvalid(f"avatar.json: format {manifest.format}, this version reads {FORMAT}")
-    if manifest.engine not in _ENGINES:
-        raise AvatarInvalid(f"avatar.json: unknown engine {manifest.engine[:40]!r}")
+    if (manifest.engine, manifest.painter) not in _ENGINES:
+        raise AvatarInvalid(f"avatar.json: unknown engine {manifest.engine[:40]!r}, painter {manifest.painter[:40]!r}")
     if not (1 <= manifest.fps <= 60 and 1 <= manifest.pictures <= _MOST_PICTURES):
         raise AvatarInvalid(f"avatar.json: {manifest.pictures} pictures at {manifest.fps} fps")
     names = [name for entry in manifest.sizes for name in (entry.film, entry.poster)] + manifest.files
@@ -149,11 +180,11 @@ def load_prepared(directory: Path, size: tuple[int, int]) -> PreparedAvatar:
     if entry is None:
         there = ", ".join(f"{each.width}x{each.height}" for each in manifest.sizes)
         raise AvatarInvalid(f"{manifest.name}: no size {size[0]}x{size[1]}; there are {there}")
-    loader, version = _ENGINES[manifest.engine]
+    loader, version = _ENGINES[manifest.engine, manifest.painter]
     try:
         state = loader(directory, entry, manifest.pictures)
         digest = _digest(directory, entry, manifest, version)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, msgspec.DecodeError) as error:
         raise AvatarInvalid(f"{manifest.name}: {error}") from error
     pictures = _decode(directory / entry.film, entry, manifest.pictures)
     return PreparedAvatar(
@@ -165,11 +196,13 @@ def load_prepared(directory: Path, size: tuple[int, int]) -> PreparedAvatar:
         pictures,
         digest,
         state,
+        manifest.there_and_back,
     )
 
 
 def _digest(directory: Path, entry: SizeEntry, manifest: Manifest, version: int) -> str:
-    whole = hashlib.sha256(f"{FORMAT} {manifest.engine} {version}".encode())
+    painter = "" if manifest.painter == "drawn" else f" {manifest.painter}"
+    whole = hashlib.sha256(f"{FORMAT} {manifest.engine}{painter} {version}".encode())
     for name in ("avatar.json", entry.film, *sorted(manifest.files)):
         content = (directory / name).read_bytes()
         whole.update(f"\0{name}\0{len(content)}\0".encode() + content)

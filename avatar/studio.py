@@ -235,7 +235,7 @@ class Studio:
             self._send(StreamRefused(opened.stream, str(error)))
             return
         self._streams[opened.stream] = stream
-        loop_frames = len(loaded.avatar.pictures) * opened.format.fps // loaded.avatar.fps
+        loop_frames = loaded.avatar.loop_length * opened.format.fps // loaded.avatar.fps
         self._send(StreamOpened(opened.stream, loaded.avatar.title, loop_frames))
 
     def _speech(self, message: SpeechData | AbandonSpeech) -> None:

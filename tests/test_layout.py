@@ -51,7 +51,11 @@ ALLOWED = {
     "avatar.messages": set(),
     "avatar.framing": {"avatar.messages"},
     "avatar.client": {"avatar.messages", "avatar.framing"},
-    "avatar.prepared": {"avatar.engines.viseme.pose", "avatar.engines.viseme.mouth"},  # it knows each engine's loader
+    "avatar.prepared": {  # it knows each engine's loader
+        "avatar.engines.viseme.pose",
+        "avatar.engines.viseme.mouth",
+        "avatar.engines.viseme.warp_state",
+    },
     "avatar.engines": {"avatar.engines", "avatar.prepared"},
     "avatar.engines.viseme.bake": {"avatar"},  # these two make and show what ships; the worker never imports them
     "avatar.engines.viseme.sheets": {"avatar"},

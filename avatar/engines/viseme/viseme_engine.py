@@ -27,6 +27,8 @@ from avatar.engines.viseme.network import (
 )
 from avatar.engines.viseme.painter import MouthPainter
 from avatar.engines.viseme.parameters import NEUTRAL, PARAMETERS, eased
+from avatar.engines.viseme.warp import WarpPainter
+from avatar.engines.viseme.warp_state import WarpState
 from avatar.prepared import Box, PreparedAvatar
 
 RATES = (10, 15, 20, 25, 30)
@@ -190,6 +192,11 @@ class VisemeEngine:
         return np.asarray((1 - weight) * slot.mouths[row] + weight * slot.mouths[row + 1], np.float32)
 
 
+def painter_of(avatar: PreparedAvatar) -> Painter:
+    """The painter that the avatar was prepared for. Errors: TypeError where that is none of ours."""
+    return WarpPainter(avatar) if isinstance(avatar.state, WarpState) else MouthPainter(avatar)
+
+
 def load_engine(assets: Path) -> VisemeEngine:
     """The engine with the weights that ship in ``assets``."""
-    return VisemeEngine(load_network(assets / WEIGHTS), MouthPainter)
+    return VisemeEngine(load_network(assets / WEIGHTS), painter_of)
