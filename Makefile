@@ -13,7 +13,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --quiet
 ARGS ?=
 FUZZ_S ?= 60
-TESTS ?= tests/test_layout.py tests/unit tests/fuzz tests/integration conformance
+TESTS ?= tests/test_layout.py tests/unit tests/fuzz tests/integration tests/contract conformance
 
 # What the tests drive as real WHEP players, and what isolates them. The product itself needs none of these.
 DEBIAN := chromium firefox-esr fonts-dejavu-core iproute2 \
@@ -34,7 +34,7 @@ run: .setup/run ## start the server on 127.0.0.1:8000 with the stream `demo` on 
 
 test: ## every check and test, in CI's order (TESTS=... for some of them)
 	@$(MAKE) --no-print-directory --jobs 4 .setup/dev peers check  # each waits for downloads of its own
-	@echo "[tests] layout, unit, integration, conformance: takes a quarter of an hour"
+	@echo "[tests] layout, unit, integration, contract, conformance: takes a quarter of an hour"
 	@$(BIN)/python -m pytest -q $(TESTS)
 
 check: .setup/dev ## format, lint and types only
