@@ -137,6 +137,16 @@ def say(
 
 
 @app.command()
+def api(
+    json: Annotated[bool, typer.Option("--json", help="OpenAPI instead of Markdown.")] = False,
+) -> None:
+    """Describe the HTTP API: what docs/api.md holds."""
+    from whep_server.command import api as describing
+
+    typer.echo(describing.as_openapi() if json else describing.as_markdown(), nl=False)
+
+
+@app.command()
 def doctor() -> None:
     """Check what a server needs on this machine, and say how to get what is missing."""
     from whep_server.command import doctor as checking

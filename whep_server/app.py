@@ -4,14 +4,28 @@ import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+import msgspec
 from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
+from whep_server import __version__
 from whep_server.compat import catalog, dialect, generate, players, service, sse, webrtc
 from whep_server.compat.office import Office, open_office
 from whep_server.settings import Settings
-from whep_server.web import avatars, endpoints, files, ops, pages, session_sse, sessions, speech, streams
+from whep_server.web import (
+    avatars,
+    endpoints,
+    files,
+    openapi,
+    ops,
+    pages,
+    reference,
+    session_sse,
+    sessions,
+    speech,
+    streams,
+)
 from whep_server.web.cors import add_cors
 from whep_server.web.on_air import Registry
 from whep_server.web.pace import Paces
@@ -67,9 +81,9 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: speech.
 
     paces = Paces(settings.offers_per_s, settings.offer_burst)
     page_set = pages.load_pages(settings.templates)
-    routers = (avatars, files, ops, pages, speech, streams)
+    routers = (avatars, files, ops, pages, reference, speech, streams)
     handlers: list[ControllerRouterHandler] = [handler for module in routers for handler in module.ROUTES]
-    return Litestar(
+    app = Litestar(
         route_handlers=[exchange_router(endpoints.WHEP), exchange_router(endpoints.WHIP), compat_router(), *handlers],
         dependencies={
             "compat": Provide(lambda: offices[0], sync_to_thread=False),
@@ -86,3 +100,5 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: speech.
         logging_config=None,  # whep_server.log decides how logs look; problems.py logs what is unexpected
         request_max_body_size=None,  # web/bodies.py counts
     )
+    app.state["openapi"] = msgspec.json.encode(openapi.build(app.routes, __version__))
+    return app

@@ -7,6 +7,7 @@ WHEP and WHIP are one protocol in two directions: the handlers here and in ``ses
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Final
 
 from litestar import HttpMethod, post, route
 from litestar.di import NamedDependency
@@ -21,6 +22,7 @@ from whep_server.signaling.ice_servers import ice_servers
 from whep_server.web import exchange
 from whep_server.web.auth import Action, authorize, is_authorized
 from whep_server.web.bodies import HttpRequest, read_text, require_type
+from whep_server.web.describe import STANDARDS, Operation, describe
 from whep_server.web.on_air import Config, Live, Session, Stream
 from whep_server.web.pace import PaceSet
 
@@ -58,6 +60,19 @@ WHIP = Direction(
 )
 
 
+OFFER: Final = Operation(
+    STANDARDS,
+    body=exchange.SDP,
+    reply=exchange.SDP,
+    headers={
+        "Location": "the session",
+        "ETag": "its ICE session",
+        "Link": "STUN and TURN servers, extensions",
+        "Accept-Patch": exchange.FRAGMENT,
+    },
+)
+
+
 def ice_links(settings: Settings) -> list[str]:
     """``Link`` values for the configured STUN and TURN servers."""
     servers = ice_servers(settings.stun_urls, settings.turn_urls, settings.turn_login, time.time())
@@ -74,14 +89,15 @@ def client_address(request: HttpRequest) -> str:
     return request.client.host if request.client is not None else ""
 
 
-@post("/{stream:str}", status_code=201)
+@post("/{stream:str}", status_code=201, opt=describe(OFFER))
 async def take_offer(
     stream: FromPath[str], request: HttpRequest, live: Live, config: Config, direction: Protocol, paces: PaceSet
 ) -> ASGIResponse:
     """Offer in, complete answer out.  [I-EP-03] [I-EP-04] [I-EP-07] [I-EP-08] [E-EP-10] [I-EP-21] [E-EP-20]
 
-    Errors: 400, 401, 404, 408, 409, 413, 415, 422, 429, 503; never 406, which would announce a counter-offer.
-    [E-EP-08]
+    Never 406, which would announce a counter-offer.  [E-EP-08]
+
+    Errors: 400, 401, 404, 408, 409, 413, 415, 422, 429, 503.
     """
     paces.offers.take(client_address(request), time.monotonic())
     authorize(request, config, direction.action)
@@ -101,7 +117,12 @@ async def take_offer(
     )
 
 
-@route("/{stream:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], status_code=200)
+@route(
+    "/{stream:str}",
+    http_method=[HttpMethod.GET, HttpMethod.HEAD],
+    status_code=200,
+    opt=describe(Operation(STANDARDS, reply=exchange.SDP)),
+)
 async def show_endpoint(stream: FromPath[str], request: HttpRequest, live: Live) -> ASGIResponse:
     """Nothing, typed as SDP: a player may look here whether this is WHEP.  [I-EP-01] [E-EP-01] [E-EP-02] [E-EP-03]
 

@@ -17,6 +17,7 @@ from litestar.types import Receive, Send
 
 from whep_server.errors import NoSuchFile
 from whep_server.web.bodies import HttpRequest
+from whep_server.web.describe import OPERATIONS, Operation, describe
 from whep_server.web.on_air import Config
 from whep_server.web.replies import READ
 
@@ -106,7 +107,7 @@ class FileResponse(ASGIResponse):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-@route("/assets/{name:path}", http_method=READ, status_code=200)
+@route("/assets/{name:path}", http_method=READ, status_code=200, opt=describe(Operation(OPERATIONS, reply="*/*")))
 async def asset(name: FromPath[str], request: HttpRequest, config: Config) -> ASGIResponse:
     """One file. Errors: 404."""
     found = await asyncio.to_thread(find, config.assets, name)

@@ -6,6 +6,7 @@ from litestar.response.base import ASGIResponse
 
 from whep_server.errors import Unavailable
 from whep_server.web.bodies import HttpRequest
+from whep_server.web.describe import OPERATIONS, Operation, describe
 from whep_server.web.on_air import Config, Live, Registry
 from whep_server.web.replies import READ, json_reply
 
@@ -18,7 +19,8 @@ class Health(msgspec.Struct, frozen=True):
 
 def unready(live: Registry, demo: str) -> list[str]:
     """Why speech could not be spoken now; empty when it could."""
-    reasons = [f"stream {stream.name} is preparing" for stream in live.streams() if stream.state == "preparing"]
+    preparing = [stream for stream in live.streams() if stream.listed and stream.state == "preparing"]
+    reasons = [f"stream {stream.name} is preparing" for stream in preparing]
     if demo and demo not in {stream.name for stream in live.streams()}:
         reasons.append(f"stream {demo} is not on air yet")
     if not live.ready and not reasons:
@@ -26,13 +28,13 @@ def unready(live: Registry, demo: str) -> list[str]:
     return [] if live.ready else reasons
 
 
-@route("/healthz", http_method=READ, status_code=200)
+@route("/healthz", http_method=READ, status_code=200, opt=describe(Operation(OPERATIONS, reply=Health)))
 async def healthz(request: HttpRequest) -> ASGIResponse:
     """200 as long as the event loop runs."""
     return json_reply(request, Health())
 
 
-@route("/readyz", http_method=READ, status_code=200)
+@route("/readyz", http_method=READ, status_code=200, opt=describe(Operation(OPERATIONS, reply=Health)))
 async def readyz(request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
     """200 when a viewer would see a face that can speak. Errors: 503 with the reasons."""
     if reasons := unready(live, config.demo_stream):

@@ -15,6 +15,7 @@ from litestar.response.base import ASGIResponse
 from whep_server.settings import Settings
 from whep_server.signaling.ice_servers import ice_servers
 from whep_server.web.bodies import HttpRequest
+from whep_server.web.describe import OPERATIONS, Operation, describe
 from whep_server.web.on_air import Config, Live, Stream
 from whep_server.web.replies import READ, reply
 from whep_server.web.streams import StreamView, view
@@ -67,6 +68,7 @@ class Pages:
     player: jinja2.Template
     publish: jinja2.Template
     landing: jinja2.Template
+    reference: jinja2.Template
 
 
 def load_pages(folder: Path) -> Pages:
@@ -74,8 +76,8 @@ def load_pages(folder: Path) -> Pages:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder), autoescape=True, auto_reload=False, undefined=jinja2.StrictUndefined
     )
-    player, publish, landing = (environment.get_template(f"{name}.html") for name in ("player", "publish", "landing"))
-    return Pages(player, publish, landing)
+    names = ("player", "publish", "landing", "reference")
+    return Pages(*(environment.get_template(f"{name}.html") for name in names))
 
 
 def page_ice_servers(settings: Settings) -> list[IceServer]:
@@ -124,7 +126,7 @@ def render(template: jinja2.Template, config: msgspec.Struct, base: str) -> byte
 PageSet = NamedDependency[SkipValidation[Pages]]
 
 
-@route("/player/{stream:str}", http_method=READ, status_code=200)
+@route("/player/{stream:str}", http_method=READ, status_code=200, opt=describe(Operation(OPERATIONS, reply=HTML)))
 async def player(
     stream: FromPath[str], request: HttpRequest, live: Live, config: Config, pages: PageSet
 ) -> ASGIResponse:
@@ -133,7 +135,7 @@ async def player(
     return reply(request, render(pages.player, context, config.public_base_path), HTML, headers=HEADERS)
 
 
-@route("/publish/{stream:str}", http_method=READ, status_code=200)
+@route("/publish/{stream:str}", http_method=READ, status_code=200, opt=describe(Operation(OPERATIONS, reply=HTML)))
 async def publish(
     stream: FromPath[str], request: HttpRequest, live: Live, config: Config, pages: PageSet
 ) -> ASGIResponse:
@@ -142,7 +144,7 @@ async def publish(
     return reply(request, render(pages.publish, context, config.public_base_path), HTML, headers=HEADERS)
 
 
-@route("/", http_method=READ, status_code=200)
+@route("/", http_method=READ, status_code=200, opt=describe(Operation(OPERATIONS, reply=HTML)))
 async def landing(request: HttpRequest, live: Live, config: Config, pages: PageSet) -> ASGIResponse:
     """What is on air."""
     base = config.public_base_path

@@ -15,10 +15,11 @@ from whep_server.errors import BadRequest
 from whep_server.live.events import StreamEvent
 from whep_server.live.session_events import RECONNECT
 from whep_server.web.bodies import HttpRequest, Upload
+from whep_server.web.describe import STANDARDS, Operation, describe
 from whep_server.web.endpoints import Protocol, empty
 from whep_server.web.on_air import Config, Live
 from whep_server.web.replies import READ
-from whep_server.web.speech import ClosingEvent, EventStream, encode_event, events_head
+from whep_server.web.speech import EVENTS_TYPE, ClosingEvent, EventStream, encode_event, events_head
 
 ENTRY = "/{stream:str}/{session:str}/events"
 STREAM = "/{stream:str}/{session:str}/events/{events:str}"
@@ -38,7 +39,7 @@ def wanted_types(body: bytes, offered: tuple[str, ...]) -> list[str]:
         raise BadRequest("the body must be a JSON array of event types") from None
 
 
-@post(ENTRY, status_code=201)
+@post(ENTRY, status_code=201, opt=describe(Operation(STANDARDS, body=JSON, headers={"Location": "the event stream"})))
 async def ask_for_events(
     stream: FromPath[str], session: FromPath[str], request: HttpRequest, live: Live, config: Config, direction: Protocol
 ) -> ASGIResponse:
@@ -51,7 +52,7 @@ async def ask_for_events(
     return empty(201, [("Location", location)])
 
 
-@route(ENTRY, http_method=READ, status_code=200)
+@route(ENTRY, http_method=READ, status_code=200, opt=describe(Operation(STANDARDS, reply=EVENTS_TYPE)))
 async def all_events(
     stream: FromPath[str],
     session: FromPath[str],
@@ -69,7 +70,7 @@ async def all_events(
     return EventStream(events.reading(name, once=True), closing, farewell=FAREWELL)
 
 
-@route(STREAM, http_method=READ, status_code=200)
+@route(STREAM, http_method=READ, status_code=200, opt=describe(Operation(STANDARDS, reply=EVENTS_TYPE)))
 async def read_events(
     stream: FromPath[str],
     session: FromPath[str],
@@ -87,7 +88,7 @@ async def read_events(
     return EventStream(found.reading(events), closing, farewell)
 
 
-@delete(STREAM, status_code=200)
+@delete(STREAM, status_code=200, opt=describe(Operation(STANDARDS)))
 async def drop_events(
     stream: FromPath[str], session: FromPath[str], events: FromPath[str], live: Live, direction: Protocol
 ) -> ASGIResponse:

@@ -11,6 +11,7 @@ from whep_server.signaling.headers import check_if_match
 from whep_server.web import exchange
 from whep_server.web.auth import authorize_session
 from whep_server.web.bodies import HttpRequest, media_type, read_text, require_type
+from whep_server.web.describe import STANDARDS, Operation, describe
 from whep_server.web.endpoints import Protocol, client_address, empty
 from whep_server.web.on_air import Config, Live
 from whep_server.web.pace import PaceSet
@@ -18,7 +19,7 @@ from whep_server.web.pace import PaceSet
 PATH = "/{stream:str}/{session:str}"
 
 
-@patch(PATH, status_code=200)
+@patch(PATH, status_code=200, opt=describe(Operation(STANDARDS, body=exchange.FRAGMENT, reply=exchange.FRAGMENT)))
 async def change_session(
     stream: FromPath[str],
     session: FromPath[str],
@@ -57,7 +58,7 @@ def require_fragment(content_type: str | None, *, awaits_answers: bool) -> None:
     require_type(content_type, exchange.FRAGMENT)
 
 
-@delete(PATH, status_code=200)
+@delete(PATH, status_code=200, opt=describe(Operation(STANDARDS)))
 async def end_session(
     stream: FromPath[str],
     session: FromPath[str],
@@ -77,7 +78,12 @@ async def end_session(
     return empty(200, [])
 
 
-@route(PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD], status_code=200)
+@route(
+    PATH,
+    http_method=[HttpMethod.GET, HttpMethod.HEAD],
+    status_code=200,
+    opt=describe(Operation(STANDARDS, reply=exchange.SDP)),
+)
 async def show_session(stream: FromPath[str], session: FromPath[str], live: Live, direction: Protocol) -> ASGIResponse:
     """Nothing, typed as SDP.  [I-SE-01] [E-SE-01]
 

@@ -16,6 +16,7 @@ from litestar.types import Receive, Send
 from whep_server.errors import NotSpeech
 from whep_server.web.auth import Action, authorize
 from whep_server.web.bodies import HttpRequest, Upload, file_pieces
+from whep_server.web.describe import STREAMS, Operation, describe
 from whep_server.web.on_air import Config, Event, Live
 from whep_server.web.replies import READ, json_reply
 
@@ -41,7 +42,11 @@ ClosingEvent = NamedDependency[SkipValidation[Closing]]
 """The event, as a handler's argument."""
 
 
-@post("/streams/{stream:str}/speech", status_code=202)
+@post(
+    "/streams/{stream:str}/speech",
+    status_code=202,
+    opt=describe(Operation(STREAMS, body="audio/*, or multipart/form-data with one file", reply=Accepted)),
+)
 async def speak(stream: FromPath[str], request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
     """An audio file, as the body itself or as the one file of a form; passed on while it arrives.
 
@@ -57,7 +62,12 @@ async def speak(stream: FromPath[str], request: HttpRequest, live: Live, config:
     return json_reply(request, Accepted(utterance.id, utterance.seconds, utterance.queued), 202)
 
 
-@route("/streams/{stream:str}/events", http_method=READ, status_code=200)
+@route(
+    "/streams/{stream:str}/events",
+    http_method=READ,
+    status_code=200,
+    opt=describe(Operation(STREAMS, reply="text/event-stream")),
+)
 async def events(
     stream: FromPath[str], request: HttpRequest, live: Live, config: Config, closing: ClosingEvent
 ) -> ASGIResponse:

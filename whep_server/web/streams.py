@@ -12,6 +12,7 @@ from whep_server.errors import BadRequest
 from whep_server.settings import Settings
 from whep_server.web.auth import Action, authorize
 from whep_server.web.bodies import HttpRequest, Upload
+from whep_server.web.describe import STREAMS, Operation, describe
 from whep_server.web.on_air import Config, Live, Stream
 from whep_server.web.replies import READ, json_reply
 
@@ -97,7 +98,7 @@ def parse_request(body: bytes) -> StreamRequest:
         raise BadRequest("the body is not UTF-8") from None
 
 
-@route("/streams", http_method=READ, status_code=200)
+@route("/streams", http_method=READ, status_code=200, opt=describe(Operation(STREAMS, reply=StreamList)))
 async def list_streams(request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
     """All that is on air."""
     return json_reply(
@@ -105,7 +106,7 @@ async def list_streams(request: HttpRequest, live: Live, config: Config) -> ASGI
     )
 
 
-@post("/streams", status_code=201)
+@post("/streams", status_code=201, opt=describe(Operation(STREAMS, body=StreamRequest, reply=StreamView)))
 async def put_on_air(request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
     """Put an avatar on air under a name. Errors: 400, 401, 404 (avatar), 409, 413, 429, 503."""
     authorize(request, config, Action.PUBLISH)
@@ -116,13 +117,13 @@ async def put_on_air(request: HttpRequest, live: Live, config: Config) -> ASGIRe
     return json_reply(request, view(stream, config.public_base_path), 201, [("Location", location)])
 
 
-@route("/streams/{stream:str}", http_method=READ, status_code=200)
+@route("/streams/{stream:str}", http_method=READ, status_code=200, opt=describe(Operation(STREAMS, reply=StreamView)))
 async def show_stream(stream: FromPath[str], request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
     """One stream. Errors: 404."""
     return json_reply(request, view(live.stream(stream), config.public_base_path))
 
 
-@delete("/streams/{stream:str}", status_code=204)
+@delete("/streams/{stream:str}", status_code=204, opt=describe(Operation(STREAMS)))
 async def take_off_air(stream: FromPath[str], request: HttpRequest, live: Live, config: Config) -> None:
     """Take it off air; its viewers are closed. Errors: 401, 404."""
     authorize(request, config, Action.PUBLISH)
