@@ -1,6 +1,8 @@
-"""What the worker can show and with what: prepared avatars on disk, and the engine that moves them."""
+"""What the worker can show and with what: prepared avatars on disk and in memory, and the engine that moves them."""
 
 import logging
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -9,8 +11,9 @@ from numpy.typing import NDArray
 
 from avatar.compose import compose
 from avatar.engines.engine import Engine, Patch
-from avatar.messages import AvatarInfo, WorkerConfig
+from avatar.messages import WorkerConfig
 from avatar.prepared import AvatarInvalid, PreparedAvatar, find_avatar, load_prepared, read_manifest
+from avatar.user_avatars import AvatarInfo
 
 log = logging.getLogger(__name__)
 
@@ -35,29 +38,58 @@ class Library(Protocol):
         ...
 
 
+class Avatars:
+    """Prepared avatars in memory, each loaded once whoever asks first. Any thread."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._loaded: dict[tuple[str, tuple[int, int]], PreparedAvatar] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str, size: tuple[int, int]) -> PreparedAvatar:
+        """Slow where nobody had it before. Errors: AvatarInvalid."""
+        with self._lock:
+            if (name, size) not in self._loaded:
+                self._loaded[name, size] = self._library.load(name, size)
+            return self._loaded[name, size]
+
+    def forget(self, name: str, then: Callable[[], None] = lambda: None) -> bool:
+        """Have ``name`` loaded anew when it is next asked for, and ``then`` happen before; whether it was in memory.
+
+        Streams that show it keep what they have. Errors: those of ``then``.
+        """
+        with self._lock:
+            keys = [key for key in self._loaded if key[0] == name]
+            then()
+            for key in keys:
+                del self._loaded[key]
+            return bool(keys)
+
+
 class DiskLibrary:
-    """The library of a real worker."""
+    """The library of a real worker: the avatars that are shipped, and beside them those of the user."""
 
     def __init__(self, config: WorkerConfig) -> None:
-        self._avatars = Path(config.avatars)
+        self._shipped = Path(config.avatars)
+        self._prepared = Path(config.prepared) if config.prepared else None
         self._assets = Path(config.assets)
 
     def avatars(self) -> list[AvatarInfo]:
         """All avatars that are whole; a damaged one is logged and left out."""
-        found: list[AvatarInfo] = []
-        for path in sorted(self._avatars.glob("*/avatar.json")):
-            try:
-                manifest = read_manifest(find_avatar(self._avatars, path.parent.name))
-            except AvatarInvalid as error:
-                log.warning("avatar %s is left out: %s", path.parent.name, error)
-                continue
-            sizes = [(entry.width, entry.height) for entry in manifest.sizes]
-            found.append(AvatarInfo(path.parent.name, manifest.title, manifest.engine, sizes))
-        return found
+        shipped = _listed(self._shipped, shipped=True)
+        taken = {info.name for info in shipped}
+        others = _listed(self._prepared, shipped=False) if self._prepared else []
+        return shipped + [info for info in others if info.name not in taken]
 
     def load(self, name: str, size: tuple[int, int]) -> PreparedAvatar:
-        """Errors: AvatarInvalid."""
-        return load_prepared(find_avatar(self._avatars, name), size)
+        """One that is shipped is never hidden by the user's. Errors: AvatarInvalid."""
+        try:
+            directory = find_avatar(self._shipped, name)
+        except AvatarInvalid:
+            if self._prepared is None:
+                raise
+            directory = find_avatar(self._prepared, name)
+        return load_prepared(directory, size)
 
     def engine(self) -> Engine:
         """Loads torch, which nothing else here does."""
@@ -68,3 +100,19 @@ class DiskLibrary:
     def compose(self, picture: NDArray[np.uint8], patch: Patch, out: NDArray[np.uint8]) -> None:
         """As ``avatar.compose``."""
         compose(picture, patch, out)
+
+
+def _listed(root: Path, *, shipped: bool) -> list[AvatarInfo]:
+    found: list[AvatarInfo] = []
+    for path in sorted(root.glob("*/avatar.json")):
+        name = path.parent.name
+        if name.startswith("."):  # being made
+            continue
+        try:
+            manifest = read_manifest(find_avatar(root, name))
+        except AvatarInvalid as error:
+            log.warning("avatar %s is left out: %s", name, error)
+            continue
+        sizes = [(entry.width, entry.height) for entry in manifest.sizes]
+        found.append(AvatarInfo(name, manifest.title, manifest.engine, sizes, shipped))
+    return found

@@ -12,6 +12,14 @@ from typing import Final
 
 import msgspec
 
+from avatar.user_avatars import AvatarDropped as AvatarDropped
+from avatar.user_avatars import AvatarInfo as AvatarInfo
+from avatar.user_avatars import AvatarPrepared as AvatarPrepared
+from avatar.user_avatars import AvatarRefusal as AvatarRefusal
+from avatar.user_avatars import AvatarRefused as AvatarRefused
+from avatar.user_avatars import DropAvatar as DropAvatar
+from avatar.user_avatars import PrepareAvatar as PrepareAvatar
+
 AUDIO_HZ: Final = 48_000
 """Sample rate of all audio that is played."""
 OPUS_SAMPLES: Final = 960
@@ -71,7 +79,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     assets: str
     """Directory of the shipped models."""
     avatars: str
-    """Directory of prepared avatars."""
+    """Directory of the shipped avatars."""
     cache: str
     """Directory for encoded idle loops."""
     threads: int = 2
@@ -82,6 +90,8 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     decode_timeout_s: float = 10.0
     """Longest time decoding may go without a new sample."""
     log_level: str = "INFO"
+    prepared: str = ""
+    """Directory of the avatars that users prepare; none where it is empty."""
 
 
 class Configure(msgspec.Struct, frozen=True, tag=True):
@@ -231,18 +241,11 @@ ToWorker = (
     | GoLive
     | Advance
     | ForceKeyframe
+    | PrepareAvatar
+    | DropAvatar
 )
 
 # --- worker to server
-
-
-class AvatarInfo(msgspec.Struct, frozen=True):
-    """An avatar that can go on air."""
-
-    name: str
-    title: str
-    engine: str
-    sizes: list[tuple[int, int]]
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -415,4 +418,7 @@ FromWorker = (
     | Unit
     | WentIdle
     | StreamFailed
+    | AvatarPrepared
+    | AvatarDropped
+    | AvatarRefused
 )

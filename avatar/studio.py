@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from avatar.engines.engine import Patch, Work
 from avatar.idle_loop import IdleEncoder
 from avatar.intake import Heard, Intake, Outcome, Refused
-from avatar.library import Library
+from avatar.library import Avatars, Library
 from avatar.live_intake import LiveIntake
 from avatar.messages import (
     AbandonSpeech,
     Advance,
     CloseLive,
     CloseStream,
+    DropAvatar,
     EncodeIdle,
     ForceKeyframe,
     FromWorker,
@@ -32,6 +33,7 @@ from avatar.messages import (
     OpenStream,
     Ping,
     Pong,
+    PrepareAvatar,
     SetCodecs,
     SpeechAccepted,
     SpeechData,
@@ -46,6 +48,7 @@ from avatar.messages import (
 )
 from avatar.pipeline import Pipeline, Prepared
 from avatar.prepared import AvatarInvalid, PreparedAvatar
+from avatar.preparer import Preparer
 from avatar.scheduler import Turn, plan
 
 log = logging.getLogger(__name__)
@@ -95,22 +98,6 @@ class Meter:
             return {stage: 1000 * seconds / max(1, frames) for stage, seconds in self._seconds.items()}
 
 
-class Avatars:
-    """Prepared avatars in memory, each loaded once whoever asks first. Any thread."""
-
-    def __init__(self, library: Library) -> None:
-        self._library = library
-        self._loaded: dict[tuple[str, tuple[int, int]], PreparedAvatar] = {}
-        self._lock = threading.Lock()
-
-    def get(self, name: str, size: tuple[int, int]) -> PreparedAvatar:
-        """Slow where nobody had it before. Errors: AvatarInvalid."""
-        with self._lock:
-            if (name, size) not in self._loaded:
-                self._loaded[name, size] = self._library.load(name, size)
-            return self._loaded[name, size]
-
-
 class Studio:
     """The worker's state. All methods but ``put`` belong to the thread that calls ``run``."""
 
@@ -123,6 +110,7 @@ class Studio:
         self._engine = library.engine()
         self._streams: dict[str, Pipeline] = {}
         self._opening: dict[str, OpenStream] = {}
+        self._preparer = Preparer(config, library, self._avatars, send)
         self._loader = ThreadPoolExecutor(1, "load")
         self._pool = ThreadPoolExecutor(max(1, config.threads), "finish")
         self._idle = IdleEncoder(config, self._avatars.get, library.compose, self._engine, self.run_errand, send)
@@ -182,13 +170,20 @@ class Studio:
                     self._steer(item)
                 case Ping():
                     self._send(Pong(item.serial, self._stats()))
-                case EncodeIdle():
-                    self._idle.put(item)
+                case EncodeIdle() | PrepareAvatar() | DropAvatar():
+                    self._order(item)
         except Exception as error:
             log.exception("%s failed", type(item).__name__)
             stream = getattr(item, "stream", "")
             if stream in self._streams:
                 self._fail(self._streams[stream], error)
+
+    def _order(self, item: EncodeIdle | PrepareAvatar | DropAvatar) -> None:
+        """What takes long and is not for a stream, which it must not hold up: others do it."""
+        if isinstance(item, EncodeIdle):
+            self._idle.put(item)
+        else:
+            self._preparer.put(item)
 
     def _take_own(self, item: Outcome | Loaded | Errand) -> None:
         """What this process's other threads put in."""

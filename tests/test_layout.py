@@ -48,7 +48,8 @@ ALLOWED = {
     "whep_server.command": {"whep_server", "avatar", "bench"},
     "whep_server.__main__": {"whep_server", "avatar", "bench"},
     "avatar": {"avatar"},
-    "avatar.messages": set(),
+    "avatar.messages": {"avatar.user_avatars"},
+    "avatar.user_avatars": set(),
     "avatar.framing": {"avatar.messages"},
     "avatar.client": {"avatar.messages", "avatar.framing"},
     "avatar.prepared": {  # it knows each engine's loader

@@ -1,0 +1,199 @@
+"""Makes and deletes a user's avatars for the worker, on threads that are not those who draw and encode.
+
+Preparing runs in a child process (``avatar.prepare``), one at a time. What it makes lies in a directory that no avatar
+can be called; it gets its name in one step when it is whole, so that nobody ever loads half of one.
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Final, Protocol
+
+import msgspec
+
+from avatar.messages import FromWorker, WorkerConfig
+from avatar.prepare import Line, Made, Order, Refused, Step
+from avatar.prepared import is_name
+from avatar.user_avatars import (
+    AvatarDropped,
+    AvatarInfo,
+    AvatarPrepared,
+    AvatarRefusal,
+    AvatarRefused,
+    DropAvatar,
+    PrepareAvatar,
+)
+
+log = logging.getLogger(__name__)
+
+COMMAND: Final = ("-P", "-m", "avatar.prepare")
+MOST_S: Final = 600.0
+"""Longest a preparation may take: 10 s of video take half a minute on one core."""
+_DIED: Final = "the process that prepared it"
+
+
+class Shelf(Protocol):
+    """Where avatars are: ``avatar.library.Library``."""
+
+    def avatars(self) -> list[AvatarInfo]:
+        """All that can go on air."""
+        ...
+
+
+class Memory(Protocol):
+    """Avatars that are loaded: ``avatar.library.Avatars``."""
+
+    def forget(self, name: str, then: Callable[[], None] = ...) -> bool:
+        """Have it loaded anew, and ``then`` happen before; whether it was there."""
+        ...
+
+
+class CannotPrepare(Exception):
+    """Why nothing comes of an order."""
+
+    def __init__(self, reason: AvatarRefusal, detail: str) -> None:
+        super().__init__(detail)
+        self.reason, self.detail = reason, detail
+
+
+class Preparer:
+    """Takes orders, one after another; answers each."""
+
+    def __init__(self, config: WorkerConfig, shelf: Shelf, memory: Memory, send: Callable[[FromWorker], None]) -> None:
+        self._shipped = Path(config.avatars)
+        self._root = Path(config.prepared) if config.prepared else None
+        self._shelf, self._memory, self._send = shelf, memory, send
+        self._makers = ThreadPoolExecutor(1, "prepare")
+        self._droppers = ThreadPoolExecutor(1, "drop")  # deleting one avatar does not wait until another is made
+
+    def put(self, order: PrepareAvatar | DropAvatar) -> None:
+        """Begin, soon. Any thread."""
+        if isinstance(order, PrepareAvatar):
+            self._makers.submit(self._answered, order, lambda: self._prepare(order))
+        else:
+            self._droppers.submit(self._answered, order, lambda: self._drop(order))
+
+    def _answered(self, order: PrepareAvatar | DropAvatar, work: Callable[[], FromWorker]) -> None:
+        try:
+            answer = work()
+        except CannotPrepare as error:
+            log.info("avatar %s: %s", order.avatar, error.detail)
+            answer = AvatarRefused(order.job, error.reason, error.detail)
+        except OSError as error:
+            log.warning("avatar %s: %s", order.avatar, error)
+            detail = f"the avatars' directory cannot be changed: {error.strerror}"
+            answer = AvatarRefused(order.job, AvatarRefusal.TROUBLE, detail)
+        except Exception as error:
+            log.exception("avatar %s", order.avatar)
+            answer = AvatarRefused(order.job, AvatarRefusal.TROUBLE, f"{type(error).__name__}: {error}")
+        self._send(answer)
+
+    def _prepare(self, order: PrepareAvatar) -> AvatarPrepared:
+        root = self._own_root(order.avatar)
+        root.mkdir(parents=True, exist_ok=True)
+        fresh = root / f".new-{order.job}"
+        try:
+            made = run_preparation(
+                Order(order.video, str(fresh), order.avatar, order.title, order.sizes),
+                lambda step: log.debug("avatar %s: %s, %.0f %%", order.avatar, step.stage, 100 * step.done),
+            )
+            self._memory.forget(order.avatar, lambda: _replace(fresh, root / order.avatar))
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+        log.info(
+            "avatar %s: prepared, %d pictures%s", order.avatar, made.pictures, "".join(f"; {n}" for n in made.notes)
+        )
+        return AvatarPrepared(order.job, self._shelf.avatars(), made.notes)
+
+    def _drop(self, order: DropAvatar) -> AvatarDropped:
+        if not order.from_disk:
+            return AvatarDropped(order.job, self._memory.forget(order.avatar), "", self._shelf.avatars())
+        directory = self._own_root(order.avatar) / order.avatar
+        if not directory.is_dir():
+            raise CannotPrepare(AvatarRefusal.UNKNOWN, f"no avatar {order.avatar!r}")
+        evicted = self._memory.forget(order.avatar, lambda: _discard(directory))
+        log.info("avatar %s: deleted", order.avatar)
+        return AvatarDropped(order.job, evicted, str(directory), self._shelf.avatars())
+
+    def _own_root(self, name: str) -> Path:
+        """Where users' avatars are. Errors: CannotPrepare where ``name`` cannot be one of them."""
+        if not is_name(name):
+            raise CannotPrepare(AvatarRefusal.UNKNOWN, f"{name[:80]!r} is no avatar's name")
+        if (self._shipped / name).is_dir():
+            raise CannotPrepare(AvatarRefusal.KEPT, f"{name} is shipped with the program")
+        if self._root is None:
+            raise CannotPrepare(AvatarRefusal.TROUBLE, "there is no directory for users' avatars")
+        return self._root
+
+
+def run_preparation(order: Order, heard: Callable[[Step], None], most_s: float = MOST_S) -> Made:
+    """Have a process make it, and wait. Errors: CannotPrepare, also where the process dies or takes too long."""
+    with subprocess.Popen(
+        [sys.executable, *COMMAND],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        began_s = time.monotonic()
+        late = threading.Timer(most_s, process.kill)
+        late.start()
+        try:
+            with contextlib.suppress(BrokenPipeError):  # it is dead already: said below
+                process.stdin.write(msgspec.json.encode(order))
+                process.stdin.close()
+            said = _listen(process.stdout, heard)
+        finally:
+            late.cancel()
+            process.kill()
+    match said:
+        case Made():
+            return said
+        case Refused():
+            raise CannotPrepare(AvatarRefusal.VIDEO, said.detail)
+        case _ if time.monotonic() - began_s >= most_s:
+            raise CannotPrepare(AvatarRefusal.VIDEO, f"preparing it took longer than {most_s:.0f} s")
+        case _:
+            raise CannotPrepare(AvatarRefusal.VIDEO, f"{_DIED} {_fate(process.wait())}")
+
+
+def _listen(lines: IO[bytes], heard: Callable[[Step], None]) -> Made | Refused | None:
+    """What came of it; None where the process ended without a word."""
+    for raw in lines:
+        try:
+            line: Line = msgspec.json.decode(raw, type=Line)
+        except msgspec.DecodeError:
+            log.warning("preparing: %s", raw.decode(errors="replace").rstrip()[:500])
+            continue
+        if not isinstance(line, Step):
+            return line
+        heard(line)
+    return None
+
+
+def _fate(code: int) -> str:
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
+
+
+def _replace(fresh: Path, directory: Path) -> None:
+    """Put a whole avatar in the place of what is there."""
+    if directory.is_dir():
+        _discard(directory)
+    fresh.rename(directory)
+
+
+def _discard(directory: Path) -> None:
+    """Out of sight in one step, then away."""
+    hidden = directory.with_name(f".old-{directory.name}-{os.getpid()}")
+    directory.rename(hidden)
+    shutil.rmtree(hidden)
