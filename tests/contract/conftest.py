@@ -45,8 +45,8 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         return
     with running_server(
         log_name="contract",
-        width="320",
-        height="180",
+        width="512",  # of those that the avatar has, the smallest
+        height="512",
         avatars=str(tmp_path_factory.mktemp("avatars")),
         max_upload_bytes=str(MAX_UPLOAD_BYTES),
         max_video_bytes=str(MAX_UPLOAD_BYTES),

@@ -194,7 +194,7 @@ async def test_a_session_is_watched_speaks_and_is_idle_again(client, target):
         await until(lambda: len(made.picture_times) > seen + 5, target.patience_s, "pictures that go on")
         if target.ours:
             assert made.steps() == {9000}, "the clock of ten pictures a second, idle and live"
-            assert made.sizes == {(320, 180)}
+            assert made.sizes == {(512, 512)}
 
 
 async def join_by_whep(http: httpx.AsyncClient, session_id: str, made: Peer) -> str:
