@@ -347,7 +347,7 @@ class Registry(Protocol):
         ...
 
     def avatar_film(self, name: str) -> Path:
-        """The avatar's idle loop, mouth shut, as an MP4 file. Errors: NoSuchAvatar."""
+        """The avatar's idle loop, mouth shut, as an MP4 file. Errors: NoSuchAvatar, Unavailable (being made anew)."""
         ...
 
 
