@@ -36,8 +36,10 @@ from avatar.messages import (
     OpenLive,
     OpenStream,
     Ready,
+    RecordSpeech,
     SetCodecs,
     SpeechAccepted,
+    SpeechChunk,
     SpeechData,
     SpeechFinished,
     SpeechRefusal,
@@ -144,7 +146,8 @@ class Utterance:
     id: str
     data: bytes = b""
     frames: int = 0
-    accepted: bool = False
+    chunk_frames: int = 0
+    """Of a recorded one."""
 
 
 @dataclass
@@ -245,7 +248,7 @@ class FakeWorker:
                 stream.codecs = list(message.codecs)
             case ForceKeyframe():
                 stream.forced.add(message.codec)
-            case SpeechData():
+            case RecordSpeech() | SpeechData():
                 self._hear(stream, message)
             case OpenLive():
                 stream.epoch = message.epoch
@@ -283,8 +286,11 @@ class FakeWorker:
                 IdleLoop(message.avatar, message.format, message.codec, phase, fps, first, units, silence),
             )
 
-    def _hear(self, stream: LiveStream, message: SpeechData) -> None:
+    def _hear(self, stream: LiveStream, message: RecordSpeech | SpeechData) -> None:
         utterance = stream.uploads.setdefault(message.utterance, Utterance(message.utterance))
+        if isinstance(message, RecordSpeech):
+            utterance.chunk_frames = message.chunk_frames
+            return
         utterance.data += message.data
         stream.epoch = message.epoch
         if message.last:
@@ -311,7 +317,17 @@ class FakeWorker:
                 self._make_pictures(stream, stream.frame)
             stream.frame += 1
             self._make_sound(stream)
-            stream.left -= stream.speaking is not None
+            if stream.speaking is not None:
+                stream.left -= 1
+                self._record(stream, stream.speaking)
+
+    def _record(self, stream: LiveStream, utterance: Utterance) -> None:
+        """A chunk, where one is complete; its bytes say which frames of the utterance are in it."""
+        made, size = utterance.frames - stream.left, utterance.chunk_frames
+        if size and (made % size == 0 or stream.left == 0):
+            index, total = (made - 1) // size, -(-utterance.frames // size)
+            data = f"frames {index * size} to {made}".encode()
+            self._tell(SpeechChunk(stream.name, utterance.id, index, total, made - index * size, 0.001, data))
 
     def _begin_or_end(self, stream: LiveStream) -> None:
         assert stream.frame is not None

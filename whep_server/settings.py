@@ -100,6 +100,7 @@ class Settings(BaseSettings):
     )
     max_streams: int = Field(64, ge=1, description="Streams on air at once, the original server's sessions included")
     max_queued_utterances: int = Field(32, ge=1, description="Utterances waiting in one stream; more are refused (429)")
+    max_renders: int = Field(16, ge=1, description="Recordings made at once that nobody watches; more are refused (429)")
     max_speech_s: float = Field(600.0, gt=0, description="Longest utterance")
     lead_ms: int = Field(120, ge=40, le=400, description="How far ahead of its time a live picture is made")
     event_queue: int = Field(256, ge=8, description="Events one listener may fall behind before it is cut off")

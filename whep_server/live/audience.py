@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from avatar.messages import Codec
 from whep_server.errors import NoSuchSession, Unavailable
 from whep_server.live.fanout import Feed, VideoFeed
+from whep_server.live.journal import log_session
 from whep_server.live.pictures import VIDEO_CODECS
-from whep_server.live.session import Departed, Session
+from whep_server.live.session import Departed, Ending, Session
 from whep_server.live.session_events import RECONNECT
 from whep_server.live.viewer import Viewer, answer_viewer
 from whep_server.settings import Settings
@@ -19,13 +20,20 @@ class Audience:
     """The viewers of one stream. ``group`` owns their tasks while the stream is on air."""
 
     def __init__(
-        self, settings: Settings, check_room: Callable[[], None], changed: Callable[[], None], wake: Callable[[], None]
+        self,
+        key: str,
+        settings: Settings,
+        check_room: Callable[[], None],
+        changed: Callable[[], None],
+        wake: Callable[[], None],
     ) -> None:
         """``changed`` is called when a viewer comes or goes, ``wake`` when one begins to take units.
 
-        ``check_room`` raises Unavailable where no stream may take a further viewer.
+        ``key`` is what the log calls the stream. ``check_room`` raises Unavailable where no stream may take a further
+        viewer.
         """
         self.group: asyncio.TaskGroup | None = None
+        self._key = key
         self._settings = settings
         self._check_room = check_room
         self._changed = changed
@@ -91,16 +99,18 @@ class Audience:
             await viewer.session.discard()
             raise Unavailable("the stream is being taken off the air")
         self._viewers[viewer.session.id] = viewer
-        self.group.create_task(self._run(viewer.session))
+        self.group.create_task(self._run(viewer))
         self._count_changed()
         return viewer.session
 
-    async def _run(self, session: Session) -> None:
+    async def _run(self, viewer: Viewer) -> None:
+        session = viewer.session
         try:
             await session.run(self._settings.join_timeout_s)
         finally:
             del self._viewers[session.id]
             self._departed.note(session)
+            log_session("viewer", self._key, session, viewer.figures)
             self._count_changed()
 
     def _count_changed(self) -> None:
@@ -119,4 +129,4 @@ class Audience:
         group, self.group = self.group, None
         self.tell(RECONNECT, {})
         for viewer in list(self._viewers.values()):
-            group.create_task(viewer.session.close())
+            group.create_task(viewer.session.close(Ending.OFF_AIR))

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Final
 
 from avatar.client import Worker, WorkerState
-from avatar.messages import AbandonSpeech, CloseLive, LivePacket, OpenLive
+from avatar.messages import AbandonSpeech, CloseLive, Codec, LivePacket, OpenLive
 from whep_server.errors import AlreadyPublishing, NoSuchSession, Unavailable
 from whep_server.live.events import StreamEvent
-from whep_server.live.session import Departed, Session, answer_peer
+from whep_server.live.journal import log_session
+from whep_server.live.session import Departed, Ending, Session, answer_peer
 from whep_server.live.telling import tell
 from whep_server.live.utterances import Entry, Speech, Stage
 from whep_server.rtc.peer import publisher_peer
@@ -42,6 +43,7 @@ class Floor:
         self._session: Session | None = None
         self._joining = False
         self._departed = Departed()
+        self._packets = self._bytes = 0  # that came from it
         self._entry: Entry | None = None
         self._opened_s = -REOPEN_S
 
@@ -94,6 +96,7 @@ class Floor:
             await session.discard()
             raise Unavailable("the stream is being taken off the air")
         self._session = session
+        self._packets = self._bytes = 0
         self.group.create_task(self._run(session))
         self._emit(self.event())
         return session
@@ -104,6 +107,8 @@ class Floor:
         finally:
             self._session = None
             self._departed.note(session)
+            figures = {"codecs": [Codec.OPUS.value], "packets_received": self._packets, "bytes_received": self._bytes}
+            log_session("publisher", self._stream, session, figures)
             self._end_utterance()
             self._emit(self.event())
 
@@ -113,12 +118,14 @@ class Floor:
             return
         group, self.group = self.group, None
         if self._session is not None:
-            group.create_task(self._session.close())
+            group.create_task(self._session.close(Ending.OFF_AIR))
 
     # --- what it says
 
     def _take(self, sequence: int, rtp_time: int, payload: bytes) -> None:
         """An Opus packet has come."""
+        self._packets += 1
+        self._bytes += len(payload)
         entry = self._entry
         if entry is None or not self._speech.has(entry) or entry.stage is Stage.FINISHED:
             entry = self._begin_utterance()
@@ -140,7 +147,7 @@ class Floor:
             return
         if entry.stage in (Stage.UPLOADED, Stage.QUEUED):
             tell(self._worker, AbandonSpeech(self._stream, entry.id))
-            for event in self._speech.fail("the publisher went before its turn", 0, [entry.id]):
+            for event in self._speech.fail(Unavailable("the publisher went before its turn"), 0, [entry.id]):
                 self._emit(event)
         else:
             tell(self._worker, CloseLive(self._stream, entry.id))

@@ -5,18 +5,23 @@ import logging
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 from avatar.client import Worker, WorkerGone, WorkerLimits, WorkerListener, WorkerState, open_worker
 from avatar.messages import (
     FRAME_RATES,
+    AvatarDropped,
     AvatarInfo,
+    AvatarPrepared,
+    AvatarRefused,
     EncodeIdle,
     FromWorker,
     IdleFailed,
     IdleLoop,
     Ready,
     SpeechAccepted,
+    SpeechChunk,
     SpeechFinished,
     SpeechRefused,
     SpeechStarted,
@@ -29,9 +34,12 @@ from avatar.messages import (
     WorkerConfig,
 )
 from whep_server.errors import AlreadyOnAir, BadRequest, NoSuchAvatar, NotOnAir, TooMany, Unavailable
+from whep_server.live.gallery import Dropped, Gallery
 from whep_server.live.idle import IdleLoops
 from whep_server.live.pictures import VIDEO_CODECS
 from whep_server.live.programme import Programme, key_of
+from whep_server.live.recording import Recording
+from whep_server.live.render import Renders
 from whep_server.live.stream import House, Stream, StreamState
 from whep_server.rtc.ice import ice_policy
 from whep_server.settings import Settings
@@ -53,15 +61,26 @@ class Registry:
 
     def __init__(self, settings: Settings) -> None:
         self.worker: Worker
-        self.avatars: list[AvatarInfo] = []
+        self.gallery = Gallery(settings, self._shown)
         self._settings = settings
         self._streams: dict[str, Stream] = {}
         self._by_key: dict[str, Stream] = {}  # by what the worker calls them
         self._loops: dict[tuple[str, VideoFormat], IdleLoops] = {}
         self._group: asyncio.TaskGroup
         self._worker_came = asyncio.Event()
+        self._renders: Renders
+
+    def open(self, worker: Worker) -> None:
+        """Work with that worker."""
+        self.worker = worker
+        self._renders = Renders(worker, self._settings)
 
     # --- what others see
+
+    @property
+    def avatars(self) -> list[AvatarInfo]:
+        """Avatars that can go on air; none before the worker has named them."""
+        return self.gallery.avatars
 
     @property
     def ready(self) -> bool:
@@ -99,11 +118,9 @@ class Registry:
             raise AlreadyOnAir(f"{name} is on air")
         if len(self._streams) >= self._settings.max_streams:
             raise TooMany(f"{len(self._streams)} streams are on air already")
-        if not self.avatars:
-            raise Unavailable("the avatars are being loaded")
         programme = Programme(name, self._avatar(avatar, video), video, drawn_fps, listed)
         loops = self._shared_loops(programme.avatar, video)
-        stream = Stream(programme, loops, House(self.worker, self._settings, self._check_room))
+        stream = Stream(programme, loops, House(self.worker, self._settings, self._renders, self._check_room))
         self._streams[name] = self._by_key[programme.key] = stream
         self._group.create_task(self._run(stream, programme.key), name=f"on-air-{programme.key}")
         await asyncio.sleep(0)  # its task group is open when the caller sees it
@@ -112,9 +129,7 @@ class Registry:
         return stream
 
     def _avatar(self, name: str, video: VideoFormat) -> AvatarInfo:
-        info = next((info for info in self.avatars if info.name == name), None)
-        if info is None:
-            raise NoSuchAvatar(f"no avatar {name[:64]!r}")
+        info = self.gallery.find(name)
         if (video.width, video.height) not in info.sizes:
             sizes = ", ".join(f"{width}x{height}" for width, height in info.sizes)
             raise BadRequest(f"{name} can be shown at {sizes}")
@@ -124,10 +139,47 @@ class Registry:
             raise BadRequest("the bitrate must be from 100000 to 20000000 bits a second")
         return info
 
+    async def prepare_avatar(self, name: str, video: Path, *, title: str = "", replace: bool = False) -> AvatarInfo:
+        """Make an avatar of a video; see ``web.on_air.Registry``.
+
+        Errors: BadRequest, NotAvatarVideo, AvatarKept, TooMany, WorkerLost, Unavailable.
+        """
+        return await self.gallery.prepare(self.worker, name, video, title, replace=replace)
+
+    async def delete_avatar(self, name: str, *, from_disk: bool) -> Dropped:
+        """Take an avatar out of memory, or delete it; see ``web.on_air.Registry``.
+
+        Errors: NoSuchAvatar, AvatarKept, WorkerLost, Unavailable.
+        """
+        return await self.gallery.delete(self.worker, name, from_disk=from_disk)
+
+    def avatar_film(self, name: str) -> Path:
+        """An avatar's idle loop as MP4.
+
+        Errors: NoSuchAvatar, Unavailable.
+        """
+        return self.gallery.film(name)
+
+    def _shown(self, avatar: str) -> bool:
+        return any(stream.avatar == avatar for stream in self._streams.values())
+
     def _check_room(self) -> None:
         """Errors: Unavailable where as many viewers are there, all streams together, as may be."""
         if sum(stream.claimed for stream in self._streams.values()) >= self._settings.max_viewers:
             raise Unavailable(f"{self._settings.max_viewers} viewers are watching, and no more can")
+
+    async def render(
+        self, avatar: str, video: VideoFormat, pieces: AsyncIterator[bytes], *, chunk_frames: int, whole: bool = False
+    ) -> Recording:
+        """Speech made into chunks as fast as can be, on no stream; returns when all of it is with the worker.
+
+        ``whole``: the chunks are the pieces of one file, else a file each.
+
+        Errors: NoSuchAvatar, BadRequest, TooLarge, TooMany, TooSlow, WorkerLost, Unavailable. The recording: NotSpeech,
+        TooLarge, WorkerLost, Unavailable.
+        """
+        programme = Programme("", self._avatar(avatar, video), video)
+        return await self._renders.begin(programme, pieces, chunk_frames=chunk_frames, whole=whole)
 
     async def take_off_air(self, name: str) -> None:
         """End a stream and its viewers' sessions.
@@ -148,6 +200,12 @@ class Registry:
             del self._streams[stream.name], self._by_key[key]
             stream.ended.set()
             self._forget_unused_loops()
+
+    def close(self) -> None:
+        """Take everything off the air."""
+        self._renders.close()
+        for stream in self.streams():
+            stream.off_air.set()
 
     async def run(self, group: asyncio.TaskGroup) -> None:
         """Put the demo on air once the worker has come."""
@@ -187,7 +245,7 @@ class Registry:
 
     def worker_ready(self, ready: Ready) -> None:
         """Tell a worker that knows nothing what is on air."""
-        self.avatars = list(ready.avatars)
+        self.gallery.avatars = list(ready.avatars)
         self._worker_came.set()
         for (avatar, video), loops in self._loops.items():
             if any(not loops.complete(codec) for codec in VIDEO_CODECS):
@@ -198,8 +256,10 @@ class Registry:
     def worker_lost(self, detail: str) -> None:
         """Every stream falls back to its idle loop."""
         logger.warning("the worker was lost: %s", detail)
+        self.gallery.worker_lost()
         for stream in self.streams():
             stream.worker_lost(detail)
+        self._renders.worker_lost(detail)
 
     def worker_message(self, message: FromWorker) -> None:
         """Hand a message to the stream it is about."""
@@ -208,6 +268,8 @@ class Registry:
                 self._idle_loop(message)
             case IdleFailed():
                 logger.error("no %s idle loop of %s: %s", message.codec, message.avatar, message.detail)
+            case AvatarPrepared() | AvatarDropped() | AvatarRefused():
+                self.gallery.answered(message)
             case (
                 Unit(stream=name)
                 | WentIdle(stream=name)
@@ -215,11 +277,16 @@ class Registry:
                 | SpeechRefused(stream=name)
                 | SpeechStarted(stream=name)
                 | SpeechFinished(stream=name)
+                | SpeechChunk(stream=name)
                 | StreamOpened(stream=name)
                 | StreamRefused(stream=name)
                 | StreamFailed(stream=name)
-            ) if name in self._by_key:
-                self._by_key[name].message(message)
+            ):
+                stream = self._by_key.get(name)
+                if stream is not None:
+                    stream.message(message)
+                else:
+                    self._renders.message(name, message)
 
     def _idle_loop(self, message: IdleLoop) -> None:
         loops = self._loops.get((message.avatar, message.format))
@@ -234,6 +301,7 @@ def worker_config(settings: Settings) -> WorkerConfig:
     return WorkerConfig(
         assets=str(settings.assets),
         avatars=str(settings.assets / "avatars"),
+        prepared=str(settings.avatars),
         cache=str(settings.cache),
         threads=settings.worker_threads,
         max_speech_s=settings.max_speech_s,
@@ -262,12 +330,11 @@ async def open_registry(settings: Settings, opener: OpenWorker = open_worker) ->
     registry = Registry(settings)
     with ice_policy(settings):
         async with opener(worker_config(settings), worker_limits(settings), registry) as worker:
-            registry.worker = worker
+            registry.open(worker)
             async with asyncio.TaskGroup() as group:
                 demo = group.create_task(registry.run(group), name="demo")
                 try:
                     yield registry
                 finally:
                     demo.cancel()
-                    for stream in registry.streams():
-                        stream.off_air.set()
+                    registry.close()

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from whep_server.errors import NoSuchSession
@@ -32,6 +33,18 @@ class Restarted:
     etag: str
 
 
+class Ending(StrEnum):
+    """How a session ended."""
+
+    DELETED = "deleted"
+    LOST = "lost"
+    """The peer said goodbye, or is not heard of any more."""
+    EXPIRED = "expired"
+    """It never connected."""
+    OFF_AIR = "off air"
+    FAILED = "failed"
+
+
 class Session:
     """A session, from its answer on. ``run`` is its life; ``close`` ends it and waits for that."""
 
@@ -43,6 +56,10 @@ class Session:
         self.state = State.ANSWERED
         self.events = SessionEvents()
         """What it is told beside the media: the server-sent events extension of WHEP."""
+        self.ending: Ending | None = None
+        """None as long as it has not ended."""
+        self._time = asyncio.get_running_loop().time
+        self._answered_s = self._time()
         self._peer = peer
         self._plan = plan
         self._remote = Credentials(plan.transport.ufrag, plan.transport.password)
@@ -53,6 +70,11 @@ class Session:
         """Whether it was ended by ``close``."""
         self._closed = asyncio.Event()
 
+    @property
+    def age_s(self) -> float:
+        """Time since its answer."""
+        return self._time() - self._answered_s
+
     async def run(self, join_timeout_s: float) -> None:
         """Wait until the peer is gone: never connected, said goodbye, lost, or closed by us; then free everything."""
         try:
@@ -60,15 +82,21 @@ class Session:
                 self._step(Input.CONNECT)
                 await self._peer.wait_ended()
                 self._step(Input.LOSE)
+                self._note(Ending.LOST)
             else:
                 self._step(Input.EXPIRE)
+                self._note(Ending.EXPIRED)
         except Exception:  # a session's task must not take the stream's other sessions with it
             logger.exception("a session failed")
+            self._note(Ending.FAILED)
         finally:
             await self._peer.close()
             self.state = State.CLOSED
             self.events.close()
             self._closed.set()
+
+    def _note(self, ending: Ending) -> None:
+        self.ending = self.ending or ending
 
     def _step(self, event: Input) -> None:
         if self.state is not State.CLOSED:
@@ -114,9 +142,10 @@ class Session:
         """Free a session that was never run."""
         await self._peer.close()
 
-    async def close(self) -> None:
+    async def close(self, ending: Ending = Ending.DELETED) -> None:
         """End the session and wait until its sockets are closed.  [I-SE-02] [E-SE-02]"""
         self.deleted = True
+        self._note(ending)
         self._step(Input.DELETE)
         self._peer.end()
         await self._closed.wait()

@@ -26,11 +26,11 @@ from avatar.messages import (
     GoLive,
     SetCodecs,
     StreamFailed,
-    StreamOpened,
     StreamRefused,
     Unit,
     WentIdle,
 )
+from whep_server.errors import ServerError, Unavailable, WorkerLost
 from whep_server.live.audience import Audience
 from whep_server.live.clock import StreamClock
 from whep_server.live.events import EventQueue, Events, StreamEvent
@@ -39,6 +39,8 @@ from whep_server.live.pictures import Pictures
 from whep_server.live.playout import Playout
 from whep_server.live.programme import Programme
 from whep_server.live.publisher import Floor
+from whep_server.live.recording import Recording
+from whep_server.live.render import Renders
 from whep_server.live.session import Session
 from whep_server.live.sounds import Sounds
 from whep_server.live.stretches import Stretches
@@ -53,7 +55,10 @@ logger = logging.getLogger(__name__)
 CATCH_UP_S: Final = 0.5
 """A loop that stood still for less sends what it missed, in order; after more it goes on at the present."""
 
-StreamMessage = Unit | WentIdle | SpeechMessage | StreamOpened | StreamRefused | StreamFailed
+AHEAD_S: Final = 15
+"""So far ahead of its time the worker may make what is also recorded; ``playout.MAX_HELD`` holds 20 s."""
+
+StreamMessage = Unit | WentIdle | SpeechMessage | StreamFailed
 
 
 class StreamState(StrEnum):
@@ -71,6 +76,7 @@ class House:
 
     worker: Worker
     settings: Settings
+    renders: Renders
     check_room: Callable[[], None]
     """Raises Unavailable where no stream may take a further viewer."""
 
@@ -80,6 +86,7 @@ class Stream:
 
     def __init__(self, programme: Programme, loops: IdleLoops, house: House) -> None:
         settings, video = house.settings, programme.video
+        self._renders = house.renders
         self.name, self.listed = programme.name, programme.listed
         self.avatar, self.title, self.format = programme.avatar.name, programme.avatar.title, video
         self.off_air = asyncio.Event()
@@ -99,7 +106,7 @@ class Stream:
         self._stretches = Stretches(video.fps)
         self._events = Events(settings.event_queue)
         self._wake = asyncio.Event()
-        self._audience = Audience(settings, house.check_room, self._viewers_changed, self._wake.set)
+        self._audience = Audience(self._key, settings, house.check_room, self._viewers_changed, self._wake.set)
         self._voice = Voice(self._key, house.worker, settings, self._events.emit)
         self._floor = Floor(self._key, self._voice.speech, house.worker, settings, self._events.emit)
         self._frame = self._packet = -1  # the last ones that were handed out
@@ -181,7 +188,8 @@ class Stream:
         finally:
             self._audience.group = self._floor.group = None
             self._events.close()
-            self._voice.speech.fail("the stream was taken off the air", 0)
+            self._voice.fail(Unavailable("the stream was taken off the air"), 0)
+            self._renders.off_air(self._programme)
             tell(self._worker, CloseStream(self._key))
 
     async def _tick_on(self) -> None:
@@ -220,9 +228,20 @@ class Stream:
             live = self._stretches.live_at(self._clock.frame_of_packet(self._packet))
             self._sounds.play(self._packet, sounds, live)
         if self._stretches.speaking(frame):
-            tell(self._worker, Advance(self._key, frame + self._lead + 1, frame))
+            tell(self._worker, Advance(self._key, self._granted(frame), frame))
         self._voice.tell_due((packet + 1) * OPUS_SAMPLES - 1)
         self._tell_state()
+
+    def _granted(self, frame: int) -> int:
+        """Up to which frame the worker may go: a little ahead of the clock, or far where it makes a recording.
+
+        Not where a publisher follows, whose voice is not there before its time.
+        """
+        usual = frame + self._lead + 1
+        if self._floor.taken:
+            return usual
+        recorded = self._voice.speech.ahead(self._stretches.start * AUDIO_HZ // self.format.fps)
+        return max(usual, min(frame + AHEAD_S * self.format.fps, recorded * self.format.fps // AUDIO_HZ))
 
     # --- the worker
 
@@ -234,13 +253,14 @@ class Stream:
 
     def worker_lost(self, detail: str) -> None:
         """Play what is there until the next idle keyframe; what was accepted and not finished fails."""
-        self._fall_idle(self._stretches.cut(self._now_frame()), detail)
+        self._voice.worker_lost()
+        self._fall_idle(self._stretches.cut(self._now_frame()), WorkerLost(detail))
         self._events.emit(StreamEvent("worker", {"state": "lost"}))
 
-    def _fall_idle(self, frame: int, detail: str, only: list[str] | None = None) -> None:
+    def _fall_idle(self, frame: int, error: ServerError, only: list[str] | None = None) -> None:
         heard_until = frame * AUDIO_HZ // self.format.fps
         self._playout.cut(self._clock.video_time(frame), heard_until)
-        self._voice.fail(detail, heard_until, only)
+        self._voice.fail(error, heard_until, only)
         self._wake.set()
 
     def idle_loop_grew(self) -> None:
@@ -258,8 +278,7 @@ class Stream:
                 self._failed(message)
             case StreamRefused():
                 logger.error("the worker refuses stream %s: %s", self._key, message.detail)
-            case StreamOpened():
-                logger.debug("stream %s is open", self._key)
+                self._voice.message(message)
             case _:
                 if self._voice.message(message) and not self._stretches.open:
                     self._go_live()
@@ -278,8 +297,8 @@ class Stream:
 
     def _failed(self, message: StreamFailed) -> None:
         logger.error("stream %s: the worker failed to speak: %s", self._key, message.detail)
-        end = self._stretches.cut(self._now_frame())
-        self._fall_idle(end, message.detail, message.utterances)
+        end = self._stretches.cut(max(self._now_frame(), message.frame - 1))  # what is made already is shown
+        self._fall_idle(end, Unavailable(message.detail), message.utterances)
 
     def _force_keyframe(self, codec: Codec) -> None:
         """Ask the encoder, at most once in ``keyframe_interval_ms``: one keyframe serves all who wait."""
@@ -324,6 +343,19 @@ class Stream:
         """
         self._floor.check_free()
         return await self._voice.speak(pieces)
+
+    async def record(self, pieces: AsyncIterator[bytes], *, chunk_frames: int) -> Recording:
+        """Upload a file to be made into chunks; returns when all of it is with the worker.
+
+        Where somebody watches it is spoken as by ``speak``, and the chunks are of the very same pictures; else it is
+        made as fast as can be, and who comes later sees nothing of it.
+
+        Errors: those of ``speak`` but NotSpeech, which the recording raises.
+        """
+        self._floor.check_free()
+        if self._audience.claimed:
+            return await self._voice.record(pieces, lambda _: None, chunk_frames=chunk_frames)
+        return await self._renders.begin(self._programme, pieces, chunk_frames=chunk_frames)
 
     # --- events
 

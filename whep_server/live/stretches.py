@@ -31,6 +31,11 @@ class Stretches:
         """Whether the worker is to make further frames."""
         return bool(self._known) and self._known[-1].end is None
 
+    @property
+    def start(self) -> int:
+        """The first frame of the open stretch; 0 where none is open."""
+        return self._known[-1].start if self.open else 0
+
     def begin(self, now: int, lead: int) -> int:
         """Open a stretch as soon as a picture can be made in time; its first frame."""
         start = round_up(max(self._free_from, now + lead), self._start_grid)

@@ -1,17 +1,38 @@
 """What a stream says: the way of uploads to the worker, and of what the worker says about them to who wants to know."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
 
-from avatar.client import Worker, WorkerState
-from avatar.messages import SpeechAccepted, SpeechFinished, SpeechRefused, SpeechStarted
-from whep_server.errors import Unavailable
+from avatar.client import Worker, WorkerGone, WorkerState
+from avatar.messages import (
+    AbandonSpeech,
+    RecordSpeech,
+    SpeechAccepted,
+    SpeechChunk,
+    SpeechData,
+    SpeechFinished,
+    SpeechRefused,
+    SpeechStarted,
+    StreamOpened,
+    StreamRefused,
+)
+from whep_server.errors import ServerError, Unavailable, WorkerLost
 from whep_server.live.events import StreamEvent
-from whep_server.live.upload import send_speech
-from whep_server.live.utterances import Speech, Utterance
+from whep_server.live.journal import log_utterance
+from whep_server.live.recording import Recording
+from whep_server.live.telling import tell
+from whep_server.live.upload import send_pieces
+from whep_server.live.utterances import Entry, Speech, Stage, Utterance, broken_off
 from whep_server.settings import Settings
 
-SpeechMessage = SpeechAccepted | SpeechRefused | SpeechStarted | SpeechFinished
+VERDICT_S: Final = 20.0
+"""The worker gives up a file it cannot decode after 10 s, and loads an avatar in 2; longer: it is stuck."""
+
+SpeechMessage = (
+    StreamOpened | StreamRefused | SpeechAccepted | SpeechRefused | SpeechStarted | SpeechFinished | SpeechChunk
+)
 
 
 class Voice:
@@ -19,27 +40,106 @@ class Voice:
 
     def __init__(self, key: str, worker: Worker, settings: Settings, emit: Callable[[StreamEvent], None]) -> None:
         """``emit`` takes the events of utterances."""
-        self.speech = Speech(settings.max_queued_utterances)
+        self.speech = Speech(settings.max_queued_utterances, self._over)
         self._key = key
         self._worker = worker
         self._settings = settings
         self._emit = emit
         self._time = asyncio.get_running_loop().time
+        self._recordings: dict[str, Recording] = {}
+        self._open = False  # whether the worker knows the stream
+        self._refusal = ""
+        self._opening = asyncio.Event()
+
+    # --- uploads
 
     async def speak(self, pieces: AsyncIterator[bytes]) -> Utterance:
         """Upload a file to be spoken after what is queued; returns when all of it is with the worker.
 
-        Errors: NotSpeech, TooLarge, TooMany, WorkerLost, Unavailable, BadRequest.
+        Errors: NotSpeech, TooLarge, TooMany, TooSlow, WorkerLost, Unavailable, those of ``pieces``.
         """
+        entry = self._new_entry()
+        with self._uploading(entry):
+            await self._upload(entry, pieces)
+            async with asyncio.timeout(VERDICT_S):
+                return await entry.verdict
+
+    async def record(
+        self,
+        pieces: AsyncIterator[bytes],
+        changed: Callable[[Recording], None],
+        *,
+        chunk_frames: int,
+        whole: bool = False,
+    ) -> Recording:
+        """As ``speak``, and make chunks of it; does not wait for the verdict. ``changed`` as in ``Recording``.
+
+        Errors: those of ``speak`` but NotSpeech.
+        """
+        entry = self._new_entry()
+        entry.recorded = True
+        recording = self._recordings[entry.id] = Recording(entry.id, changed)
+        with self._uploading(entry):
+            await self._upload(entry, pieces, RecordSpeech(self._key, entry.id, chunk_frames, whole))
+        return recording
+
+    def _new_entry(self) -> Entry:
         if self._worker.state is not WorkerState.READY:
             raise Unavailable("the speech engine is starting")
-        return await send_speech(self._key, self.speech, self._worker, pieces, self._settings)
+        return self.speech.open()
+
+    @contextmanager
+    def _uploading(self, entry: Entry) -> Iterator[None]:
+        complete = False
+        try:
+            yield
+            complete = True
+        except WorkerGone as error:
+            raise WorkerLost("the speech engine was lost during the upload") from error
+        except TimeoutError as error:
+            raise Unavailable("the speech engine does not answer") from error
+        finally:
+            if not complete:
+                self._abandon(entry)
+
+    def _abandon(self, entry: Entry) -> None:
+        """Nobody will hear how it ends: make the worker forget it, unless it speaks it already."""
+        if entry.stage is Stage.UPLOADED:
+            self.speech.forget(entry)
+        tell(self._worker, AbandonSpeech(self._key, entry.id))
+
+    async def _upload(self, entry: Entry, pieces: AsyncIterator[bytes], first: RecordSpeech | None = None) -> None:
+        async with asyncio.timeout(VERDICT_S):
+            await self._until_open(entry)
+        if first is not None:
+            self._worker.send(first)
+        template = SpeechData(self._key, entry.id, self.speech.epoch, b"", last=False)
+        await send_pieces(template, entry, self._worker, pieces, self._settings)
+        entry.uploaded_s = self._time()
+
+    async def _until_open(self, entry: Entry) -> None:
+        """Until the worker knows the stream: loading an avatar takes it a second, and it refuses what comes before."""
+        while not self._open:
+            if entry.verdict.done():
+                entry.verdict.result()
+            if self._refusal:
+                raise Unavailable(self._refusal)
+            self._opening.clear()
+            await self._opening.wait()
+
+    # --- the worker
 
     def message(self, message: SpeechMessage) -> bool:
-        """What the worker says about an utterance; whether one more waits to be spoken."""
+        """What the worker says; whether one more utterance waits to be spoken."""
         match message:
+            case StreamOpened():
+                self._open = True
+                self._opening.set()
+            case StreamRefused():
+                self._refusal = message.detail
+                self._opening.set()
             case SpeechAccepted():
-                event = self.speech.accepted(message)
+                event = self.speech.accepted(message, self._time())
                 if event is not None:
                     self._emit(event)
                 return event is not None
@@ -49,14 +149,31 @@ class Voice:
                 self.speech.started(message)
             case SpeechFinished():
                 self.speech.finished(message)
+                self._end_recording(message.utterance, broken_off(message))
+            case SpeechChunk() if message.utterance in self._recordings:
+                self._recordings[message.utterance].put(message)
         return False
+
+    def worker_lost(self) -> None:
+        """The next worker is to be told of the stream afresh; what was under way is for ``fail``."""
+        self._open, self._refusal = False, ""
 
     def tell_due(self, sample: int) -> None:
         """Tell what is heard by now. Units: 48 kHz samples."""
-        for event in self.speech.due(sample):
+        for event in self.speech.due(sample, self._time()):
             self._emit(event)
 
-    def fail(self, detail: str, heard_until: int, only: list[str] | None = None) -> None:
+    def fail(self, error: ServerError, heard_until: int, only: list[str] | None = None) -> None:
         """As ``Speech.fail``, and tell."""
-        for event in self.speech.fail(detail, heard_until, only):
+        for event in self.speech.fail(error, heard_until, only):
             self._emit(event)
+        self._opening.set()
+
+    def _over(self, entry: Entry, state: str, error: ServerError | None) -> None:
+        log_utterance(self._key, entry, state, None if error is None else error.detail)
+        self._end_recording(entry.id, error or Unavailable("the upload broke off"))
+
+    def _end_recording(self, utterance: str, error: ServerError | None) -> None:
+        recording = self._recordings.pop(utterance, None)
+        if recording is not None:
+            recording.finish(error)
