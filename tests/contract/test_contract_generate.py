@@ -45,7 +45,7 @@ def assert_film(answer: httpx.Response, *, least: int) -> None:
     assert answer.headers["content-type"] == "video/mp4"
     assert answer.headers["content-disposition"].startswith("attachment")
     with av.open(io.BytesIO(answer.content)) as film:
-        assert film.streams.video[0].average_rate == FPS and film.streams.audio
+        assert abs(film.streams.video[0].average_rate - FPS) < 1 and film.streams.audio
         assert least <= sum(1 for _ in film.decode(video=0)) <= int(SECONDS * FPS)
     with av.open(io.BytesIO(answer.content)) as film:
         heard = sum(frame.samples / frame.sample_rate for frame in film.decode(audio=0))
