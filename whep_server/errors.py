@@ -17,6 +17,7 @@
     ├── PreconditionFailed          412
     ├── TooLarge                    413
     ├── UnsupportedType             415
+    ├── RangeUnsatisfiable          416   part of a file of which there is nothing; with Content-Range
     ├── NotAcceptable               422   valid SDP that we cannot serve: no common codec, wrong direction
     ├── NotSpeech                   422   an upload that cannot be spoken
     ├── NotAvatarVideo              422   a video that no avatar can be made from
@@ -151,6 +152,16 @@ class UnsupportedType(ServerError):
     """The Content-Type is not one this resource takes."""
 
     status, title = 415, "Unsupported media type"
+
+
+class RangeUnsatisfiable(ServerError):
+    """The part of a file that is asked for lies behind its end (RFC 9110 section 15.5.17)."""
+
+    status, title = 416, "Range not satisfiable"
+
+    def __init__(self, detail: str, *, size: int = 0) -> None:
+        """``size`` is the file's, in bytes."""
+        super().__init__(detail, headers={"Content-Range": f"bytes */{size}"})
 
 
 class NotAcceptable(ServerError):

@@ -8,7 +8,7 @@ import logging
 import re
 import secrets
 from collections.abc import Mapping
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 import pydantic
@@ -19,15 +19,47 @@ from litestar.types import ExceptionHandlersMap
 
 from whep_server.errors import ServerError
 from whep_server.web.bodies import EarlyResponse, HttpRequest, Upload
+from whep_server.web.replies import json_reply
 
 logger = logging.getLogger(__name__)
 
-AVATAR_ID: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.-]{1,128}")
+AVATAR_ID: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
 """What an avatar may be called, in a path or a file's name."""
-REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}_(?:req|webrtc)_[0-9a-f]{8}")
+REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}_(?:req|webrtc)_[0-9a-f]{8}")
 """A request to speak; the original's chunk routes took only lower-case avatar ids, its users' ids have more."""
 
+TAGS: Final = ("Original: service", "Original: avatars", "Original: chunks", "Original: WebRTC")
+"""Groups of routes in the API's description (``web/describe.py``)."""
+SERVICE, AVATARS, CHUNKS, WEBRTC = TAGS
+MOST_BATCH: Final = 64
+CHUNK_S: Final = (0.5, 30.0)
+
 Model = TypeVar("Model", bound="Params")
+
+
+def _clamp_batch(size: int) -> int:
+    return min(max(size, 1), MOST_BATCH)
+
+
+def _clamp_chunk(seconds: float) -> int | float:
+    held = min(max(seconds, CHUNK_S[0]), CHUNK_S[1])
+    return int(held) if held == int(held) else held
+
+
+FrameRate = Annotated[
+    int, pydantic.Field(gt=0, description="Frames a second; the nearest of 10, 15, 20, 25 and 30 is served")
+]
+BatchSize = Annotated[
+    int,
+    pydantic.AfterValidator(_clamp_batch),
+    pydantic.Field(description=f"Held to 1 to {MOST_BATCH}, told back, and of no effect"),
+]
+ChunkSeconds = Annotated[
+    float,
+    pydantic.Field(allow_inf_nan=False, description=f"Seconds in a chunk, held to {CHUNK_S[0]} to {CHUNK_S[1]}"),
+    pydantic.AfterValidator(_clamp_chunk),
+]
+"""A whole number of seconds is an integer; halves, which the original's own page offers and it refused, are taken."""
 
 
 class Params(pydantic.BaseModel):
@@ -80,13 +112,7 @@ def new_id(prefix: str) -> str:
 
 def ok(request: HttpRequest, content: object, headers: Mapping[str, str] | None = None) -> ASGIResponse:
     """A success: 200, JSON."""
-    head = request.method == "HEAD"
-    return ASGIResponse(
-        body=b"" if head else msgspec.json.encode(content),
-        media_type="application/json",
-        headers=dict(headers or {}) | {"Cache-Control": "no-store"},
-        is_head_response=head,
-    )
+    return json_reply(request, content, headers=list((headers or {}).items()))
 
 
 class DetailResponse(Response[None]):

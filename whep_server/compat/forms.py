@@ -1,14 +1,17 @@
 """Forms of the original server: one file under its own name, scalars beside it in any order.
 
-``read_form`` keeps the file on disk until the block is left, because a scalar may come after it.
+``read_form`` keeps files on disk until the block is left, because a scalar may come after them. ``file_pieces`` hands
+on a file while it arrives, where no scalar matters.
 """
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Final
+from urllib.parse import parse_qsl
 
 from multipart import (  # type: ignore[import-untyped]  # has no py.typed
     MultipartError,
@@ -21,17 +24,25 @@ from whep_server.compat.dialect import missing
 from whep_server.errors import BadRequest, TooLarge
 from whep_server.web.bodies import PIECE_BYTES, HttpRequest, Upload, media_type
 
+MULTIPART: Final = "multipart/form-data"
+URLENCODED: Final = "application/x-www-form-urlencoded"
 MAX_PARTS: Final = 32
 MAX_SCALAR_BYTES: Final = 64 * 1024
 
 
 @dataclass(slots=True)
 class FormFile:
-    """A file that came with a form; on disk, without a name there."""
+    """A file that came with a form, on disk."""
 
     filename: str
+    """What the client calls it, which counts for nothing."""
     content: IO[bytes]
     size: int = 0
+
+    @property
+    def path(self) -> Path:
+        """Where it is, if ``read_form`` was given a folder."""
+        return Path(self.content.name)
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Its bytes, read in a thread."""
@@ -55,54 +66,101 @@ class Form:
 
 
 @asynccontextmanager
-async def read_form(request: HttpRequest, *, limit: int, stall_s: float) -> AsyncIterator[Form]:
+async def read_form(
+    request: HttpRequest, *, limit: int, stall_s: float, folder: Path | None = None
+) -> AsyncIterator[Form]:
     """The form in a request's body. Files of one name replace each other.
+
+    With a ``folder`` its files have paths there, so that another process can read them; else they have no name, and
+    nothing stays behind whatever happens.
 
     Errors: TooLarge, TooSlow, UploadBroken, BadRequest where it is not a form. Without any body the form is empty.
     """
     form = Form()
+    kind = media_type(request.headers.get("content-type"))
     try:
-        content_type = request.headers.get("content-type")
-        if media_type(content_type) == "multipart/form-data":
-            boundary = parse_options_header(content_type)[1].get("boundary", "")
-            if not boundary:
-                raise BadRequest("multipart/form-data without a boundary")
-            await _fill(form, Upload(request, limit=limit, stall_s=stall_s), boundary)
+        if kind == MULTIPART:
+            await _fill(form, Upload(request, limit=limit, stall_s=stall_s), request, folder)
+        elif kind == URLENCODED:
+            body = await Upload(request, limit=min(limit, MAX_SCALAR_BYTES), stall_s=stall_s).read()
+            form.scalars = _scalars(body)
         yield form
     finally:
         for each in form.files.values():
-            each.content.close()
+            await asyncio.to_thread(each.content.close)
 
 
-async def _fill(form: Form, upload: Upload, boundary: str) -> None:
-    into: FormFile | None = None
-    name, scalar = "", bytearray()
+async def file_pieces(request: HttpRequest, name: str, *, limit: int, stall_s: float) -> AsyncGenerator[bytes, None]:
+    """The bytes of the first file of that name, as they arrive; all else in the form is passed over.
+
+    Errors: those of ``read_form``; Invalid at the end of a form that has no such file.
+    """
+    found = inside = False
+    if media_type(request.headers.get("content-type")) == MULTIPART:
+        async with aclosing(_events(Upload(request, limit=limit, stall_s=stall_s), request)) as events:
+            async for event in events:
+                if isinstance(event, MultipartSegment):
+                    inside = not found and event.name == name and event.filename is not None
+                    found = found or inside
+                elif event and inside:
+                    yield bytes(event)
+    if not found:
+        raise missing("body", name)
+
+
+async def _events(upload: Upload, request: HttpRequest) -> AsyncGenerator[MultipartSegment | bytearray | None, None]:
+    """What a multipart body holds: the head of each part, its bytes in pieces, None where it ends."""
+    boundary = parse_options_header(request.headers.get("content-type"))[1].get("boundary", "")
+    if not boundary:
+        raise BadRequest("multipart/form-data without a boundary")
     try:
         with PushMultipartParser(boundary, max_segment_count=MAX_PARTS) as parser:
             async for piece in upload.pieces():
                 for event in parser.parse(piece) if piece else ():
-                    if isinstance(event, MultipartSegment):
-                        into, name, scalar = _begin(form, event), event.name, bytearray()
-                    elif not event:
-                        if into is None:
-                            form.scalars[name] = scalar.decode("utf-8", "replace")
-                    elif into is not None:
-                        into.size += len(event)
-                        await asyncio.to_thread(into.content.write, bytes(event))
-                    else:
-                        scalar += event
-                        if len(scalar) > MAX_SCALAR_BYTES:
-                            raise TooLarge(f"a field of the form has more than {MAX_SCALAR_BYTES} bytes")
+                    yield event
     except MultipartError as error:
         raise BadRequest(f"There was an error parsing the body: {error}") from error
 
 
-def _begin(form: Form, segment: MultipartSegment) -> FormFile | None:
-    if segment.filename is None:
-        return None
-    replaced = form.files.get(segment.name)
+async def _fill(form: Form, upload: Upload, request: HttpRequest, folder: Path | None) -> None:
+    into: FormFile | None = None
+    name, scalar = "", bytearray()
+    async with aclosing(_events(upload, request)) as events:
+        async for event in events:
+            if isinstance(event, MultipartSegment):
+                name, scalar = event.name, bytearray()
+                into = None if event.filename is None else await _open_file(form, event, folder)
+            elif event is None:
+                if into is None:
+                    form.scalars[name] = scalar.decode("utf-8", "replace")
+            elif into is not None:
+                into.size += len(event)
+                await asyncio.to_thread(into.content.write, bytes(event))
+            else:
+                scalar += event
+                if len(scalar) > MAX_SCALAR_BYTES:
+                    raise TooLarge(f"a field of the form has more than {MAX_SCALAR_BYTES} bytes")
+    for each in form.files.values():  # who opens it by its path sees all of it
+        await asyncio.to_thread(each.content.flush)
+
+
+async def _open_file(form: Form, segment: MultipartSegment, folder: Path | None) -> FormFile:
+    replaced = form.files.pop(segment.name, None)
     if replaced is not None:
-        replaced.content.close()
-    # no name on disk, so that nothing stays behind whatever happens
-    opened = form.files[segment.name] = FormFile(segment.filename, tempfile.TemporaryFile())  # noqa: SIM115  closed with the form
+        await asyncio.to_thread(replaced.content.close)
+    opened = form.files[segment.name] = FormFile(segment.filename, await asyncio.to_thread(_new_file, folder))
     return opened
+
+
+def _new_file(folder: Path | None) -> IO[bytes]:
+    if folder is None:
+        return tempfile.TemporaryFile()
+    folder.mkdir(parents=True, exist_ok=True)
+    return tempfile.NamedTemporaryFile(dir=folder, prefix="upload-")
+
+
+def _scalars(body: bytes) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_PARTS))
+    except ValueError as error:
+        raise BadRequest(f"more than {MAX_PARTS} fields in the form") from error

@@ -13,7 +13,8 @@ from enum import StrEnum
 from typing import Final
 
 from avatar.messages import FRAME_RATES, VideoFormat
-from whep_server.errors import NoSuchSession, NotOnAir, ServerError
+from whep_server.compat.candidates import Trickle
+from whep_server.errors import NoSuchAvatar, NoSuchSession, NotOnAir, ServerError, Unavailable
 from whep_server.settings import Settings
 from whep_server.web.on_air import Registry, Stream
 
@@ -27,6 +28,23 @@ class Kind(StrEnum):
 
     SSE = "sse"
     WEBRTC = "webrtc"
+
+
+@dataclass(slots=True)
+class Requests:
+    """Requests to speak, of sessions and of others: those that run, and how many there ever were."""
+
+    active: set[str] = field(default_factory=set)
+    total: int = 0
+
+    def begin(self, request_id: str) -> None:
+        """One more runs."""
+        self.active.add(request_id)
+        self.total += 1
+
+    def end(self, request_id: str) -> None:
+        """It is over; may be said again."""
+        self.active.discard(request_id)
 
 
 class Busy(ServerError):
@@ -45,14 +63,15 @@ class CompatSession:
     user_id: str | None
     config: dict[str, int | float]
     """What ``config`` shows."""
+    requests: Requests
     created_at: float
     last_activity: float
     active_stream: str | None = None
     """The request that is being spoken."""
     open: int = 0
     """Event streams that are open."""
-    viewers: list[str] = field(default_factory=list)
-    """Ids of the viewers' sessions that came by ``offer``, oldest first."""
+    trickle: Trickle = field(default_factory=Trickle)
+    """The viewers that came by ``offer``, and their candidates."""
 
     @property
     def avatar_id(self) -> str:
@@ -69,9 +88,11 @@ class CompatSession:
         if self.active_stream is not None:
             raise Busy(f"Session already streaming: {self.active_stream}")
         self.active_stream = request_id
+        self.requests.begin(request_id)
 
     def release(self, request_id: str) -> None:
         """That request is over."""
+        self.requests.end(request_id)
         if self.active_stream == request_id:
             self.active_stream = None
 
@@ -81,16 +102,34 @@ def nearest_rate(fps: int) -> int:
     return min(FRAME_RATES, key=lambda rate: (abs(rate - fps), -rate))
 
 
+def video_of(live: Registry, settings: Settings, avatar: str, fps: int) -> VideoFormat:
+    """How an avatar is shown where a client may not say: as in the settings, else at a size that it has.
+
+    An avatar's size came of its video at the original, too. Errors: NoSuchAvatar; Unavailable where none is known yet.
+    """
+    info = next((info for info in live.avatars if info.name == avatar), None)
+    if info is None:
+        raise (
+            NoSuchAvatar(f"Avatar {avatar[:128]!r} not found")
+            if live.avatars
+            else Unavailable("the avatars are being loaded")
+        )
+    usual = (settings.width, settings.height)
+    width, height = usual if usual in info.sizes or not info.sizes else info.sizes[0]
+    return VideoFormat(width, height, fps, settings.bitrate_bps)
+
+
 class Sessions:
     """All sessions of the original's two families."""
 
     def __init__(self, live: Registry, settings: Settings) -> None:
         self._live, self._settings = live, settings
         self._sessions: dict[str, CompatSession] = {}
+        self.requests = Requests()
 
     def all(self, kind: Kind) -> list[CompatSession]:
         """Those of one family, oldest first."""
-        return [session for session in self._sessions.values() if session.kind is kind]
+        return [each for each in list(self._sessions.values()) if each.kind is kind and self._on_air(each)]
 
     async def create(
         self,
@@ -102,13 +141,15 @@ class Sessions:
         fps: int,
         drawn_fps: int = 0,
     ) -> CompatSession:
-        """A new session, its stream on air. Errors: those of ``Registry.put_on_air``."""
-        settings = self._settings
-        video = VideoFormat(settings.width, settings.height, fps, settings.bitrate_bps)
+        """A new session, its stream on air.
+
+        Errors: NoSuchAvatar, TooMany, Unavailable.
+        """
+        video = video_of(self._live, self._settings, avatar, fps)
         name = secrets.token_urlsafe(16)
         stream = await self._live.put_on_air(name, avatar, video, drawn_fps=drawn_fps, listed=False)
         now = time.time()
-        session = self._sessions[name] = CompatSession(name, kind, stream, user_id, config, now, now)
+        session = self._sessions[name] = CompatSession(name, kind, stream, user_id, config, self.requests, now, now)
         return session
 
     def get(self, session_id: str, kind: Kind) -> CompatSession:

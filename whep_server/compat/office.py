@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from whep_server.compat.lifetimes import Sessions
+from whep_server.compat.lifetimes import Requests, Sessions
 from whep_server.settings import Settings
 from whep_server.web.on_air import Registry
 
@@ -21,6 +21,11 @@ class Office:
     settings: Settings
     sessions: Sessions
     group: asyncio.TaskGroup
+
+    @property
+    def requests(self) -> Requests:
+        """Requests to speak; whoever speaks without a session says here when it begins and ends."""
+        return self.sessions.requests
 
 
 @asynccontextmanager

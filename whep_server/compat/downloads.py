@@ -1,0 +1,45 @@
+"""Files that the original server handed out whole; here in parts, too, without which Safari plays no video."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from litestar.response.base import ASGIResponse
+
+from whep_server.errors import NoSuchFile, RangeUnsatisfiable
+from whep_server.web.bodies import HttpRequest
+from whep_server.web.files import RANGE, FileResponse, parse_range
+
+MP4: Final = "video/mp4"
+
+
+def check_range(header: str | None, size: int) -> None:
+    """Errors: RangeUnsatisfiable where a range is asked for of which there is nothing."""
+    match = RANGE.fullmatch(header or "")
+    if match is None or match.group(0) == "bytes=-":
+        return  # not ours to understand: all of it is sent (RFC 9110 section 14.2)
+    first, last = match.groups()
+    if (int(first) if first else size - int(last)) >= size:
+        raise RangeUnsatisfiable(f"the file has {size} bytes", size=size)
+
+
+async def send_file(
+    request: HttpRequest, path: Path, headers: Mapping[str, str], media_type: str = MP4
+) -> ASGIResponse:
+    """A file or the part of it that is asked for. Errors: NoSuchFile, RangeUnsatisfiable."""
+    try:
+        size = (await asyncio.to_thread(path.stat)).st_size
+    except OSError:
+        raise NoSuchFile("File not found") from None
+    asked = request.headers.get("range")
+    check_range(asked, size)
+    part = parse_range(asked, size)
+    start, end = part or (0, size)
+    lines = [*headers.items(), ("Content-Type", media_type), ("Content-Length", str(end - start))]
+    lines.append(("Accept-Ranges", "bytes"))
+    if part:
+        lines.append(("Content-Range", f"bytes {start}-{end - 1}/{size}"))
+    response = FileResponse(status_code=206 if part else 200, headers=lines, is_head_response=request.method == "HEAD")
+    response.source = (path, start, end)
+    return response
