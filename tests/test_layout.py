@@ -232,6 +232,31 @@ def test_only_the_settings_read_the_environment(name):
             assert not {alias.name for alias in node.names} & {"environ", "environb", "getenv"}
 
 
+def imported_by_tests(path: Path) -> set[str]:
+    """What a file of the tests imports, and the tests' own modules that it loads import in turn."""
+    seen: set[Path] = set()
+    found: set[str] = set()
+    waiting = [path]
+    while waiting:
+        current = waiting.pop()
+        if current in seen or not current.exists():
+            continue
+        seen.add(current)
+        for node in ast.walk(ast.parse(current.read_text("utf-8"))):
+            names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            found.update(names)
+            waiting += [ROOT / f"{name.replace('.', '/')}.py" for name in names if is_within(name, "tests")]
+    return found
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests/contract").glob("*.py")), ids=lambda path: path.name)
+def test_the_contract_is_judged_from_outside(path):
+    """So that it can be held against the original server."""
+    ours = {name for name in imported_by_tests(path) if name.split(".")[0] in PACKAGES}
+    assert not ours
+
+
 def source_files() -> list[Path]:
     kinds = {".py", ".js", ".css", ".html"}
     folders = (*PACKAGES, "tests", "templates", "assets")
