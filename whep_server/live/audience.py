@@ -46,6 +46,11 @@ class Audience:
         return len(self._viewers)
 
     @property
+    def sessions(self) -> list[Session]:
+        """Viewers' sessions, oldest first."""
+        return [viewer.session for viewer in self._viewers.values()]
+
+    @property
     def claimed(self) -> int:
         """Viewers, and those that are being answered."""
         return len(self._viewers) + self._joining

@@ -38,8 +38,8 @@ from whep_server.live.gallery import Dropped, Gallery
 from whep_server.live.idle import IdleLoops
 from whep_server.live.pictures import VIDEO_CODECS
 from whep_server.live.programme import Programme, key_of
-from whep_server.live.recording import Recording
 from whep_server.live.render import Renders
+from whep_server.live.speech_recording import Recording
 from whep_server.live.stream import House, Stream, StreamState
 from whep_server.rtc.ice import ice_policy
 from whep_server.settings import Settings

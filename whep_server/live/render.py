@@ -25,9 +25,9 @@ from avatar.messages import (
 )
 from whep_server.errors import ServerError, TooMany, Unavailable, WorkerLost
 from whep_server.live.programme import Programme
-from whep_server.live.recording import Recording
+from whep_server.live.speech_recording import Recording
+from whep_server.live.stream_voice import SpeechMessage, Voice
 from whep_server.live.telling import tell
-from whep_server.live.voice import SpeechMessage, Voice
 from whep_server.settings import Settings
 
 WINDOW_S: Final = 10

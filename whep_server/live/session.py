@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
 from whep_server.errors import NoSuchSession
 from whep_server.live.session_events import SessionEvents
+from whep_server.metrics.facts import SessionStats
 from whep_server.rtc.peer import Peer
 from whep_server.signaling.headers import new_etag, new_session_id
 from whep_server.signaling.negotiation import Plan
@@ -74,6 +75,10 @@ class Session:
     def age_s(self) -> float:
         """Time since its answer."""
         return self._time() - self._answered_s
+
+    def stats(self) -> SessionStats:
+        """What is known of it now, and after its end."""
+        return replace(self._peer.stats(), ending=None if self.ending is None else self.ending.value)
 
     async def run(self, join_timeout_s: float) -> None:
         """Wait until the peer is gone: never connected, said goodbye, lost, or closed by us; then free everything."""

@@ -2,8 +2,8 @@
 
 The stream ticks with its media time: a picture every 1 / fps, an audio packet every 20 ms, both put into the viewers'
 rings in one go. It sleeps while nobody watches and nobody speaks. What is due when is decided in the pure parts
-(``stretches``, ``pictures``, ``sounds``), what is said in ``voice``; here are the one timer, the messages and the
-sessions.
+(``stretches``, ``pictures``, ``sounds``), what is said in ``stream_voice``; here are the one timer, the messages and
+the sessions.
 """
 
 import asyncio
@@ -39,14 +39,14 @@ from whep_server.live.pictures import Pictures
 from whep_server.live.playout import Playout
 from whep_server.live.programme import Programme
 from whep_server.live.publisher import Floor
-from whep_server.live.recording import Recording
 from whep_server.live.render import Renders
 from whep_server.live.session import Session
 from whep_server.live.sounds import Sounds
+from whep_server.live.speech_recording import Recording
+from whep_server.live.stream_voice import SpeechMessage, Voice
 from whep_server.live.stretches import Stretches
 from whep_server.live.telling import tell
 from whep_server.live.utterances import Utterance
-from whep_server.live.voice import SpeechMessage, Voice
 from whep_server.settings import Settings
 from whep_server.signaling.negotiation import level_of
 
@@ -127,6 +127,11 @@ class Stream:
     def viewer_count(self) -> int:
         """Sessions that were answered and have not ended."""
         return len(self._audience)
+
+    @property
+    def viewers(self) -> list[Session]:
+        """Their sessions, oldest first."""
+        return self._audience.sessions
 
     @property
     def claimed(self) -> int:

@@ -6,7 +6,7 @@ import pytest
 
 from avatar.messages import SpeechChunk
 from whep_server.errors import NotSpeech, Unavailable
-from whep_server.live.recording import MAX_UNREAD_BYTES, Recording
+from whep_server.live.speech_recording import MAX_UNREAD_BYTES, Recording
 
 
 def chunk(index: int, data: bytes = b"mp4") -> SpeechChunk:

@@ -21,7 +21,7 @@ from avatar.messages import (
 from whep_server.errors import ServerError, Unavailable, WorkerLost
 from whep_server.live.events import StreamEvent
 from whep_server.live.journal import log_utterance
-from whep_server.live.recording import Recording
+from whep_server.live.speech_recording import Recording
 from whep_server.live.telling import tell
 from whep_server.live.upload import send_pieces
 from whep_server.live.utterances import Entry, Speech, Stage, Utterance, broken_off
