@@ -128,9 +128,9 @@ def _move(
 
 
 def _smoothed(moves: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Less tremble: each picture's with its neighbours', both ends mirrored as the loop turns there."""
+    """Less tremble: each picture's with its neighbours'; beyond both ends a motion goes on as it was."""
     reach = min(4, len(moves) - 1)
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / _SMOOTH) ** 2)
-    padded = np.pad(moves, ((reach, reach), (0, 0), (0, 0)), mode="symmetric")
+    padded = np.pad(moves, ((reach, reach), (0, 0), (0, 0)), mode="reflect", reflect_type="odd")
     windows = np.lib.stride_tricks.sliding_window_view(padded, len(weights), axis=0)
     return np.asarray(windows @ (weights / weights.sum()), np.float64)
