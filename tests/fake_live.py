@@ -22,6 +22,7 @@ from whep_server.errors import (
 )
 from whep_server.live.session import Restarted
 from whep_server.live.session_events import SessionEvents
+from whep_server.metrics.facts import CandidatePair, MediaStats, SessionStats
 from whep_server.settings import Settings
 
 
@@ -38,6 +39,18 @@ class FakeUtterance:
     queued: int
 
 
+CONNECTED = SessionStats(
+    kind="viewer",
+    connection_state="connected",
+    ice_state="completed",
+    candidate_pair=CandidatePair("host", "prflx"),
+    connected_s=2.0,
+    video=MediaStats("H264", frames_sent=50, packets_sent=100, bytes_sent=90_000, packets_lost=1, pli_count=2),
+    audio=MediaStats("opus", frames_sent=100, packets_sent=100, bytes_sent=8_000),
+)
+"""A viewer that watches for two seconds."""
+
+
 @dataclass
 class FakeSession:
     stream: "FakeStream"
@@ -46,6 +59,8 @@ class FakeSession:
     answer: str = "v=0\r\ns=réponse\r\n"
     fragments: list[str] = field(default_factory=list)
     events: SessionEvents = field(default_factory=SessionEvents)
+    known: SessionStats = field(default=CONNECTED)
+    """What ``stats`` gives."""
 
     async def patch(self, body: str) -> Restarted | None:
         if "a=" not in body:
@@ -55,6 +70,9 @@ class FakeSession:
             return None
         self.etag = '"etag-of-the-restart"'
         return Restarted("a=ice-options:trickle\r\n", self.etag)
+
+    def stats(self) -> SessionStats:
+        return self.known
 
     async def close(self) -> None:
         self.events.close()
@@ -185,6 +203,10 @@ class FakeStream:
     @property
     def viewer_count(self) -> int:
         return len(self.sessions)
+
+    @property
+    def viewers(self) -> list[FakeSession]:
+        return list(self.sessions.values())
 
     async def open_viewer(self, offer: str) -> FakeSession:
         if self.fault:

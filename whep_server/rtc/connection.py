@@ -9,7 +9,7 @@ received: a peer may change over before we see it.  [I-SE-17] [I-SE-19]
 
 Relied on, read at aiortc 1.16.0 and aioice 0.13.0: aiortc reaches ICE through ``RTCIceTransport._connection`` and takes
 ``recv`` and ``send`` of it once; ``aioice.Connection.data_received`` is where datagrams that are not STUN end up;
-``query_consent`` runs as ``_query_consent_task`` once a pair is nominated.
+``query_consent`` runs as ``_query_consent_task`` once a pair is nominated, which then stands in ``_nominated``.
 """
 
 import asyncio
@@ -25,10 +25,15 @@ from aioice import stun
 from aioice.ice import ConnectionClosed, ConnectionEvent, StunProtocol
 from aiortc import RTCRtpReceiver, RTCRtpSender
 
+from whep_server.metrics.facts import CandidatePair
 from whep_server.signaling.sdpfrag import Credentials, LocalIce
 
 CONSENTS: Final = 4
 """Intervals without a sign of life after which the peer is gone: 8 s, more than the 5 s between FFmpeg's checks."""
+SILENT: Final = 2
+"""Intervals without a sign of life after which it may be gone."""
+COMPONENT: Final = 1
+"""RTP's, and with it all that there is."""
 DEFAULT_PRIORITY: Final = 0x6E0000FF
 """A peer-reflexive candidate's where a check names none, as FFmpeg before 8.1 does (RFC 8445 section 5.1.2)."""
 FIRST_CHECK_S: Final = 0.2
@@ -47,6 +52,7 @@ class Generation(aioice.Connection):
         self._deliver = deliver
         self._alive_s = 0.0
         self._called = asyncio.Event()
+        self._checked = False
 
     async def connect(self) -> None:
         """Wait for a pair. Errors: ConnectionError where there will be none."""
@@ -62,6 +68,24 @@ class Generation(aioice.Connection):
         self._called.set()
         await super().close()
 
+    @property
+    def called(self) -> bool:
+        """Whether a check of the peer's has come, in earnest."""
+        return self._checked
+
+    @property
+    def pair(self) -> CandidatePair | None:
+        """What was nominated; None before, and after the end."""
+        pair = self._nominated.get(COMPONENT)
+        if pair is None:
+            return None
+        return CandidatePair(pair.local_candidate.type, pair.remote_candidate.type, pair.local_candidate.transport)
+
+    @property
+    def silent(self) -> bool:
+        """Whether the peer gives no sign of life any more; it is given up a little later."""
+        return asyncio.get_running_loop().time() - self._alive_s > aioice.ice.CONSENT_INTERVAL * SILENT
+
     def request_received(self, message: stun.Message, addr: tuple[str, int], protocol: StunProtocol) -> None:
         """A check; before ``connect`` it is answered and kept."""
         super().request_received(message, addr, protocol)
@@ -74,6 +98,7 @@ class Generation(aioice.Connection):
     def check_incoming(self, message: stun.Message, addr: tuple[str, int], protocol: StunProtocol) -> None:
         """A check of the peer's, whose integrity was found right."""
         message.attributes.setdefault("PRIORITY", DEFAULT_PRIORITY)
+        self._checked = True
         self.note_alive()
         super().check_incoming(message, addr, protocol)
 
@@ -162,6 +187,21 @@ class RestartableConnection:
     @remote_password.setter
     def remote_password(self, password: str) -> None:
         self._current.remote_password = password
+
+    @property
+    def called(self) -> bool:
+        """Whether a check of the peer's has come, in earnest."""
+        return self._current.called
+
+    @property
+    def pair(self) -> CandidatePair | None:
+        """The way that media takes now; None where there is none."""
+        return self._current.pair
+
+    @property
+    def silent(self) -> bool:
+        """Whether the peer gives no sign of life any more; it is given up a little later."""
+        return self._current.silent
 
     def note_alive(self) -> None:
         """A packet under the session's keys has come."""

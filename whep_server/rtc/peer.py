@@ -6,19 +6,20 @@ NotAcceptable. Its callbacks only set events. Its closing has no time limit; our
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
 
 from aioice import Candidate
-from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCIceTransport, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, RTCSessionDescription
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 from aiortc.sdp import candidate_from_sdp
 
 from whep_server.errors import MalformedSdp, NoSuchSession, NotAcceptable, Unavailable
+from whep_server.metrics.facts import CandidatePair, IceFailure, MediaStats, SessionStats
 from whep_server.rtc.connection import RestartableConnection, connection_of
 from whep_server.rtc.ice import configuration
 from whep_server.rtc.receiver import OnPacket, attach_receiver
-from whep_server.rtc.sender import SourceTrack, UnitSource, attach
+from whep_server.rtc.sender import Outbound, SourceTrack, UnitSource, attach
 from whep_server.settings import Settings
 from whep_server.signaling.negotiation import Plan, dress_answer, set_role
 from whep_server.signaling.sdpfrag import Credentials, LocalIce, TrickledCandidate
@@ -34,16 +35,36 @@ MISREAD: Final = (AssertionError, AttributeError, IndexError, KeyError, StopIter
 REFUSED: Final = (InternalError, InvalidAccessError, InvalidStateError, OperationError)
 
 
+class MediaSource(UnitSource, Protocol):
+    """Where a viewer's pictures or sounds come from."""
+
+    @property
+    def dropped(self) -> int:
+        """Units that the viewer was too slow for."""
+        ...
+
+
+Tracks = Callable[[], dict[str, MediaStats]]
+"""What was counted of each track, by kind."""
+
+
 class Peer:
     """The server's end of one session; made by ``viewer_peer`` and ``publisher_peer``."""
 
-    def __init__(self, plan: Plan, connection: RTCPeerConnection, level_idc: int, settings: Settings) -> None:
+    def __init__(
+        self, plan: Plan, connection: RTCPeerConnection, level_idc: int, settings: Settings, tracks: Tracks
+    ) -> None:
         self._plan = plan
         self._level_idc = level_idc
         self._restart_s = settings.join_timeout_s
         self._connection = connection
-        self._restarted = False
-        self._connected = False
+        self._tracks = tracks
+        self._restarts = 0
+        self._pair: CandidatePair | None = None
+        self._failure: IceFailure | None = None
+        self._time = asyncio.get_running_loop().time
+        self._connected_s: float | None = None
+        self._ended_s: float | None = None
         self._settled = asyncio.Event()
         self._ended = asyncio.Event()
         self._connection.on("connectionstatechange", self._state_changed)
@@ -51,13 +72,27 @@ class Peer:
     def _state_changed(self) -> None:
         state = self._connection.connectionState
         if state == "connected":
-            self._connected = True
+            self._connected_s = self._time() if self._connected_s is None else self._connected_s
             self._settled.set()
         elif state in ("failed", "closed"):
+            if state == "failed":
+                self._note_failure()
             self.end()
+
+    def _note_failure(self) -> None:
+        """Decide why media does not flow, unless it shall not."""
+        if self._failure is not None or self._ended.is_set():
+            return
+        if self._connected_s is not None:
+            self._failure = IceFailure.CONSENT
+        elif self._transport().state == "completed":
+            self._failure = IceFailure.DTLS
+        else:
+            self._failure = IceFailure.UNANSWERED if self._ice().called else IceFailure.UNREACHED
 
     def end(self) -> None:
         """Media can no longer flow, or shall not: wakes whoever waits for that. ``close`` is still to be called."""
+        self._ended_s = self._time() if self._ended_s is None else self._ended_s
         self._ended.set()
         self._settled.set()
 
@@ -84,7 +119,7 @@ class Peer:
     async def add_candidate(self, candidate: TrickledCandidate) -> None:
         """Try a candidate that came later. One that is of no use is dropped silently (RFC 8838 section 9)."""
         try:
-            if self._restarted:
+            if self._restarts:
                 await self._ice().add_restart_candidate(Candidate.from_sdp(candidate.value))
             else:
                 parsed = candidate_from_sdp(candidate.value)
@@ -105,12 +140,18 @@ class Peer:
             raise Unavailable("gathering candidates took too long") from error
         except ConnectionError as error:
             raise NoSuchSession("the session has ended") from error
-        self._restarted = True
+        self._restarts += 1
         return local
 
-    def _ice(self) -> RestartableConnection:
+    def _media(self) -> RTCRtpSender | RTCRtpReceiver:
         transceiver = self._connection.getTransceivers()[0]
-        return connection_of(transceiver.receiver if self._plan.receives else transceiver.sender)
+        return transceiver.receiver if self._plan.receives else transceiver.sender
+
+    def _transport(self) -> RTCIceTransport:
+        return self._media().transport.transport
+
+    def _ice(self) -> RestartableConnection:
+        return connection_of(self._media())
 
     async def wait_connected(self, timeout_s: float) -> bool:
         """Wait for ICE and DTLS; False where they failed, were given up, or are not there in time."""
@@ -118,12 +159,32 @@ class Peer:
             async with asyncio.timeout(timeout_s):
                 await self._settled.wait()
         except TimeoutError:
+            self._note_failure()
             return False
-        return self._connected and not self._ended.is_set()
+        return self._connected_s is not None and not self._ended.is_set()
 
     async def wait_ended(self) -> None:
         """Wait until ICE, consent or DTLS failed, the peer said goodbye, or ``end``.  [I-SE-04] [E-SE-04] [I-SE-20]"""
         await self._ended.wait()
+
+    def stats(self) -> SessionStats:
+        """As of now; what was counted stays after the end."""
+        ice, running = self._ice(), not self._ended.is_set()
+        silent = running and self._connected_s is not None and ice.silent
+        self._pair = ice.pair or self._pair
+        until_s = self._time() if self._ended_s is None else self._ended_s
+        tracks = self._tracks()
+        return SessionStats(
+            kind="publisher" if self._plan.receives else "viewer",
+            connection_state="disconnected" if silent else self._connection.connectionState,
+            ice_state="disconnected" if silent else self._connection.iceConnectionState,
+            ice_restarts=self._restarts,
+            candidate_pair=self._pair,
+            connected_s=0.0 if self._connected_s is None else until_s - self._connected_s,
+            video=tracks.get("video"),
+            audio=tracks.get("audio"),
+            ice_failure=self._failure,
+        )
 
     async def close(self) -> None:
         """End the session: RTCP BYE, DTLS close_notify, sockets closed, so that no check is answered any more.
@@ -140,14 +201,19 @@ class Peer:
             self.end()
 
 
-def viewer_peer(plan: Plan, sources: Mapping[str, UnitSource], level_idc: int, settings: Settings) -> Peer:
+def viewer_peer(plan: Plan, sources: Mapping[str, MediaSource], level_idc: int, settings: Settings) -> Peer:
     """A peer that is sent what ``sources`` give, by kind.  [E-EP-11] [E-EP-18]"""
     connection = RTCPeerConnection(configuration(settings))
+    outbound: dict[str, Outbound] = {}
     for served in plan.served:  # before the remote description, else aiortc makes receivers of its own
         kind = served.section.kind
         transceiver = connection.addTransceiver(SourceTrack(kind), direction="sendonly")
-        attach(transceiver.sender, sources[kind])
-    return Peer(plan, connection, level_idc, settings)
+        outbound[kind] = attach(transceiver.sender, sources[kind])
+
+    def tracks() -> dict[str, MediaStats]:
+        return {kind: each.stats(plan.codec(kind) or "", sources[kind].dropped) for kind, each in outbound.items()}
+
+    return Peer(plan, connection, level_idc, settings, tracks)
 
 
 def publisher_peer(plan: Plan, on_packet: OnPacket, settings: Settings) -> Peer:
@@ -159,5 +225,5 @@ def publisher_peer(plan: Plan, on_packet: OnPacket, settings: Settings) -> Peer:
         connection_of(receiver).note_alive()
         on_packet(sequence, rtp_time, payload)
 
-    attach_receiver(receiver, take)
-    return Peer(plan, connection, 0, settings)
+    inbound = attach_receiver(receiver, take)
+    return Peer(plan, connection, 0, settings, lambda: {"audio": inbound.stats()})

@@ -25,6 +25,8 @@ from aiortc import RTCRtpReceiver
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpReceiveParameters
 from aiortc.rtp import RtpPacket
 
+from avatar.messages import AUDIO_HZ
+from whep_server.metrics.facts import MediaStats
 from whep_server.rtc.reception import Reception
 
 OnPacket = Callable[[int, int, bytes], None]
@@ -38,14 +40,18 @@ PRIVATE: Final = "_RTCRtpReceiver__"
 """What Python puts before the names of that class that begin with two underscores."""
 
 
-def attach_receiver(receiver: RTCRtpReceiver, on_packet: OnPacket) -> None:
-    """Make ``receiver`` hand out Opus packets instead of decoding them. To be called before the connection is up."""
-    intake = _Intake(receiver, on_packet)
+def attach_receiver(receiver: RTCRtpReceiver, on_packet: OnPacket) -> "Inbound":
+    """Make ``receiver`` hand out Opus packets instead of decoding them; what it counts meanwhile.
+
+    To be called before the connection is up.
+    """
+    intake = Inbound(receiver, on_packet)
     receiver.receive = intake.receive  # type: ignore[method-assign]  # the module says why
     receiver._handle_rtp_packet = intake.handle_rtp_packet  # type: ignore[method-assign]  # likewise
+    return intake
 
 
-class _Intake:
+class Inbound:
     """What takes the place of a receiver's insides."""
 
     def __init__(self, receiver: RTCRtpReceiver, on_packet: OnPacket) -> None:
@@ -54,6 +60,18 @@ class _Intake:
         self._ssrc: int | None = None
         self._reception = Reception(1)
         self._newcomer: RtpPacket | None = None
+        self._packets = self._bytes = 0
+        self._lost_before = 0  # of sources that others took the place of
+
+    def stats(self) -> MediaStats:
+        """As of now."""
+        return MediaStats(
+            CODEC.removeprefix("audio/"),
+            packets_received=self._packets,
+            bytes_received=self._bytes,
+            packets_lost=self._lost_before + self._reception.packets_lost,
+            jitter_s=self._reception.jitter / AUDIO_HZ,
+        )
 
     def _private(self, name: str) -> Any:
         return getattr(self._receiver, PRIVATE + name)
@@ -86,6 +104,8 @@ class _Intake:
     def _hand_on(self, packet: RtpPacket, codec: RTCRtpCodecParameters | None) -> None:
         if not self._receiver._enabled:
             return
+        self._packets += 1
+        self._bytes += len(packet.payload)
         sequence, rtp_time = self._reception.add(packet.sequence_number, packet.timestamp, time.monotonic())
         if codec is not None and packet.payload:  # what is in no known codec counts; empty ones probe the bandwidth
             self._on_packet(sequence, rtp_time, packet.payload)
@@ -96,6 +116,7 @@ class _Intake:
             self._reception = Reception(codec.clockRate)
         elif self._newcomer is not None and self._newcomer.ssrc == packet.ssrc:
             self._forget(self._ssrc)
+            self._lost_before += self._reception.packets_lost
             self._reception = Reception(codec.clockRate, self._reception)
         else:
             self._newcomer = packet

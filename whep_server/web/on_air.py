@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from avatar.messages import AvatarInfo, Codec, VideoFormat
+from whep_server.metrics.facts import SessionStats
 from whep_server.settings import Settings
 
 
@@ -162,6 +163,10 @@ class Session(Protocol):
         """
         ...
 
+    def stats(self) -> SessionStats:
+        """What is known of it now, and after its end."""
+        ...
+
     async def close(self) -> None:
         """End it and free what it holds."""
         ...
@@ -198,6 +203,11 @@ class Stream(Protocol):
     @property
     def viewer_count(self) -> int:
         """Sessions that are open."""
+        ...
+
+    @property
+    def viewers(self) -> Sequence[Session]:
+        """They themselves, oldest first."""
         ...
 
     @property

@@ -1,0 +1,1 @@
+"""What the server measures of itself: facts as plain values, sums of the past, and the page for Prometheus."""
