@@ -117,3 +117,38 @@ def test_nothing_is_put_into_a_feed_that_nobody_reads():
     show = Show()
     show.feed.reading = False
     assert show.show(range(20)) == []
+
+
+def made_ahead(keyframes: set[int]) -> Show:
+    """The worker has made frames 10 to 60; the viewer has seen 10 to 14, and lost a picture."""
+    show = Show()
+    show.show(range(10))
+    for frame in range(10, 60):
+        show.live_unit(frame, keyframe=frame in keyframes)
+    assert len(show.show(range(10, 15), live=True)) == 5
+    show.feed.request_keyframe()
+    return show
+
+
+def test_a_keyframe_that_is_made_already_is_waited_for_and_not_asked_for():
+    show = made_ahead({10, 20})
+    shown = show.show(range(15, 22), live=True)
+    assert [frame for frame, live, _ in shown if live] == list(range(15, 22))
+    assert show.asked == []
+
+
+def test_who_would_wait_long_for_a_live_keyframe_shows_the_idle_loop_meanwhile():
+    show = made_ahead({10, 50})
+    shown = show.show(range(15, 60), live=True)
+    idle = [frame for frame, live, _ in shown if not live]
+    assert idle[0] - 15 <= FPS / IDLE_PHASES and idle == list(range(idle[0], 50))
+    assert [frame for frame, live, _ in shown if live] == [15, *range(50, 60)]
+    assert {idle[0], 50} <= {frame for frame, _, keyframe in shown if keyframe}
+    assert show.asked == []
+
+
+def test_a_keyframe_is_asked_for_where_none_is_made_far_ahead():
+    show = made_ahead({10})
+    shown = show.show(range(15, 40), live=True)
+    assert set(show.asked) == {Codec.VP8}
+    assert [frame for frame, live, _ in shown if live] == [15]

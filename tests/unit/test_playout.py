@@ -31,6 +31,18 @@ def test_codecs_do_not_mix():
     assert times(playout.pop_due(Codec.OPUS, 9)) == [1]
 
 
+def test_the_next_keyframe_is_known():
+    playout = Playout()
+    assert playout.next_keyframe(Codec.H264) == (0, False)
+    for media_time in (300, 100, 200):
+        playout.push(unit(media_time))
+    assert playout.next_keyframe(Codec.H264) == (300, False)
+    for media_time in (250, 150):
+        playout.push(Unit("demo", 0, Codec.H264, media_time, keyframe=True, data=b""))
+    assert playout.next_keyframe(Codec.H264) == (150, True)
+    assert playout.next_keyframe(Codec.VP8) == (0, False)
+
+
 def test_older_epochs_never_come_out():
     playout = Playout()
     playout.push(unit(1, epoch=0))

@@ -31,6 +31,8 @@ class Pictures:
         self._playout = playout
         self._force_keyframe = force_keyframe
         self._stall_frames = max(1, round(STALL_S * clock.fps))
+        self.last_live_frame = -1
+        """The last frame of a live stretch that some viewer was given."""
 
     def show(self, frame: int, feeds: Iterable[VideoFeed], live: bool) -> None:
         """Put the pictures that are due at ``frame`` into the feeds that are read."""
@@ -41,7 +43,7 @@ class Pictures:
             if mine:
                 self._end_live(frame, mine, live)
                 if live:
-                    self._show_live(codec, due, mine)
+                    self._show_live(codec, frame, due, mine)
                 self._show_idle(codec, frame, [feed for feed in mine if not feed.live])
 
     def _end_live(self, frame: int, feeds: list[VideoFeed], live: bool) -> None:
@@ -49,18 +51,30 @@ class Pictures:
             if feed.live and (not live or frame - feed.last_frame > self._stall_frames):
                 feed.go_idle()
 
-    def _show_live(self, codec: Codec, due: list[Unit], feeds: list[VideoFeed]) -> None:
+    def _show_live(self, codec: Codec, now: int, due: list[Unit], feeds: list[VideoFeed]) -> None:
         for unit in due:
             frame = self._clock.frame_of_time(unit.media_time)
             takers = [feed for feed in feeds if frame > feed.last_frame and (feed.live or unit.keyframe)]
             if takers:
                 packed = Packetised(packetize(codec, unit.data), self._clock.video_time(frame), unit.keyframe)
+                self.last_live_frame = max(self.last_live_frame, frame)
                 for feed in takers:
                     feed.live, feed.phase = True, None
                     feed.wants_keyframe = feed.push(packed) or (feed.wants_keyframe and not unit.keyframe)
                     feed.last_frame = frame
-        if due and any(feed.wants_keyframe or not feed.live for feed in feeds):
+        wanting = [feed for feed in feeds if feed.wants_keyframe or not feed.live]
+        if due and wanting:
+            self._await_keyframe(codec, now, wanting)
+
+    def _await_keyframe(self, codec: Codec, frame: int, feeds: list[VideoFeed]) -> None:
+        """Have a keyframe made where none is made yet. Who would wait for it too long shows the idle loop meanwhile."""
+        media_time, made = self._playout.next_keyframe(codec)
+        if not made:
             self._force_keyframe(codec)
+        if media_time > self._clock.video_time(frame + self._stall_frames):  # the worker is far ahead of the clock
+            for feed in feeds:
+                if feed.live:
+                    feed.go_idle()
 
     def _show_idle(self, codec: Codec, frame: int, feeds: list[VideoFeed]) -> None:
         joinable = self._loops.phase_at(codec, frame) if any(feed.wants_keyframe for feed in feeds) else None

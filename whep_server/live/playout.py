@@ -41,6 +41,16 @@ class Playout:
             due.append(heapq.heappop(held)[2])
         return due
 
+    def next_keyframe(self, codec: Codec) -> tuple[int, bool]:
+        """When the next keyframe can come at the earliest, and whether it is held: else it is yet to be made.
+
+        Units: ticks of the codec's RTP clock; 0 where nothing is held.
+        """
+        made = [media_time for media_time, _, unit in self._held[codec] if unit.keyframe]
+        if made:
+            return min(made), True
+        return max((media_time for media_time, _, _ in self._held[codec]), default=0), False
+
     def raise_epoch(self, epoch: int) -> None:
         """Drop what is of an older epoch, held or still to come."""
         self._epoch = max(self._epoch, epoch)
