@@ -1,0 +1,59 @@
+// The two layers of a page that plays chunks: the avatar's idle film, always running, and the speech over it. The film
+// is put where the speech's own picture is while nobody can see that, so that the way back has no jump in it.
+
+import { calm, config, get } from "../dom.js";
+import { withToken } from "../exchange/wire.js";
+import { Playback } from "./playback.js";
+
+/** As in the style sheet: how long the speech takes to come and to go. */
+const FADE_MS = 160;
+
+export class Layers extends EventTarget {
+  #film = get("film");
+  #stream = get("stream");
+  #layers = get("layers");
+
+  /** Tells `still` where the browser does not start the film by itself. */
+  constructor(access) {
+    super();
+    this.playback = new Playback(this.#stream, { access, leaveMs: calm.matches ? 0 : FADE_MS });
+    this.playback.addEventListener("picture", () => {
+      this.#layers.toggleAttribute("data-live", true);
+      this.#follow();
+    });
+    this.playback.addEventListener("end", () => this.#layers.removeAttribute("data-live"));
+    calm.addEventListener("change", () => this.run());
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.run());
+    this.show(config.film, access.token);
+    access.addEventListener("change", () => this.show(config.film, access.token));
+  }
+
+  /** Whether the speech is what is seen. */
+  get live() {
+    return this.#layers.hasAttribute("data-live");
+  }
+
+  /** The film of an avatar, or none. */
+  show(address, token = null) {
+    if (!address) return this.#film.removeAttribute("src");
+    const fresh = `${address}${address.includes("?") ? "&" : "?"}v=${Date.now()}`; // an avatar may be made anew
+    this.#film.src = withToken(fresh, token);
+    this.run();
+  }
+
+  /** Runs the film, where nobody asked for less motion. */
+  async run() {
+    if (calm.matches) return this.#film.pause();
+    try {
+      await this.#film.play();
+    } catch (error) {
+      if (error.name === "NotAllowedError") this.dispatchEvent(new Event("still"));
+    }
+  }
+
+  #follow() {
+    const { duration, seekable } = this.#film;
+    if (seekable.length === 0 || !Number.isFinite(duration)) return;
+    this.#film.currentTime = this.#stream.currentTime % duration;
+  }
+}
