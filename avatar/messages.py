@@ -8,10 +8,18 @@ sample n at n / 48000 seconds, on the stream's one clock.
 """
 
 from enum import StrEnum
-from typing import Final
 
 import msgspec
 
+from avatar.formats import AUDIO_HZ as AUDIO_HZ
+from avatar.formats import FRAME_RATES as FRAME_RATES
+from avatar.formats import IDLE_PHASES as IDLE_PHASES
+from avatar.formats import OPUS_SAMPLES as OPUS_SAMPLES
+from avatar.formats import VIDEO_HZ as VIDEO_HZ
+from avatar.formats import Codec as Codec
+from avatar.formats import VideoFormat as VideoFormat
+from avatar.formats import idle_grid as idle_grid
+from avatar.formats import start_grid as start_grid
 from avatar.user_avatars import AvatarDropped as AvatarDropped
 from avatar.user_avatars import AvatarInfo as AvatarInfo
 from avatar.user_avatars import AvatarPrepared as AvatarPrepared
@@ -19,43 +27,6 @@ from avatar.user_avatars import AvatarRefusal as AvatarRefusal
 from avatar.user_avatars import AvatarRefused as AvatarRefused
 from avatar.user_avatars import DropAvatar as DropAvatar
 from avatar.user_avatars import PrepareAvatar as PrepareAvatar
-
-AUDIO_HZ: Final = 48_000
-"""Sample rate of all audio that is played."""
-OPUS_SAMPLES: Final = 960
-"""One Opus packet: 20 ms at 48 kHz."""
-VIDEO_HZ: Final = 90_000
-"""RTP clock of video (RFC 6184, RFC 7741)."""
-FRAME_RATES: Final = (10, 15, 20, 25, 30)
-IDLE_PHASES: Final = 5
-"""Copies of the idle loop with staggered keyframes: with one a second in each, one is never above 200 ms away."""
-
-
-class Codec(StrEnum):
-    """What a unit is encoded with."""
-
-    H264 = "H264"
-    VP8 = "VP8"
-    OPUS = "opus"
-
-
-class VideoFormat(msgspec.Struct, frozen=True):
-    """Size, rate and bitrate of a stream's picture."""
-
-    width: int = 1280
-    height: int = 720
-    fps: int = 25
-    bitrate_bps: int = 1_500_000
-
-
-def start_grid(fps: int) -> int:
-    """A live stretch starts at a multiple of this many frames: video and 20 ms audio packets meet there."""
-    return next(n for n in range(1, fps + 1) if (n * AUDIO_HZ // fps) % OPUS_SAMPLES == 0 and n * AUDIO_HZ % fps == 0)
-
-
-def idle_grid(fps: int) -> int:
-    """A live stretch ends at a multiple of this many frames: one of the idle phases has a keyframe there (200 ms)."""
-    return fps // IDLE_PHASES
 
 
 class Unit(msgspec.Struct, frozen=True, tag=True):
@@ -265,6 +236,7 @@ class WorkerStats(msgspec.Struct, frozen=True):
     stage_ms: dict[str, float] = {}
     """Mean milliseconds a frame by stage: engine (network and drawing), compose, encode."""
     rss_bytes: int = 0
+    cpu_s: float = 0.0
 
 
 class Pong(msgspec.Struct, frozen=True, tag=True):

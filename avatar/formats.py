@@ -1,0 +1,43 @@
+"""How a stream's media is cut and timed: rates, codecs, sizes, and the grids on which idle and live meet."""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+AUDIO_HZ: Final = 48_000
+"""Sample rate of all audio that is played."""
+OPUS_SAMPLES: Final = 960
+"""One Opus packet: 20 ms at 48 kHz."""
+VIDEO_HZ: Final = 90_000
+"""RTP clock of video (RFC 6184, RFC 7741)."""
+FRAME_RATES: Final = (10, 15, 20, 25, 30)
+IDLE_PHASES: Final = 5
+"""Copies of the idle loop with staggered keyframes: with one a second in each, one is never above 200 ms away."""
+
+
+class Codec(StrEnum):
+    """What a unit is encoded with."""
+
+    H264 = "H264"
+    VP8 = "VP8"
+    OPUS = "opus"
+
+
+class VideoFormat(msgspec.Struct, frozen=True):
+    """Size, rate and bitrate of a stream's picture."""
+
+    width: int = 1280
+    height: int = 720
+    fps: int = 25
+    bitrate_bps: int = 1_500_000
+
+
+def start_grid(fps: int) -> int:
+    """A live stretch starts at a multiple of this many frames: video and 20 ms audio packets meet there."""
+    return next(n for n in range(1, fps + 1) if (n * AUDIO_HZ // fps) % OPUS_SAMPLES == 0 and n * AUDIO_HZ % fps == 0)
+
+
+def idle_grid(fps: int) -> int:
+    """A live stretch ends at a multiple of this many frames: one of the idle phases has a keyframe there (200 ms)."""
+    return fps // IDLE_PHASES
