@@ -7,10 +7,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import msgspec
 from litestar import Litestar, Router
 from litestar.di import Provide
+from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
 from whep_server import __version__
-from whep_server.compat import catalog, dialect, generate, players, service, sse, webrtc
+from whep_server.compat import catalog, dialect, generate, origins, players, service, sse, webrtc
 from whep_server.compat.office import Office, open_office
 from whep_server.settings import Settings
 from whep_server.web import (
@@ -94,8 +95,8 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: speech.
             "pages": Provide(lambda: page_set, use_cache=True, sync_to_thread=False),
         },
         lifespan=[lifespan],
-        before_send=[add_cors],
-        exception_handlers=HANDLERS,
+        before_send=[add_cors, origins.open_to_all],
+        exception_handlers={**HANDLERS, HTTPException: origins.refuse},
         openapi_config=None,
         logging_config=None,  # whep_server.log decides how logs look; problems.py logs what is unexpected
         request_max_body_size=None,  # web/bodies.py counts

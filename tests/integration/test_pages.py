@@ -18,7 +18,7 @@ async def test_the_pages_hold_what_they_need(http, live):
     assert "</script><b>" not in page.text
     looked = await http.head("/player/demo")
     assert looked.headers["content-length"] == str(len(page.content)) and looked.content == b""
-    landing = await http.get("/")
+    landing = await http.get("/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
     assert landing.status_code == 200 and "/player/demo" in landing.text
 
 

@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from whep_server.compat.lifetimes import Requests, Sessions
+from whep_server.compat.warming import Warmups
 from whep_server.settings import Settings
 from whep_server.web.on_air import Registry
 
@@ -20,6 +21,7 @@ class Office:
     live: Registry
     settings: Settings
     sessions: Sessions
+    warmups: Warmups
     group: asyncio.TaskGroup
 
     @property
@@ -35,7 +37,7 @@ async def open_office(live: Registry, settings: Settings) -> AsyncIterator[Offic
     async with asyncio.TaskGroup() as group:
         owned: list[asyncio.Task[None]] = [group.create_task(sessions.run(), name="compat-sweeper")]
         try:
-            yield Office(live, settings, sessions, group)
+            yield Office(live, settings, sessions, Warmups(live), group)
         finally:
             for task in owned:
                 task.cancel()

@@ -16,7 +16,7 @@ from whep_server.settings import Settings
 from whep_server.signaling.ice_servers import ice_servers
 from whep_server.web.bodies import HttpRequest
 from whep_server.web.describe import OPERATIONS, Operation, describe
-from whep_server.web.on_air import Config, Live, Stream
+from whep_server.web.on_air import Config, Live, Registry, Stream
 from whep_server.web.replies import READ, reply
 from whep_server.web.streams import StreamView, view
 
@@ -144,12 +144,11 @@ async def publish(
     return reply(request, render(pages.publish, context, config.public_base_path), HTML, headers=HEADERS)
 
 
-@route("/", http_method=READ, status_code=200, opt=describe(Operation(OPERATIONS, reply=HTML)))
-async def landing(request: HttpRequest, live: Live, config: Config, pages: PageSet) -> ASGIResponse:
-    """What is on air."""
+def landing_page(request: HttpRequest, live: Registry, config: Settings, pages: Pages) -> ASGIResponse:
+    """What is on air. The root's route is the original server's (``compat/service.py``), which has JSON there."""
     base = config.public_base_path
     context = LandingConfig([view(stream, base) for stream in live.streams() if stream.listed], base)
-    return reply(request, render(pages.landing, context, base), HTML, headers=HEADERS)
+    return reply(request, render(pages.landing, context, base), HTML, headers=[*HEADERS, ("Vary", "Accept")])
 
 
-ROUTES = [player, publish, landing]
+ROUTES = [player, publish]

@@ -1,0 +1,105 @@
+"""How WebRTC sessions are shown: under the original's names where they are true, and what is known of each viewer."""
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from whep_server.compat.lifetimes import CompatSession
+from whep_server.metrics.facts import SessionStats
+
+PACKET_S: Final = 0.02
+"""One packet of Opus."""
+POSE: Final = "default"
+"""The one pose that an avatar has; who asks for another gets this one, and is told so."""
+
+
+Figures = dict[str, bool | int | float]
+
+
+class SessionState(msgspec.Struct, frozen=True):
+    """A session as it is now. Units: ``created_at`` and ``last_activity`` in seconds since 1970."""
+
+    session_id: str
+    avatar_id: str
+    user_id: str | None
+    status: str
+    """streaming while it speaks, else the newest viewer's connection: new, connecting, connected, disconnected; created
+    as long as nobody watches.
+    """
+    active_stream: str | None
+    player_url: str
+    created_at: float
+    last_activity: float
+    age_seconds: float
+    idle_seconds: float
+    fps: int | float
+    playback_fps: int | float
+    batch_size: int | float
+    chunk_duration: int | float
+    prebuffer_seconds: int | float
+    track_stats: dict[str, Figures]
+    """The newest viewer's, and those that hold for all."""
+    viewers: list[SessionStats]
+    idle_pose_id: str = POSE
+    live_pose_id: str = POSE
+    ice_transport_policy: str = "all"
+
+
+class SessionList(msgspec.Struct, frozen=True):
+    """All sessions."""
+
+    total_sessions: int
+    active_streams: int
+    sessions: list[SessionState]
+
+
+def session_state(session: CompatSession, player_url: str) -> SessionState:
+    """A session as it is now."""
+    now, config = time.time(), session.config
+    viewers = [viewer.stats() for viewer in session.stream.viewers]
+    idle = "created" if not viewers else viewers[-1].connection_state
+    return SessionState(
+        session_id=session.id,
+        avatar_id=session.avatar_id,
+        user_id=session.user_id,
+        status="streaming" if session.active_stream else idle,
+        active_stream=session.active_stream,
+        player_url=player_url,
+        created_at=session.created_at,
+        last_activity=session.last_activity,
+        age_seconds=now - session.created_at,
+        idle_seconds=0.0 if session.used else now - session.last_activity,
+        fps=config["fps"],
+        playback_fps=config["playback_fps"],
+        batch_size=config["batch_size"],
+        chunk_duration=config["chunk_duration"],
+        prebuffer_seconds=config.get("prebuffer_seconds", 0),
+        track_stats=track_stats(session, viewers),
+        viewers=viewers,
+    )
+
+
+def track_stats(session: CompatSession, viewers: Sequence[SessionStats]) -> dict[str, Figures]:
+    """The original's figures, as far as there is such a thing here."""
+    video: Figures = {
+        "live_active": session.stream.state == "speaking",
+        "generation_complete": session.active_stream is None,
+        "source_fps": session.config["fps"],
+        "output_fps": session.config["playback_fps"],
+    }
+    audio: Figures = {}
+    newest = viewers[-1] if viewers else None
+    if newest is not None and newest.video is not None:
+        video |= {"output_frames_sent": newest.video.frames_sent, "frames_dropped": newest.video.frames_dropped}
+    if newest is not None and newest.audio is not None:
+        sent = newest.audio.frames_sent
+        audio |= {"frames_sent": sent, "audio_seconds_sent": round(sent * PACKET_S, 2)}
+    return {"video": video, "audio": audio}
+
+
+def session_list(sessions: Sequence[SessionState]) -> SessionList:
+    """All of them with their number."""
+    active = sum(session.active_stream is not None for session in sessions)
+    return SessionList(len(sessions), active, list(sessions))
