@@ -19,14 +19,18 @@ from whep_server.web.describe import STANDARDS, Operation, describe
 from whep_server.web.endpoints import Protocol, empty
 from whep_server.web.on_air import Config, Live
 from whep_server.web.replies import READ
-from whep_server.web.speech import EVENTS_TYPE, ClosingEvent, EventStream, encode_event, events_head
+from whep_server.web.speech import EVENTS_TYPE, ClosingEvent, EventStream, encode_event, encoded, events_head
 
 ENTRY = "/{stream:str}/{session:str}/events"
 STREAM = "/{stream:str}/{session:str}/events/{events:str}"
 MAX_BYTES: Final = 4096
 JSON: Final = "application/json"
 FAREWELL: Final = encode_event(StreamEvent(RECONNECT))
-"""Told where the server ends: the player is to open a new session, here or wherever the address then leads."""
+
+
+def farewell() -> bytes:
+    """Told where the server ends: the player is to open a new session, here or wherever the address then leads."""
+    return FAREWELL
 
 
 def wanted_types(body: bytes, offered: tuple[str, ...]) -> list[str]:
@@ -67,7 +71,7 @@ async def all_events(
     if request.method == "HEAD":
         return events_head()
     name = events.open(direction.events, target.session_events())
-    return EventStream(events.reading(name, once=True), closing, farewell=FAREWELL)
+    return EventStream(encoded(events.reading(name, once=True)), closing, farewell)
 
 
 @route(STREAM, http_method=READ, status_code=200, opt=describe(Operation(STANDARDS, reply=EVENTS_TYPE)))
@@ -82,10 +86,10 @@ async def read_events(
 ) -> ASGIResponse:
     """What was asked for, with all that came since. Errors: 404."""
     found = direction.find(live.stream(stream), session).events
-    farewell = FAREWELL if RECONNECT in found.types(events) else b""
+    last_words = farewell if RECONNECT in found.types(events) else bytes
     if request.method == "HEAD":
         return events_head()
-    return EventStream(found.reading(events), closing, farewell)
+    return EventStream(encoded(found.reading(events)), closing, last_words)
 
 
 @delete(STREAM, status_code=200, opt=describe(Operation(STANDARDS)))

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, aclosing
 from typing import Final
 
@@ -17,13 +18,18 @@ from whep_server.errors import NotSpeech
 from whep_server.web.auth import Action, authorize
 from whep_server.web.bodies import HttpRequest, Upload, file_pieces
 from whep_server.web.describe import STREAMS, Operation, describe
+from whep_server.web.exchange import HeaderLines
 from whep_server.web.on_air import Config, Event, Live
 from whep_server.web.replies import READ, json_reply
+
+logger = logging.getLogger(__name__)
 
 HEARTBEAT_S: Final = 15.0
 """Below the 30 to 60 s after which proxies close a silent connection."""
 RETRY_MS: Final = 2000
 """What a browser waits before it connects again."""
+WRITE_S: Final = 30.0
+"""A listener that has not taken what was sent for so long is cut off."""
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -74,7 +80,7 @@ async def events(
     """Server-sent events: ``state``, ``viewers``, ``publisher``, ``speech``, ``worker``. Errors: 401, 404."""
     authorize(request, config, Action.WATCH)
     target = live.stream(stream)
-    return events_head() if request.method == "HEAD" else EventStream(target.listen(), closing)
+    return events_head() if request.method == "HEAD" else EventStream(encoded(target.listen()), closing)
 
 
 def encode_event(event: Event) -> bytes:
@@ -82,45 +88,74 @@ def encode_event(event: Event) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (event.kind.encode(), msgspec.json.encode(event.data))
 
 
+class _Encoded:
+    """Events as bytes, after what a browser has to know first."""
+
+    def __init__(self, events: AsyncIterator[Event]) -> None:
+        self._events = events
+        self._opening = b"retry: %d\n\n" % RETRY_MS
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        opening, self._opening = self._opening, b""
+        return opening or encode_event(await anext(self._events))
+
+
+@contextlib.contextmanager
+def encoded(queue: AbstractContextManager[AsyncIterator[Event]]) -> Iterator[AsyncIterator[bytes]]:
+    """The events of a queue as they are sent."""
+    with queue as events:
+        yield _Encoded(events)
+
+
 EVENTS_TYPE: Final = "text/event-stream"
-EVENTS_HEADERS: Final = [("Cache-Control", "no-store"), ("X-Accel-Buffering", "no")]
+EVENTS_HEADERS: Final[HeaderLines] = [("Cache-Control", "no-store"), ("X-Accel-Buffering", "no")]
 
 
-def events_head() -> ASGIResponse:
+def events_head(headers: HeaderLines = EVENTS_HEADERS) -> ASGIResponse:
     """What HEAD is told of an event stream; nothing is opened."""
-    return ASGIResponse(body=b"", media_type=EVENTS_TYPE, headers=EVENTS_HEADERS)
+    return ASGIResponse(body=b"", media_type=EVENTS_TYPE, headers=headers)
 
 
 class EventStream(ASGIResponse):
-    """Events until the stream is taken off air, the listener goes, falls too far behind, or the server ends."""
+    """Events until their source ends, the listener goes or does not read, or the server ends."""
 
     _should_set_content_length = False
 
     def __init__(
-        self, queue: AbstractContextManager[AsyncIterator[Event]], closing: Closing, farewell: bytes = b""
+        self,
+        source: AbstractContextManager[AsyncIterator[bytes]],
+        closing: Closing,
+        farewell: Callable[[], bytes] = bytes,
+        headers: HeaderLines = EVENTS_HEADERS,
     ) -> None:
-        """``farewell`` is sent last where the server ends."""
-        super().__init__(media_type=EVENTS_TYPE, headers=EVENTS_HEADERS)
-        self._queue = queue
+        """``farewell`` gives what is sent last where the server ends."""
+        super().__init__(media_type=EVENTS_TYPE, headers=headers)
+        self._source = source
         self._closing = closing
         self._farewell = farewell
+        self._stuck = False
 
     async def send_body(self, send: Send, receive: Receive) -> None:
         """Send until one of the reasons to end comes."""
-        with self._queue as queue:
+        with self._source as source:
             async with asyncio.TaskGroup() as group:
                 enders = [
                     group.create_task(self._until_gone(receive), name="sse-gone"),
                     group.create_task(self._until_closing(), name="sse-closing"),
-                    group.create_task(self._send_events(queue, send), name="sse-events"),
+                    group.create_task(self._send_events(source, send), name="sse-events"),
                     group.create_task(self._send_heartbeats(send), name="sse-heartbeat"),
                 ]
                 await asyncio.wait(enders, return_when=asyncio.FIRST_COMPLETED)
                 for task in enders:
                     task.cancel()
-        last = self._farewell if self._closing.is_set() else b""
-        with contextlib.suppress(OSError):
-            await send({"type": "http.response.body", "body": last, "more_body": False})
+            last = self._farewell() if self._closing.is_set() else b""
+        if self._stuck:
+            logger.info("a listener to events does not read; cut off")
+        else:
+            await self._write(send, last, more=False)
 
     async def _until_gone(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -129,18 +164,25 @@ class EventStream(ASGIResponse):
     async def _until_closing(self) -> None:
         await self._closing.wait()
 
-    async def _send_events(self, queue: AsyncIterator[Event], send: Send) -> None:
-        await self._write(send, b"retry: %d\n\n" % RETRY_MS)
-        async for event in queue:
-            await self._write(send, encode_event(event))
+    async def _send_events(self, source: AsyncIterator[bytes], send: Send) -> None:
+        async for data in source:
+            if not await self._write(send, data):
+                return
 
     async def _send_heartbeats(self, send: Send) -> None:
-        while True:
+        taken = True
+        while taken:
             await asyncio.sleep(HEARTBEAT_S)
-            await self._write(send, b": still here\n\n")
+            taken = await self._write(send, b": still here\n\n")
 
-    async def _write(self, send: Send, data: bytes) -> None:
-        await send({"type": "http.response.body", "body": data, "more_body": True})
+    async def _write(self, send: Send, data: bytes, *, more: bool = True) -> bool:
+        """Whether it was taken."""
+        try:
+            async with asyncio.timeout(WRITE_S):
+                await send({"type": "http.response.body", "body": data, "more_body": more})
+        except OSError:  # a timeout is one, too
+            self._stuck = True
+        return not self._stuck
 
 
 ROUTES = [speak, events]
