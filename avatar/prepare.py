@@ -8,6 +8,7 @@ must be seen from the front and be quiet, the mouth shut: what the mouth does in
 import logging
 import os
 import resource
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -72,7 +73,13 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     detail: str
 
 
-Line = Step | Made | Refused
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """It is not the video's fault: a disk that is full, a file that is gone."""
+
+    detail: str
+
+
+Line = Step | Made | Refused | Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +240,7 @@ def _say(line: Line) -> None:
 
 
 def main() -> int:
-    """The process. Exit status 0 where it said what came of it."""
+    """The process. Exit status 0 where it said what came of it; only a whole avatar is left."""
     os.nice(19)
     cv2.setNumThreads(1)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -241,16 +248,33 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
+    whole = False
     try:
-        made = prepare(order, lambda stage, done: _say(Step(stage, done)))
+        line = _outcome(order)
+        _say(line)
+        whole = isinstance(line, Made)
+    except BrokenPipeError:
+        return 1
+    finally:
+        if not whole:
+            shutil.rmtree(order.out, ignore_errors=True)
+    return 0
+
+
+def _outcome(order: Order) -> Line:
+    """Make it; what is to be said of it. Errors: BrokenPipeError."""
+    try:
+        return prepare(order, lambda stage, done: _say(Step(stage, done)))
     except NotFootage as error:
-        _say(Refused(str(error)))
+        return Refused(str(error))
     except (MemoryError, cv2.error):
         log.exception("preparing %s", order.name)
-        _say(Refused("the video takes more memory than there is for it"))
-    else:
-        _say(made)
-    return 0
+        return Refused("the video takes more memory than there is for it")
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        log.exception("preparing %s", order.name)
+        return Failed(error.strerror or type(error).__name__)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from typing import IO, Final, Protocol
 import msgspec
 
 from avatar.messages import FromWorker, WorkerConfig
-from avatar.prepare import Line, Made, Order, Refused, Step
+from avatar.prepare import Failed, Line, Made, Order, Refused, Step
 from avatar.prepared import is_name
 from avatar.user_avatars import (
     AvatarDropped,
@@ -161,13 +161,15 @@ def run_preparation(order: Order, heard: Callable[[Step], None], most_s: float =
             return said
         case Refused():
             raise CannotPrepare(AvatarRefusal.VIDEO, said.detail)
+        case Failed():
+            raise CannotPrepare(AvatarRefusal.TROUBLE, f"it cannot be prepared now: {said.detail}")
         case _ if time.monotonic() - began_s >= most_s:
             raise CannotPrepare(AvatarRefusal.VIDEO, f"preparing it took longer than {most_s:.0f} s")
         case _:
             raise CannotPrepare(AvatarRefusal.VIDEO, f"{_DIED} {_fate(process.wait())}")
 
 
-def _listen(lines: IO[bytes], heard: Callable[[Step], None]) -> Made | Refused | None:
+def _listen(lines: IO[bytes], heard: Callable[[Step], None]) -> Made | Refused | Failed | None:
     """What came of it; None where the process ended without a word."""
     for raw in lines:
         try:

@@ -19,8 +19,10 @@ from avatar.prepared import Box, PreparedAvatar
 # All lengths are mouth units: half the width of the shut mouth. About 25 mm of a grown person.
 _REACH: Final = (-2.3, -1.25, 2.3, 3.4)
 """What may move, about the middle of the mouth: left, top, right, bottom."""
-_OPEN: Final = 0.60
+_OPEN: Final = 0.64
 """Height of the opening at jaw 1, in the middle; people open by 15 mm when they say /a/."""
+_EAGER: Final = 0.85
+"""Small openings are made a little larger than they are: below two pixels nobody sees them."""
 _UPPER_PART: Final = 0.2
 """Part of it that the upper lip rises."""
 _CHIN: Final = 0.30
@@ -32,7 +34,7 @@ _LEAST_MOVE: Final = 0.6
 
 # The inside of a mouth in ordinary light, RGB.
 _THROAT: Final = np.array([46, 16, 18], np.float32)
-_TOOTH: Final = np.array([226, 212, 192], np.float32)
+_TOOTH: Final = np.array([238, 228, 212], np.float32)
 _TONGUE: Final = np.array([158, 78, 80], np.float32)
 
 
@@ -56,10 +58,10 @@ class _Shape:
         least = max(0.16 * values[TEETH], 0.10 * values[BITE]) * parted
         opening = max(float(gap(np.clip(mouth, 0, 1))), least)
         return cls(
-            _OPEN * opening * (1 - 0.25 * values[ROUND]),
+            _OPEN * opening**_EAGER * (1 - 0.1 * values[ROUND]),
             _CHIN * values[JAW],
             0.14 * (values[WIDE] - float(NEUTRAL[WIDE])) - 0.26 * values[ROUND],
-            min(1.0, 0.7 + values[TEETH] + values[BITE]) * (1 - 0.7 * values[ROUND]),
+            min(1.0, 0.9 + values[TEETH] + values[BITE]) * (1 - 0.5 * values[ROUND]),
             values[TONGUE],
         )
 
