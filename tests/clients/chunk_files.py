@@ -1,4 +1,4 @@
-"""Chunk files that show which they are: self-contained fragmented MP4, each of one grey, each brighter than the last."""
+"""Chunk files that show which they are: fragmented MP4, each of one grey, brighter than the one before."""
 
 import io
 from collections.abc import Sequence

@@ -151,7 +151,7 @@ async def test_a_wrong_method_is_405_and_says_which_are_right(http, method, path
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/whep", "/whep/demo/a/b", "/streams/nobody", "/player/nobody", "/whip/demo/a/b"]
+    "path", ["/nothing", "/whep", "/whep/demo/a/b", "/streams/nobody", "/publish/nobody", "/whip/demo/a/b"]
 )
 async def test_unknown_paths_are_404_problems(http, path):
     assert_problem(await http.get(path), 404)

@@ -69,6 +69,10 @@ class Pages:
     publish: jinja2.Template
     landing: jinja2.Template
     reference: jinja2.Template
+    session_player: jinja2.Template
+    chunk_player: jinja2.Template
+    try_page: jinja2.Template
+    gone: jinja2.Template
 
 
 def load_pages(folder: Path) -> Pages:
@@ -76,7 +80,7 @@ def load_pages(folder: Path) -> Pages:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder), autoescape=True, auto_reload=False, undefined=jinja2.StrictUndefined
     )
-    names = ("player", "publish", "landing", "reference")
+    names = ("player", "publish", "landing", "reference", "session_player", "chunk_player", "try", "gone")
     return Pages(*(environment.get_template(f"{name}.html") for name in names))
 
 
@@ -126,15 +130,6 @@ def render(template: jinja2.Template, config: msgspec.Struct, base: str) -> byte
 PageSet = NamedDependency[SkipValidation[Pages]]
 
 
-@route("/player/{stream:str}", http_method=READ, status_code=200, opt=describe(Operation(OPERATIONS, reply=HTML)))
-async def player(
-    stream: FromPath[str], request: HttpRequest, live: Live, config: Config, pages: PageSet
-) -> ASGIResponse:
-    """The built-in player. Errors: 404."""
-    context = player_config(live.stream(stream), config)
-    return reply(request, render(pages.player, context, config.public_base_path), HTML, headers=HEADERS)
-
-
 @route("/publish/{stream:str}", http_method=READ, status_code=200, opt=describe(Operation(OPERATIONS, reply=HTML)))
 async def publish(
     stream: FromPath[str], request: HttpRequest, live: Live, config: Config, pages: PageSet
@@ -151,4 +146,4 @@ def landing_page(request: HttpRequest, live: Registry, config: Settings, pages: 
     return reply(request, render(pages.landing, context, base), HTML, headers=[*HEADERS, ("Vary", "Accept")])
 
 
-ROUTES = [player, publish]
+ROUTES = [publish]
