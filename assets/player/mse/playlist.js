@@ -25,7 +25,7 @@ export class Playlist {
 
   /** A `chunk` event. Events are lost with a connection, files are not: what is left out is found by its name. */
   announce({ index, url, total_chunks: total }) {
-    if (this.#highest >= 0) this.#fill(this.#highest + 1, index, url);
+    if (this.#highest >= 0) this.#fill(index);
     if (!this.#urls.has(index)) this.#urls.set(index, url);
     this.#highest = Math.max(this.#highest, index);
     if (Number.isInteger(total)) this.#total = total;
@@ -35,7 +35,7 @@ export class Playlist {
   /** The `complete` event. What it counts is what one connection got, so that the chunks' own number goes before. */
   finish(total) {
     if (this.#highest < 0) this.#total = 0;
-    else this.#fill(this.#highest + 1, (this.#total ??= total), this.#urls.get(this.#highest));
+    else this.#fill((this.#total ??= total));
     this.complete = true;
     this.#changed();
   }
@@ -76,9 +76,11 @@ export class Playlist {
     this.#tell();
   }
 
-  #fill(from, to, url) {
-    for (let index = from; index < to; index += 1) {
-      const found = sibling(url, index);
+  /** Gives an address to each chunk after the highest that is known, up to that number. */
+  #fill(end) {
+    const known = this.#urls.get(this.#highest);
+    for (let index = this.#highest + 1; index < end; index += 1) {
+      const found = sibling(known, index);
       if (found === null) return;
       this.#urls.set(index, found);
       this.#highest = index;
