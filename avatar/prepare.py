@@ -273,7 +273,7 @@ def _outcome(order: Order) -> Line:
     except BrokenPipeError:
         raise
     except OSError as error:
-        log.exception("preparing %s", order.name)
+        log.error("%s", error)
         return Failed(error.strerror or type(error).__name__)
 
 

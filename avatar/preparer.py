@@ -13,8 +13,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Final, Protocol
 
@@ -98,21 +100,13 @@ class Preparer:
         self._send(answer)
 
     def _prepare(self, order: PrepareAvatar) -> AvatarPrepared:
-        root = self._own_root(order.avatar)
-        root.mkdir(parents=True, exist_ok=True)
-        fresh = root / f".new-{order.job}"
-        try:
-            made = run_preparation(
-                Order(order.video, str(fresh), order.avatar, order.title, order.sizes),
-                lambda step: log.debug("avatar %s: %s, %.0f %%", order.avatar, step.stage, 100 * step.done),
-            )
-            self._memory.forget(order.avatar, lambda: _replace(fresh, root / order.avatar))
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+        with fresh_avatar(self._own_root(order.avatar), order, partial(_log_step, order.avatar)) as fresh:
+            self._memory.forget(order.avatar, fresh.install)
+        notes = fresh.made.notes
         log.info(
-            "avatar %s: prepared, %d pictures%s", order.avatar, made.pictures, "".join(f"; {n}" for n in made.notes)
+            "avatar %s: prepared, %d pictures%s", order.avatar, fresh.made.pictures, "".join(f"; {n}" for n in notes)
         )
-        return AvatarPrepared(order.job, self._shelf.avatars(), made.notes)
+        return AvatarPrepared(order.job, self._shelf.avatars(), notes)
 
     def _drop(self, order: DropAvatar) -> AvatarDropped:
         if not order.from_disk:
@@ -126,13 +120,46 @@ class Preparer:
 
     def _own_root(self, name: str) -> Path:
         """Where users' avatars are. Errors: CannotPrepare where ``name`` cannot be one of them."""
-        if not is_name(name):
-            raise CannotPrepare(AvatarRefusal.UNKNOWN, f"{name[:80]!r} is no avatar's name")
-        if (self._shipped / name).is_dir():
-            raise CannotPrepare(AvatarRefusal.KEPT, f"{name} is shipped with the program")
+        check_name(self._shipped, name)
         if self._root is None:
             raise CannotPrepare(AvatarRefusal.TROUBLE, "there is no directory for users' avatars")
         return self._root
+
+
+def check_name(shipped: Path, name: str) -> None:
+    """Errors: CannotPrepare where a user's avatar cannot be called so."""
+    if not is_name(name):
+        raise CannotPrepare(AvatarRefusal.UNKNOWN, f"{name[:80]!r} is no avatar's name")
+    if (shipped / name).is_dir():
+        raise CannotPrepare(AvatarRefusal.KEPT, f"{name} is shipped with the program")
+
+
+def _log_step(avatar: str, step: Step) -> None:
+    log.debug("avatar %s: %s, %.0f %%", avatar, step.stage, 100 * step.done)
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """An avatar that is made, and has no name yet."""
+
+    made: Made
+    install: Callable[[], None]
+    """Put it where it belongs, in place of what is there."""
+
+
+@contextlib.contextmanager
+def fresh_avatar(root: Path, order: PrepareAvatar, heard: Callable[[Step], None]) -> Iterator[Fresh]:
+    """Make an avatar under ``root``; it is thrown away where it has not been installed at the end of the block.
+
+    Errors: CannotPrepare, OSError.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    fresh = root / f".new-{order.job}"
+    try:
+        made = run_preparation(Order(order.video, str(fresh), order.avatar, order.title, order.sizes), heard)
+        yield Fresh(made, lambda: _replace(fresh, root / order.avatar))
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def run_preparation(order: Order, heard: Callable[[Step], None], most_s: float = MOST_S) -> Made:

@@ -137,6 +137,24 @@ def say(
 
 
 @app.command()
+def prepare(
+    video: Annotated[
+        Path, typer.Argument(help="A video of a face, seen from the front, mouth shut; its first 10 s count.")
+    ],
+    name: Annotated[str, typer.Option(help="Name of the avatar: letters, digits, dots, dashes, underscores.")],
+    title: Annotated[str, typer.Option(help="What a person reads; the name where it is empty.")] = "",
+    size: Annotated[str | None, typer.Option(help="The picture it is made for, WIDTHxHEIGHT, beside 512x512.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Make it anew where it is there already.")] = False,
+) -> None:
+    """Make an avatar of a video (experimental). A server that is running shows it after its next start."""
+    from whep_server.command import prepare_video
+
+    width, height = parse_size(size)
+    settings = read_settings(width=width, height=height)
+    raise typer.Exit(prepare_video.run(settings, video, name, title, replace=replace))
+
+
+@app.command()
 def api(
     json: Annotated[bool, typer.Option("--json", help="OpenAPI instead of Markdown.")] = False,
 ) -> None:

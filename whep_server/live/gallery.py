@@ -50,6 +50,12 @@ _ERRORS: Final[dict[AvatarRefusal, type[ServerError]]] = {
     AvatarRefusal.TROUBLE: Unavailable,
 }
 
+
+def sizes_of(settings: Settings) -> list[tuple[int, int]]:
+    """At which sizes an avatar is made: the server's own, and a small one."""
+    return list(dict.fromkeys([(settings.width, settings.height), SMALL]))
+
+
 Answer = AvatarPrepared | AvatarDropped | AvatarRefused
 
 
@@ -110,8 +116,7 @@ class Gallery:
         self._check_free(name)
         if len(self._making) >= MOST_MADE:
             raise TooMany(f"{MOST_MADE} avatars are being made already", retry_after_s=60)
-        sizes = list(dict.fromkeys([(self._settings.width, self._settings.height), SMALL]))
-        order = PrepareAvatar(secrets.token_hex(8), name, title, str(video), sizes)
+        order = PrepareAvatar(secrets.token_hex(8), name, title, str(video), sizes_of(self._settings))
         answer = await self._ask(worker, order, PREPARE_S)
         if isinstance(answer, AvatarPrepared):
             logger.info("avatar %s is prepared%s", name, "".join(f"; {note}" for note in answer.notes))
