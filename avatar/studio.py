@@ -355,7 +355,9 @@ class Studio:
 
     def _stats(self) -> WorkerStats:
         live = sum(stream.live for stream in self._streams.values())
-        return WorkerStats(self._frames, self._late_frames, live, self._meter.mean_ms(self._frames), _rss_bytes())
+        return WorkerStats(
+            self._frames, self._late_frames, live, self._meter.mean_ms(self._frames), _rss_bytes(), time.process_time()
+        )
 
 
 def _rss_bytes() -> int:

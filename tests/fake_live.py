@@ -22,7 +22,8 @@ from whep_server.errors import (
 )
 from whep_server.live.session import Restarted
 from whep_server.live.session_events import SessionEvents
-from whep_server.metrics.facts import CandidatePair, MediaStats, SessionStats
+from whep_server.metrics.facts import CandidatePair, LiveFacts, MediaStats, SessionStats, StreamStats, WorkerFacts
+from whep_server.metrics.ledger import Ledger
 from whep_server.settings import Settings
 
 
@@ -208,6 +209,10 @@ class FakeStream:
     def viewers(self) -> list[FakeSession]:
         return list(self.sessions.values())
 
+    def stats(self) -> StreamStats:
+        state, viewers = self.state, self.viewer_count
+        return StreamStats(self.name, self.listed, state, viewers, self.publisher, self.queued)
+
     async def open_viewer(self, offer: str) -> FakeSession:
         if self.fault:
             raise self.fault
@@ -295,10 +300,15 @@ class FakeRegistry:
         self.cached = {"nova"}
         self.avatars = [AvatarInfo("nova", "Nova", "viseme", [(1280, 720)])]
         self.ready = True
+        self.ledger = Ledger()
         self.closed = False
         self.by_name = {"demo": FakeStream("demo")}
         self.recorder = FakeRecorder()
         """How ``render`` goes, and ``record`` of streams that are put on air from now on."""
+
+    def facts(self) -> LiveFacts:
+        sessions = [session.stats() for stream in self.streams() for session in stream.viewers]
+        return LiveFacts(self.ready, [stream.stats() for stream in self.streams()], sessions, WorkerFacts(self.ready))
 
     def streams(self) -> list[FakeStream]:
         return list(self.by_name.values())

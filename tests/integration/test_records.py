@@ -105,7 +105,7 @@ async def test_whoever_closes_a_recording_ends_the_render(on_air):
         recording.close()
         assert await chunks(recording) == []
         await eventually(lambda: not open_streams(opener))
-        assert len(registry.stream("demo")._renders) == 0
+        assert len(registry._renders) == 0
 
 
 async def test_an_upload_that_is_no_speech_shows_in_the_recording(on_air):

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from avatar.messages import Codec
 from whep_server.errors import NoSuchSession, Unavailable
 from whep_server.live.fanout import Feed, VideoFeed
+from whep_server.live.house import House
 from whep_server.live.journal import log_session
 from whep_server.live.pictures import VIDEO_CODECS
 from whep_server.live.session import Departed, Ending, Session
 from whep_server.live.session_events import RECONNECT
 from whep_server.live.viewer import Viewer, answer_viewer
-from whep_server.settings import Settings
 from whep_server.signaling.negotiation import plan_answer
 from whep_server.signaling.sdp import parse_offer
 
@@ -19,23 +19,14 @@ from whep_server.signaling.sdp import parse_offer
 class Audience:
     """The viewers of one stream. ``group`` owns their tasks while the stream is on air."""
 
-    def __init__(
-        self,
-        key: str,
-        settings: Settings,
-        check_room: Callable[[], None],
-        changed: Callable[[], None],
-        wake: Callable[[], None],
-    ) -> None:
+    def __init__(self, key: str, house: House, changed: Callable[[], None], wake: Callable[[], None]) -> None:
         """``changed`` is called when a viewer comes or goes, ``wake`` when one begins to take units.
 
-        ``key`` is what the log calls the stream. ``check_room`` raises Unavailable where no stream may take a further
-        viewer.
+        ``key`` is what the log calls the stream.
         """
         self.group: asyncio.TaskGroup | None = None
         self._key = key
-        self._settings = settings
-        self._check_room = check_room
+        self._house = house
         self._changed = changed
         self._wake = wake
         self._viewers: dict[str, Viewer] = {}
@@ -94,28 +85,31 @@ class Audience:
         Errors: MalformedSdp, NotAcceptable, Unavailable.
         """
         plan = plan_answer(parse_offer(offer), VIDEO_CODECS)
-        self._check_room()
+        self._house.check_room()
         self._joining += 1
         try:
-            viewer = await answer_viewer(plan, level_idc, self._settings, self._wake)
+            viewer = await answer_viewer(plan, level_idc, self._house.settings, self._wake)
+        except Unavailable:
+            self._house.ledger.not_gathered()
+            raise
         finally:
             self._joining -= 1
         if self.group is None:
             await viewer.session.discard()
             raise Unavailable("the stream is being taken off the air")
         self._viewers[viewer.session.id] = viewer
-        self.group.create_task(self._run(viewer))
+        self.group.create_task(self._run(viewer.session))
         self._count_changed()
         return viewer.session
 
-    async def _run(self, viewer: Viewer) -> None:
-        session = viewer.session
+    async def _run(self, session: Session) -> None:
         try:
-            await session.run(self._settings.join_timeout_s)
+            await session.run(self._house.settings.join_timeout_s)
         finally:
             del self._viewers[session.id]
             self._departed.note(session)
-            log_session("viewer", self._key, session, viewer.figures)
+            self._house.ledger.session_over(session.stats())
+            log_session(self._key, session)
             self._count_changed()
 
     def _count_changed(self) -> None:

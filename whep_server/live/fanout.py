@@ -51,8 +51,6 @@ class Feed:
         self.codec = codec
         self.reading = False
         """Whether somebody takes units out."""
-        self.sent = self.sent_bytes = 0
-        """Units that were taken out, and their payloads' bytes."""
         self._ring = ViewerRing(size)
         self._filled = asyncio.Event()
         self._on_reading = on_reading
@@ -76,8 +74,6 @@ class Feed:
         while (unit := self._ring.pop()) is None:
             self._filled.clear()
             await self._filled.wait()
-        self.sent += 1
-        self.sent_bytes += sum(map(len, unit.payloads))
         return unit
 
     def request_keyframe(self) -> None:

@@ -4,26 +4,53 @@
 """
 
 import logging
-from collections.abc import Mapping
 
-from whep_server.live.session import Ending, Session
+from whep_server.live.session import Session
 from whep_server.live.utterances import Entry
+from whep_server.metrics.facts import SessionStats
 
 logger = logging.getLogger(__name__)
 
 
-def log_session(kind: str, stream: str, session: Session, figures: Mapping[str, object]) -> None:
+def log_session(stream: str, session: Session) -> None:
     """A viewer's or publisher's session has ended: how, after how long, and what passed through it."""
-    ending = session.ending or Ending.OFF_AIR  # one that was cut off: the server itself ends
-    seconds = session.age_s
+    stats, seconds = session.stats(), session.age_s
     logger.info(
         "stream %s: a %s's session ended after %.1f s: %s",
         stream,
-        kind,
+        stats.kind,
         seconds,
-        ending.value,
-        extra={"stream": stream, "session": kind, "ending": ending.value, "seconds": round(seconds, 3), **figures},
+        stats.ending,
+        extra={
+            "stream": stream,
+            "session": stats.kind,
+            "ending": stats.ending,
+            "seconds": round(seconds, 3),
+            "ice_failure": stats.ice_failure,
+            "codecs": [track.codec for track in stats.media.values()],
+            **(_received(stats) if stats.kind == "publisher" else _sent(stats)),
+        },
     )
+
+
+def _sent(stats: SessionStats) -> dict[str, object]:
+    video, audio = stats.video, stats.audio
+    return {
+        "bytes_sent": stats.bytes_sent,
+        "packets_lost": stats.packets_lost,
+        "pictures_sent": 0 if video is None else video.frames_sent,
+        "pictures_dropped": 0 if video is None else video.frames_dropped,
+        "packets_sent": 0 if audio is None else audio.frames_sent,
+        "packets_dropped": 0 if audio is None else audio.frames_dropped,
+    }
+
+
+def _received(stats: SessionStats) -> dict[str, object]:
+    return {
+        "bytes_received": sum(track.bytes_received for track in stats.media.values()),
+        "packets_lost": stats.packets_lost,
+        "packets_received": sum(track.packets_received for track in stats.media.values()),
+    }
 
 
 def log_utterance(stream: str, entry: Entry, state: str, detail: str | None) -> None:

@@ -9,16 +9,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from avatar.client import Worker, WorkerState
-from avatar.messages import AbandonSpeech, CloseLive, Codec, LivePacket, OpenLive
+from avatar.client import WorkerState
+from avatar.messages import AbandonSpeech, CloseLive, LivePacket, OpenLive
 from whep_server.errors import AlreadyPublishing, NoSuchSession, Unavailable
 from whep_server.live.events import StreamEvent
+from whep_server.live.house import House
 from whep_server.live.journal import log_session
 from whep_server.live.session import Departed, Ending, Session, answer_peer
 from whep_server.live.telling import tell
 from whep_server.live.utterances import Entry, Speech, Stage
 from whep_server.rtc.peer import publisher_peer
-from whep_server.settings import Settings
 from whep_server.signaling.ingest import plan_ingest
 from whep_server.signaling.sdp import parse_offer
 
@@ -29,21 +29,18 @@ REOPEN_S: Final = 1.0
 class Floor:
     """The publisher of one stream, or nobody. ``group`` owns its task while the stream is on air."""
 
-    def __init__(
-        self, stream: str, speech: Speech, worker: Worker, settings: Settings, emit: Callable[[StreamEvent], None]
-    ) -> None:
+    def __init__(self, stream: str, speech: Speech, house: House, emit: Callable[[StreamEvent], None]) -> None:
         """``emit`` takes the events of a publisher that comes, goes, or goes before it was heard."""
         self.group: asyncio.TaskGroup | None = None
         self._stream = stream
         self._speech = speech
-        self._worker = worker
-        self._settings = settings
+        self._house = house
+        self._worker = house.worker
         self._emit = emit
         self._time = asyncio.get_running_loop().time
         self._session: Session | None = None
         self._joining = False
         self._departed = Departed()
-        self._packets = self._bytes = 0  # that came from it
         self._entry: Entry | None = None
         self._opened_s = -REOPEN_S
 
@@ -51,6 +48,11 @@ class Floor:
     def taken(self) -> bool:
         """Whether somebody publishes, or is being answered."""
         return self._joining or self._session is not None
+
+    @property
+    def sessions(self) -> list[Session]:
+        """The publisher's, if there is one."""
+        return [] if self._session is None else [self._session]
 
     def event(self) -> StreamEvent:
         """How things stand."""
@@ -89,26 +91,28 @@ class Floor:
             raise Unavailable("the speech engine is starting")
         self._joining = True
         try:
-            session = await answer_peer(publisher_peer(plan, self._take, self._settings), plan)
+            session = await answer_peer(publisher_peer(plan, self._take, self._house.settings), plan)
+        except Unavailable:
+            self._house.ledger.not_gathered()
+            raise
         finally:
             self._joining = False
         if self.group is None:
             await session.discard()
             raise Unavailable("the stream is being taken off the air")
         self._session = session
-        self._packets = self._bytes = 0
         self.group.create_task(self._run(session))
         self._emit(self.event())
         return session
 
     async def _run(self, session: Session) -> None:
         try:
-            await session.run(self._settings.join_timeout_s)
+            await session.run(self._house.settings.join_timeout_s)
         finally:
             self._session = None
             self._departed.note(session)
-            figures = {"codecs": [Codec.OPUS.value], "packets_received": self._packets, "bytes_received": self._bytes}
-            log_session("publisher", self._stream, session, figures)
+            self._house.ledger.session_over(session.stats())
+            log_session(self._stream, session)
             self._end_utterance()
             self._emit(self.event())
 
@@ -124,8 +128,6 @@ class Floor:
 
     def _take(self, sequence: int, rtp_time: int, payload: bytes) -> None:
         """An Opus packet has come."""
-        self._packets += 1
-        self._bytes += len(payload)
         entry = self._entry
         if entry is None or not self._speech.has(entry) or entry.stage is Stage.FINISHED:
             entry = self._begin_utterance()

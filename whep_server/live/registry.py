@@ -35,12 +35,15 @@ from avatar.messages import (
 )
 from whep_server.errors import AlreadyOnAir, BadRequest, NoSuchAvatar, NotOnAir, TooMany, Unavailable
 from whep_server.live.gallery import Dropped, Gallery
+from whep_server.live.house import House
 from whep_server.live.idle import IdleLoops
 from whep_server.live.pictures import VIDEO_CODECS
 from whep_server.live.programme import Programme, key_of
 from whep_server.live.render import Renders
 from whep_server.live.speech_recording import Recording
-from whep_server.live.stream import House, Stream, StreamState
+from whep_server.live.stream import Stream, StreamState
+from whep_server.metrics.facts import LiveFacts, WorkerFacts
+from whep_server.metrics.ledger import Ledger
 from whep_server.rtc.ice import ice_policy
 from whep_server.settings import Settings
 
@@ -62,6 +65,8 @@ class Registry:
     def __init__(self, settings: Settings) -> None:
         self.worker: Worker
         self.gallery = Gallery(settings, self._shown)
+        self.ledger = Ledger()
+        """What is added up of what is gone."""
         self._settings = settings
         self._streams: dict[str, Stream] = {}
         self._by_key: dict[str, Stream] = {}  # by what the worker calls them
@@ -73,7 +78,7 @@ class Registry:
     def open(self, worker: Worker) -> None:
         """Work with that worker."""
         self.worker = worker
-        self._renders = Renders(worker, self._settings)
+        self._renders = Renders(worker, self._settings, self.ledger)
 
     # --- what others see
 
@@ -88,6 +93,12 @@ class Registry:
         demo = self._streams.get(self._settings.demo_stream)
         shown = demo is not None and demo.state is not StreamState.PREPARING
         return self.worker.state is WorkerState.READY and (shown or not self._settings.demo_stream)
+
+    def facts(self) -> LiveFacts:
+        """All that is on air, as of now."""
+        sessions = [session.stats() for stream in self.streams() for session in stream.sessions()]
+        worker = worker_facts(self.worker)
+        return LiveFacts(self.ready, [stream.stats() for stream in self.streams()], sessions, worker)
 
     def streams(self) -> list[Stream]:
         """Those on air, oldest first."""
@@ -120,13 +131,16 @@ class Registry:
             raise TooMany(f"{len(self._streams)} streams are on air already")
         programme = Programme(name, self._avatar(avatar, video), video, drawn_fps, listed)
         loops = self._shared_loops(programme.avatar, video)
-        stream = Stream(programme, loops, House(self.worker, self._settings, self._renders, self._check_room))
+        stream = Stream(programme, loops, self._house())
         self._streams[name] = self._by_key[programme.key] = stream
         self._group.create_task(self._run(stream, programme.key), name=f"on-air-{programme.key}")
         await asyncio.sleep(0)  # its task group is open when the caller sees it
         if self.worker.state is WorkerState.READY:
             stream.worker_ready()
         return stream
+
+    def _house(self) -> House:
+        return House(self.worker, self._settings, self._renders, self.ledger, self._check_room)
 
     def _avatar(self, name: str, video: VideoFormat) -> AvatarInfo:
         info = self.gallery.find(name)
@@ -198,6 +212,7 @@ class Registry:
             logger.exception("stream %s failed", key)
         finally:
             del self._streams[stream.name], self._by_key[key]
+            self.ledger.stream_over(stream.stats())
             stream.ended.set()
             self._forget_unused_loops()
 
@@ -256,6 +271,7 @@ class Registry:
     def worker_lost(self, detail: str) -> None:
         """Every stream falls back to its idle loop."""
         logger.warning("the worker was lost: %s", detail)
+        self.ledger.worker_lost()
         self.gallery.worker_lost()
         for stream in self.streams():
             stream.worker_lost(detail)
@@ -310,6 +326,20 @@ def worker_config(settings: Settings) -> WorkerConfig:
     )
 
 
+def worker_facts(worker: Worker) -> WorkerFacts:
+    """What the worker told of itself last."""
+    stats = worker.stats
+    return WorkerFacts(
+        ready=worker.state is WorkerState.READY,
+        frames=stats.frames,
+        late_frames=stats.late_frames,
+        live_streams=stats.live_streams,
+        stage_s={stage: mean_ms * stats.frames / 1000 for stage, mean_ms in stats.stage_ms.items()},
+        cpu_s=stats.cpu_s,
+        rss_bytes=stats.rss_bytes,
+    )
+
+
 def worker_limits(settings: Settings) -> WorkerLimits:
     """How long the worker may take."""
     return WorkerLimits(
@@ -333,8 +363,10 @@ async def open_registry(settings: Settings, opener: OpenWorker = open_worker) ->
             registry.open(worker)
             async with asyncio.TaskGroup() as group:
                 demo = group.create_task(registry.run(group), name="demo")
+                probe = group.create_task(registry.ledger.lag.probe(), name="loop-lag")
                 try:
                     yield registry
                 finally:
                     demo.cancel()
+                    probe.cancel()
                     registry.close()

@@ -28,6 +28,7 @@ from whep_server.live.programme import Programme
 from whep_server.live.speech_recording import Recording
 from whep_server.live.stream_voice import SpeechMessage, Voice
 from whep_server.live.telling import tell
+from whep_server.metrics.ledger import Ledger
 from whep_server.settings import Settings
 
 WINDOW_S: Final = 10
@@ -43,13 +44,15 @@ RenderMessage = SpeechMessage | Unit | WentIdle | StreamFailed
 class Render:
     """One utterance on its way. Made by ``Renders``."""
 
-    def __init__(self, programme: Programme, owner: Programme, worker: Worker, settings: Settings) -> None:
+    def __init__(
+        self, programme: Programme, owner: Programme, worker: Worker, settings: Settings, ledger: Ledger
+    ) -> None:
         """``owner``: what is on air under whose name it is made."""
         self.owner = owner
         self.ended = False
         self._programme = programme
         self._worker = worker
-        self._voice = Voice(programme.key, worker, settings, lambda _: None)
+        self._voice = Voice(programme.key, worker, settings, ledger, lambda _: None)
         self._call_later = asyncio.get_running_loop().call_later
         self._stall: asyncio.TimerHandle | None = None
         self._live = False
@@ -128,8 +131,8 @@ class Render:
 class Renders:
     """All renders that are under way, at most ``max_renders``."""
 
-    def __init__(self, worker: Worker, settings: Settings) -> None:
-        self._worker, self._settings = worker, settings
+    def __init__(self, worker: Worker, settings: Settings, ledger: Ledger) -> None:
+        self._worker, self._settings, self._ledger = worker, settings, ledger
         self._renders: dict[str, Render] = {}
         self._serial = 0
 
@@ -150,7 +153,8 @@ class Renders:
             raise TooMany(f"{len(self._renders)} recordings are being made already")
         self._serial += 1
         key = f"{programme.key}/render/{self._serial}".removeprefix("/")
-        render = Render(replace(programme, name=key, listed=True), programme, self._worker, self._settings)
+        made = replace(programme, name=key, listed=True)
+        render = Render(made, programme, self._worker, self._settings, self._ledger)
         self._renders[key] = render
         return await render.begin(pieces, chunk_frames=chunk_frames, whole=whole)
 

@@ -95,6 +95,7 @@ class Session:
             logger.exception("a session failed")
             self._note(Ending.FAILED)
         finally:
+            self._note(Ending.OFF_AIR)  # unless it has ended otherwise: cut off, since the server itself ends
             await self._peer.close()
             self.state = State.CLOSED
             self.events.close()

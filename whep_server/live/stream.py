@@ -9,13 +9,11 @@ the sessions.
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from avatar.client import Worker
 from avatar.messages import (
     AUDIO_HZ,
     OPUS_SAMPLES,
@@ -34,12 +32,12 @@ from whep_server.errors import ServerError, Unavailable, WorkerLost
 from whep_server.live.audience import Audience
 from whep_server.live.clock import StreamClock
 from whep_server.live.events import EventQueue, Events, StreamEvent
+from whep_server.live.house import House
 from whep_server.live.idle import IdleLoops
 from whep_server.live.pictures import Pictures
 from whep_server.live.playout import Playout
 from whep_server.live.programme import Programme
 from whep_server.live.publisher import Floor
-from whep_server.live.render import Renders
 from whep_server.live.session import Session
 from whep_server.live.sounds import Sounds
 from whep_server.live.speech_recording import Recording
@@ -47,7 +45,7 @@ from whep_server.live.stream_voice import SpeechMessage, Voice
 from whep_server.live.stretches import Stretches
 from whep_server.live.telling import tell
 from whep_server.live.utterances import Utterance
-from whep_server.settings import Settings
+from whep_server.metrics.facts import StreamStats
 from whep_server.signaling.negotiation import level_of
 
 logger = logging.getLogger(__name__)
@@ -70,23 +68,12 @@ class StreamState(StrEnum):
     SPEAKING = "speaking"
 
 
-@dataclass(frozen=True, slots=True)
-class House:
-    """What all streams share."""
-
-    worker: Worker
-    settings: Settings
-    renders: Renders
-    check_room: Callable[[], None]
-    """Raises Unavailable where no stream may take a further viewer."""
-
-
 class Stream:
     """One avatar on air. Made by the registry, which runs it."""
 
     def __init__(self, programme: Programme, loops: IdleLoops, house: House) -> None:
         settings, video = house.settings, programme.video
-        self._renders = house.renders
+        self._house = house
         self.name, self.listed = programme.name, programme.listed
         self.avatar, self.title, self.format = programme.avatar.name, programme.avatar.title, video
         self.off_air = asyncio.Event()
@@ -96,7 +83,6 @@ class Stream:
         self._programme, self._key = programme, programme.key
         self._loops = loops
         self._worker = house.worker
-        self._settings = settings
         self._time = asyncio.get_running_loop().time
         self._clock = StreamClock(self._time(), video.fps)
         self._lead = math.ceil(settings.lead_ms * video.fps / 1000)
@@ -106,9 +92,9 @@ class Stream:
         self._stretches = Stretches(video.fps)
         self._events = Events(settings.event_queue)
         self._wake = asyncio.Event()
-        self._audience = Audience(self._key, settings, house.check_room, self._viewers_changed, self._wake.set)
-        self._voice = Voice(self._key, house.worker, settings, self._events.emit)
-        self._floor = Floor(self._key, self._voice.speech, house.worker, settings, self._events.emit)
+        self._audience = Audience(self._key, house, self._viewers_changed, self._wake.set)
+        self._voice = Voice(self._key, house.worker, settings, house.ledger, self._events.emit)
+        self._floor = Floor(self._key, self._voice.speech, house, self._events.emit)
         self._frame = self._packet = -1  # the last ones that were handed out
         self._asked_keyframe_s: dict[Codec, float] = {}
         self._codecs: list[Codec] = []
@@ -158,6 +144,25 @@ class Stream:
         """Picture codecs whose idle loop is there."""
         return self._loops.codecs
 
+    def sessions(self) -> list[Session]:
+        """The viewers' and the publisher's."""
+        return self._audience.sessions + self._floor.sessions
+
+    def stats(self) -> StreamStats:
+        """As of now."""
+        return StreamStats(
+            name=self.name,
+            listed=self.listed,
+            state=self.state.value,
+            viewers=self.viewer_count,
+            publisher=self.publisher,
+            queued=self.queued,
+            units_dropped=self._playout.dropped,
+            silent_packets=self._sounds.silent_live,
+            utterances=dict(self._voice.ended),
+            last_utterance=self._voice.last_utterance(),
+        )
+
     def viewer_session(self, session_id: str) -> Session:
         """A viewer's session. Errors: NoSuchSession."""
         return self._audience.session(session_id)
@@ -194,7 +199,7 @@ class Stream:
             self._audience.group = self._floor.group = None
             self._events.close()
             self._voice.fail(Unavailable("the stream was taken off the air"), 0)
-            self._renders.off_air(self._programme)
+            self._house.renders.off_air(self._programme)
             tell(self._worker, CloseStream(self._key))
 
     async def _tick_on(self) -> None:
@@ -207,6 +212,7 @@ class Stream:
             self._tick(self._time())
             due_s = min(self._clock.frame_due_s(self._frame + 1), self._clock.packet_due_s(self._packet + 1))
             await asyncio.sleep(max(0.0, due_s - self._time()))
+            self._house.ledger.lag.note(due_s, self._time())
 
     def _busy(self) -> bool:
         return self._audience.reading or self._voice.speech.pending or self._stretches.speaking(self._frame)
@@ -234,6 +240,7 @@ class Stream:
             self._sounds.play(self._packet, sounds, live)
         if self._stretches.speaking(frame):
             tell(self._worker, Advance(self._key, self._granted(frame), frame))
+            self._voice.pictured(self._pictures.last_live_frame * AUDIO_HZ // self.format.fps)
         self._voice.tell_due((packet + 1) * OPUS_SAMPLES - 1)
         self._tell_state()
 
@@ -308,7 +315,7 @@ class Stream:
     def _force_keyframe(self, codec: Codec) -> None:
         """Ask the encoder, at most once in ``keyframe_interval_ms``: one keyframe serves all who wait."""
         now_s = self._time()
-        if now_s - self._asked_keyframe_s.get(codec, -math.inf) >= self._settings.keyframe_interval_ms / 1000:
+        if now_s - self._asked_keyframe_s.get(codec, -math.inf) >= self._house.settings.keyframe_interval_ms / 1000:
             self._asked_keyframe_s[codec] = now_s
             tell(self._worker, ForceKeyframe(self._key, codec))
 
@@ -360,7 +367,7 @@ class Stream:
         self._floor.check_free()
         if self._audience.claimed:
             return await self._voice.record(pieces, lambda _: None, chunk_frames=chunk_frames)
-        return await self._renders.begin(self._programme, pieces, chunk_frames=chunk_frames)
+        return await self._house.renders.begin(self._programme, pieces, chunk_frames=chunk_frames)
 
     # --- events
 

@@ -1,6 +1,7 @@
 """What a stream says: the way of uploads to the worker, and of what the worker says about them to who wants to know."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -25,6 +26,8 @@ from whep_server.live.speech_recording import Recording
 from whep_server.live.telling import tell
 from whep_server.live.upload import send_pieces
 from whep_server.live.utterances import Entry, Speech, Stage, Utterance, broken_off
+from whep_server.metrics.facts import UtteranceStats
+from whep_server.metrics.ledger import Ledger
 from whep_server.settings import Settings
 
 VERDICT_S: Final = 20.0
@@ -38,9 +41,15 @@ SpeechMessage = (
 class Voice:
     """The one voice of a stream, by the name that the worker has for it."""
 
-    def __init__(self, key: str, worker: Worker, settings: Settings, emit: Callable[[StreamEvent], None]) -> None:
+    def __init__(
+        self, key: str, worker: Worker, settings: Settings, ledger: Ledger, emit: Callable[[StreamEvent], None]
+    ) -> None:
         """``emit`` takes the events of utterances."""
         self.speech = Speech(settings.max_queued_utterances, self._over)
+        self.ended: Counter[str] = Counter()
+        """How many utterances are over, by how they ended."""
+        self._last: UtteranceStats | None = None
+        self._ledger = ledger
         self._key = key
         self._worker = worker
         self._settings = settings
@@ -163,6 +172,15 @@ class Voice:
         for event in self.speech.due(sample, self._time()):
             self._emit(event)
 
+    def pictured(self, sample: int) -> None:
+        """Viewers were given the live picture of that time. Units: 48 kHz samples."""
+        self.speech.pictured(sample, self._time())
+
+    def last_utterance(self) -> UtteranceStats | None:
+        """What became of the one that is being spoken, or of the one that ended last."""
+        speaking = self.speech.speaking
+        return self._last if speaking is None else speaking.stats(speaking.stage.value)
+
     def fail(self, error: ServerError, heard_until: int, only: list[str] | None = None) -> None:
         """As ``Speech.fail``, and tell."""
         for event in self.speech.fail(error, heard_until, only):
@@ -170,6 +188,9 @@ class Voice:
         self._opening.set()
 
     def _over(self, entry: Entry, state: str, error: ServerError | None) -> None:
+        self._last = entry.stats(state)
+        self.ended[state] += 1
+        self._ledger.utterance_over(entry.way, self._last)
         log_utterance(self._key, entry, state, None if error is None else error.detail)
         self._end_recording(entry.id, error or Unavailable("the upload broke off"))
 

@@ -22,6 +22,7 @@ from avatar.messages import (
 )
 from whep_server.errors import NotSpeech, ServerError, TooLarge, TooMany, Unavailable
 from whep_server.live.events import StreamEvent
+from whep_server.metrics.facts import UtteranceStats
 
 REFUSALS: Final[dict[SpeechRefusal, type[ServerError]]] = {
     SpeechRefusal.NOT_AUDIO: NotSpeech,
@@ -77,6 +78,29 @@ class Entry:
     accepted_s: float | None = None
     started_s: float | None = None
     """When it was first heard."""
+    pictured_s: float | None = None
+    """When viewers were given the first live picture of it."""
+    waited: bool = False
+    """Whether others were to be spoken before it."""
+
+    @property
+    def way(self) -> str:
+        """Who says it: a publisher, or a file that is spoken, or recorded."""
+        return "published" if self.live else "recorded" if self.recorded else "spoken"
+
+    def stats(self, state: str) -> UtteranceStats:
+        """As of now."""
+        return UtteranceStats(
+            state,
+            self.seconds,
+            self.waited,
+            accepted_s=self._after_upload(self.accepted_s),
+            started_s=self._after_upload(self.started_s),
+            pictured_s=self._after_upload(self.pictured_s),
+        )
+
+    def _after_upload(self, at_s: float | None) -> float | None:
+        return None if at_s is None or self.uploaded_s is None else max(0.0, at_s - self.uploaded_s)
 
 
 Over = Callable[[Entry, str, ServerError | None], None]
@@ -115,6 +139,11 @@ class Speech:
     def pending(self) -> bool:
         """Whether something is yet to be told."""
         return bool(self._later)
+
+    @property
+    def speaking(self) -> Entry | None:
+        """What is spoken now, or made to be."""
+        return next((entry for entry in self._entries.values() if entry.stage in (Stage.STARTED, Stage.FINISHED)), None)
 
     def open(self) -> Entry:
         """A new utterance.
@@ -155,6 +184,7 @@ class Speech:
         ahead = sum(other.stage is not Stage.UPLOADED for other in self._entries.values())
         self._entries[entry.id] = self._entries.pop(entry.id)  # they are spoken in the order of acceptance
         entry.stage, entry.seconds, entry.accepted_s = Stage.QUEUED, message.seconds, now_s
+        entry.waited = ahead > 0
         if not entry.verdict.done():
             entry.verdict.set_result(Utterance(entry.id, message.seconds, ahead))
         return speech_event(entry, "queued")
@@ -193,6 +223,12 @@ class Speech:
             elif self._entries.pop(later.entry.id, None) is not None:
                 self._over(later.entry, str(later.event.data["state"]), later.error)
         return events
+
+    def pictured(self, sample: int, now_s: float) -> None:
+        """Viewers were given the live picture of that time. Units: 48 kHz samples."""
+        for entry in self._entries.values():
+            if entry.begins is not None and entry.begins <= sample and entry.pictured_s is None:
+                entry.pictured_s = now_s
 
     def ahead(self, begin: int) -> int:
         """Up to which sample the worker may go before its time comes: the end of what is recorded; else 0.

@@ -33,18 +33,6 @@ class Viewer:
         """What its feeds are encoded with."""
         return [feed.codec for feed in self.feeds]
 
-    @property
-    def figures(self) -> dict[str, object]:
-        """What passed through it, for the log."""
-        return {
-            "codecs": [codec.value for codec in self.codecs],
-            "bytes_sent": sum(feed.sent_bytes for feed in self.feeds),
-            "pictures_sent": 0 if self.video is None else self.video.sent,
-            "pictures_dropped": 0 if self.video is None else self.video.dropped,
-            "packets_sent": 0 if self.audio is None else self.audio.sent,
-            "packets_dropped": 0 if self.audio is None else self.audio.dropped,
-        }
-
 
 async def answer_viewer(plan: Plan, level_idc: int, settings: Settings, on_reading: Callable[[], None]) -> Viewer:
     """A viewer with its answer, its session ready to run.

@@ -151,8 +151,6 @@ class WorkerFacts:
     """The worker process as of its last sign of life; what it counts begins anew with each process."""
 
     ready: bool
-    restarts: int = 0
-    """How often it was lost and another one came."""
     frames: int = 0
     late_frames: int = 0
     """Not drawn, because their time had passed."""
@@ -161,14 +159,6 @@ class WorkerFacts:
     """Seconds spent by stage: engine, compose, encode."""
     cpu_s: float = 0.0
     rss_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessFacts:
-    """The server process."""
-
-    cpu_s: float
-    rss_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

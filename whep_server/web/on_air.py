@@ -9,7 +9,8 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from avatar.messages import AvatarInfo, Codec, VideoFormat
-from whep_server.metrics.facts import SessionStats
+from whep_server.metrics.facts import LiveFacts, SessionStats, StreamStats
+from whep_server.metrics.ledger import Ledger
 from whep_server.settings import Settings
 
 
@@ -235,6 +236,10 @@ class Stream(Protocol):
         """Those whose idle loop is ready."""
         ...
 
+    def stats(self) -> StreamStats:
+        """As of now."""
+        ...
+
     async def open_viewer(self, offer: str) -> Session:
         """Errors: MalformedSdp, NotAcceptable, Unavailable."""
         ...
@@ -305,6 +310,15 @@ class Registry(Protocol):
     @property
     def ready(self) -> bool:
         """Whether a viewer would be served and speech be spoken now."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """What is added up of what is gone."""
+        ...
+
+    def facts(self) -> LiveFacts:
+        """All that is on air, as of now."""
         ...
 
     def streams(self) -> Sequence[Stream]:

@@ -1,0 +1,21 @@
+"""What all streams share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from avatar.client import Worker
+from whep_server.live.render import Renders
+from whep_server.metrics.ledger import Ledger
+from whep_server.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """See the module."""
+
+    worker: Worker
+    settings: Settings
+    renders: Renders
+    ledger: Ledger
+    check_room: Callable[[], None]
+    """Raises Unavailable where no stream may take a further viewer."""

@@ -1,0 +1,92 @@
+"""What is added up over the server's life, of what is gone: sessions, utterances, streams, workers. Pure.
+
+What is still there is counted when somebody asks; so nothing is counted twice, and no sum ever shrinks.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+from whep_server.metrics.facts import IceFailure, MediaStats, SessionStats, StreamStats, UtteranceStats
+from whep_server.metrics.lag import Histogram, LoopLag
+
+SUMMED: Final = (
+    "frames_sent",
+    "frames_dropped",
+    "packets_sent",
+    "packets_lost",
+    "packets_received",
+    "bytes_sent",
+    "bytes_received",
+    "pli_count",
+    "nack_count",
+)
+"""Fields of ``MediaStats`` that only grow."""
+LATENCY_BOUNDS_S: Final = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0)
+STEPS: Final = ("accepted", "started", "pictured")
+"""Of an utterance, from the end of its upload."""
+
+MediaSums = Counter[tuple[str, str, str]]
+"""By field, kind of session and codec."""
+
+
+def media_sums(sessions: Iterable[SessionStats]) -> MediaSums:
+    """All tracks of sessions together."""
+    sums: MediaSums = Counter()
+    for session in sessions:
+        for track in session.media.values():
+            for name in SUMMED:
+                sums[name, session.kind, track.codec] += _count(track, name)
+    return sums
+
+
+def _count(track: MediaStats, name: str) -> int:
+    """Packets that came twice make losses negative."""
+    return max(0, getattr(track, name) or 0)
+
+
+class Ledger:
+    """See the module."""
+
+    def __init__(self) -> None:
+        self.lag = LoopLag()
+        self.media: MediaSums = Counter()
+        self.sessions: Counter[tuple[str, str]] = Counter()
+        """By kind and ending."""
+        self.ice_failures: Counter[IceFailure] = Counter()
+        self.ice_restarts = 0
+        self.utterances: Counter[tuple[str, str]] = Counter()
+        """By way and state; see ``utterance_over``."""
+        self.latencies = {step: Histogram(LATENCY_BOUNDS_S) for step in STEPS}
+        self.units_dropped = self.silent_packets = 0
+        self.worker_losses = 0
+
+    def session_over(self, session: SessionStats) -> None:
+        """A session has ended."""
+        self.sessions[session.kind, session.ending or "unknown"] += 1
+        self.media.update(media_sums([session]))
+        self.ice_restarts += session.ice_restarts
+        if session.ice_failure is not None:
+            self.ice_failures[session.ice_failure] += 1
+
+    def not_gathered(self) -> None:
+        """A session never began, for want of our own candidates."""
+        self.ice_failures[IceFailure.GATHERING] += 1
+
+    def utterance_over(self, way: str, utterance: UtteranceStats) -> None:
+        """An utterance has ended; ``way``: spoken, recorded or published."""
+        self.utterances[way, utterance.state] += 1
+        if utterance.waited:
+            return  # how long others spoke says nothing of the server
+        for step, seconds in zip(STEPS, (utterance.accepted_s, utterance.started_s, utterance.pictured_s), strict=True):
+            if seconds is not None:
+                self.latencies[step].observe(seconds)
+
+    def stream_over(self, stream: StreamStats) -> None:
+        """A stream was taken off the air."""
+        self.units_dropped += stream.units_dropped
+        self.silent_packets += stream.silent_packets
+
+    def worker_lost(self) -> None:
+        """A worker that was ready is gone."""
+        self.worker_losses += 1
