@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -7,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avatar.engines.viseme.warp_state import WarpState, save_warp_state
+from avatar.library import Avatars, DiskLibrary
+from avatar.messages import WorkerConfig
 from avatar.prepared import AvatarInvalid, find_avatar, load_prepared, read_manifest
 
 AVATARS = Path(__file__).resolve().parents[2] / "assets" / "avatars"
@@ -100,6 +104,8 @@ def test_poses_of_another_length_are_invalid(copy):
     [
         {"format": 2},
         {"engine": "other"},
+        {"painter": "other"},
+        {"painter": "warp"},
         {"pictures": 0},
         {"pictures": 10**9},
         {"fps": 0},
@@ -118,7 +124,74 @@ def test_name_finds_a_directory():
     assert read_manifest(NOVA).title == "Nova"
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../nova", "nova/", "/etc", "Nova", "no\0va", "a" * 65, "nobody"])
+def test_a_film_that_turns_is_shown_forward_and_backward():
+    avatar = dataclasses.replace(load_prepared(NOVA, SMALL), there_and_back=True)
+    avatar = dataclasses.replace(avatar, pictures=avatar.pictures[:3])
+    assert avatar.loop_length == 6
+    assert [avatar.picture_at(frame, 25) for frame in range(8)] == [0, 1, 2, 2, 1, 0, 0, 1]
+
+
+@pytest.mark.parametrize("name", ["avatar_5a584c8b-512f", "A.b-C_9", "_", "-x", "x" * 128])
+def test_names_are_those_of_the_original_server(tmp_path, name):
+    shutil.copytree(NOVA, tmp_path / name)
+    assert find_avatar(tmp_path, name) == tmp_path / name
+
+
+def test_the_user_s_avatars_are_beside_those_that_are_shipped_and_hide_none(tmp_path):
+    edit(shutil.copytree(NOVA, tmp_path / "nova"), title="Impostor")
+    edit(shutil.copytree(NOVA, tmp_path / "Anna"), title="Anna")
+    edit(shutil.copytree(NOVA, tmp_path / ".new-x"), title="Half made")
+    edit(shutil.copytree(NOVA, tmp_path / "broken"), fps=0)
+    library = DiskLibrary(WorkerConfig("", str(AVATARS), "", prepared=str(tmp_path)))
+    assert [(info.name, info.title, info.shipped) for info in library.avatars()] == [
+        ("nova", "Nova", True),
+        ("Anna", "Anna", False),
+    ]
+    assert library.load("nova", SMALL).title == "Nova"
+    assert library.load("Anna", SMALL).title == "Anna"
+    for name in (".new-x", "nobody"):
+        with pytest.raises(AvatarInvalid):
+            library.load(name, SMALL)
+    assert len(DiskLibrary(WorkerConfig("", str(AVATARS), "")).avatars()) == 1
+
+
+def test_what_is_forgotten_is_loaded_anew(copy):
+    memory = Avatars(DiskLibrary(WorkerConfig("", str(AVATARS), "", prepared=str(copy.parent))))
+    first = memory.get("nova", SMALL)
+    assert memory.get("nova", SMALL) is first
+    assert memory.forget("nova") and not memory.forget("nova")
+    assert memory.get("nova", SMALL) is not first
+
+
+@pytest.fixture(scope="module")
+def warped(tmp_path_factory):
+    """Nova, as if her mouth were to be moved and not drawn."""
+    directory = Path(shutil.copytree(NOVA, tmp_path_factory.mktemp("warped") / "warped"))
+    save_warp_state(directory, np.load(NOVA / "poses.npy") @ np.diag([50.0, 50.0, 1.0]), 0.1)
+    edit(directory, painter="warp", files=["poses.npy", "lips.json"])
+    return directory
+
+
+def test_a_painter_has_its_own_state_and_digest(warped):
+    avatar = load_prepared(warped, SMALL)
+    assert isinstance(avatar.state, WarpState) and avatar.state.bow == 0.1
+    assert avatar.digest != load_prepared(NOVA, SMALL).digest
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"bow":"x"}', b'{"bow":9}', b'{"bow":0,"other":1}'])
+def test_damaged_lips_are_invalid(warped, content):
+    whole = (warped / "lips.json").read_bytes()
+    (warped / "lips.json").write_bytes(content)
+    try:
+        with pytest.raises(AvatarInvalid, match=r"lips|bow|JSON|truncated|Expected|Object"):
+            load_prepared(warped, SMALL)
+    finally:
+        (warped / "lips.json").write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", ".new-1", "../nova", "nova/", "/etc", "Nova", "no\0va", "a" * 129, "nobody"]
+)
 def test_name_that_is_no_name_finds_nothing(name):
     with pytest.raises(AvatarInvalid):
         find_avatar(AVATARS, name)
