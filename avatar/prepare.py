@@ -83,7 +83,7 @@ Line = Step | Made | Refused | Failed
 
 
 @dataclass(frozen=True, slots=True)
-class _Window:
+class Window:
     """What a size shows of the video; it may reach beyond it. Units: pixels of the video."""
 
     x: int
@@ -99,7 +99,8 @@ class _Window:
         left, top = max(0, self.x), max(0, self.y)
         right, bottom = min(wide, self.x + self.width), min(tall, self.y + self.height)
         at_x, at_y = round((left - self.x) * scale), round((top - self.y) * scale)
-        to_x, to_y = round((right - self.x) * scale), round((bottom - self.y) * scale)
+        to_x = min(self.size[0], round((right - self.x) * scale))  # the window's height is a rounded one
+        to_y = min(self.size[1], round((bottom - self.y) * scale))
         way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         shown = cv2.resize(picture[top:bottom, left:right], (to_x - at_x, to_y - at_y), interpolation=way)
         if (to_x - at_x, to_y - at_y) != self.size:
@@ -127,7 +128,7 @@ def prepare(order: Order, progress: Progress) -> Made:
         lips = find_lips(pictures[track.reference], track.box)
         square = np.vstack([lips.matrix(), [0.0, 0.0, 1.0]])
         save_warp_state(out, track.moves @ square, lips.bow)
-        windows = [_window(pictures[0].shape, _head(track), size) for size in order.sizes]
+        windows = [window_for(pictures[0].shape, _head(track), size) for size in order.sizes]
         _write_films(out, pictures, windows, progress)
         del pictures
     finally:
@@ -175,7 +176,7 @@ def _head(track: FaceTrack) -> tuple[float, float, float, float]:
     return (*corners.min(axis=(0, 2)).tolist(), *corners.max(axis=(0, 2)).tolist())
 
 
-def _window(shape: tuple[int, ...], head: tuple[float, float, float, float], size: tuple[int, int]) -> _Window:
+def window_for(shape: tuple[int, ...], head: tuple[float, float, float, float], size: tuple[int, int]) -> Window:
     """The largest part of the video with the size's proportions about the head; larger where the head needs it."""
     tall, wide = shape[:2]
     left, top, right, bottom = max(0, head[0]), max(0, head[1]), min(wide, head[2]), min(tall, head[3])
@@ -186,7 +187,7 @@ def _window(shape: tuple[int, ...], head: tuple[float, float, float, float], siz
         _placed(low, high, length, whole)
         for low, high, length, whole in ((left, right, width, wide), (top, bottom, height, tall))
     )
-    return _Window(round(x), round(y), max(2, round(width)), max(2, round(height)), size)
+    return Window(round(x), round(y), max(2, round(width)), max(2, round(height)), size)
 
 
 def _placed(low: float, high: float, length: float, whole: int) -> float:
@@ -196,10 +197,10 @@ def _placed(low: float, high: float, length: float, whole: int) -> float:
     return min(max((low + high - length) / 2, 0), whole - length)
 
 
-def _write_films(out: Path, pictures: NDArray[np.uint8], windows: Sequence[_Window], progress: Progress) -> None:
+def _write_films(out: Path, pictures: NDArray[np.uint8], windows: Sequence[Window], progress: Progress) -> None:
     for index, window in enumerate(windows):
 
-        def shown(window: _Window = window, begun: float = index / len(windows)) -> Iterator[NDArray[np.uint8]]:
+        def shown(window: Window = window, begun: float = index / len(windows)) -> Iterator[NDArray[np.uint8]]:
             for number, picture in enumerate(pictures):
                 if number % FPS == 0:
                     part = begun + number / len(pictures) / len(windows)
@@ -216,7 +217,7 @@ def _write_films(out: Path, pictures: NDArray[np.uint8], windows: Sequence[_Wind
     write_film(out / "loop.mp4", turns, FPS, "libx264", _LOOP)
 
 
-def _write_manifest(out: Path, order: Order, pictures: int, windows: Sequence[_Window]) -> None:
+def _write_manifest(out: Path, order: Order, pictures: int, windows: Sequence[Window]) -> None:
     manifest = Manifest(
         FORMAT,
         order.name,
