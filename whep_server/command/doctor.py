@@ -164,10 +164,11 @@ def check_imports(_: Settings) -> Iterator[Finding]:
 
 
 def check_files(settings: Settings) -> Iterator[Finding]:
-    """What ships with the package."""
+    """What ships with the package, and the avatar, which may be the user's own."""
     assets = settings.assets
+    own = settings.avatars / settings.avatar / "avatar.json"
     wanted = [
-        assets / "avatars" / settings.avatar / "avatar.json",
+        own if own.is_file() else assets / "avatars" / settings.avatar / "avatar.json",
         assets / "viseme" / "weights.pt",
         assets / "player" / "player.js",
         assets / "speech" / "index.json",
