@@ -182,6 +182,39 @@ class OpusEncoder:
         return bytes(packets[0])
 
 
+AAC_SAMPLES: Final = 1024
+"""One AAC frame (ISO/IEC 14496-3 section 4.5.2): 21.3 ms at 48 kHz."""
+AAC_BPS: Final = 128_000
+
+
+class AacEncoder:
+    """48 kHz mono samples to AAC-LC frames of 1024, for files."""
+
+    def __init__(self) -> None:
+        context = av.CodecContext.create("aac", "w")
+        assert isinstance(context, av.AudioCodecContext)
+        context.sample_rate, context.layout, context.format = AUDIO_HZ, "mono", "fltp"
+        context.bit_rate, context.time_base = AAC_BPS, Fraction(1, AUDIO_HZ)
+        context.open()
+        self._context = context
+        self._samples = 0
+        assert context.extradata is not None
+        self.config = bytes(context.extradata)
+        """AudioSpecificConfig."""
+
+    def encode(self, samples: NDArray[np.int16]) -> list[bytes]:
+        """Frames that are ready. The first of all is of the time before the first sample. Shapes: samples (1024,)."""
+        scaled = (samples.astype(np.float32) / 32768)[np.newaxis, :]
+        audio = av.AudioFrame.from_ndarray(scaled, format="fltp", layout="mono")
+        audio.sample_rate, audio.pts = AUDIO_HZ, self._samples
+        self._samples += AAC_SAMPLES
+        return [bytes(packet) for packet in self._context.encode(audio)]
+
+    def flush(self) -> list[bytes]:
+        """The frames that are held back; none can follow."""
+        return [bytes(packet) for packet in self._context.encode(None)]
+
+
 def opus_silence() -> bytes:
     """The packet that an encoder settles on when it hears nothing."""
     encoder = OpusEncoder()

@@ -17,13 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar.decode import DecodeLimits, NotSpeech, decode
-from avatar.messages import AUDIO_HZ, SpeechData, SpeechRefusal, WorkerConfig
+from avatar.messages import AUDIO_HZ, RecordSpeech, SpeechData, SpeechRefusal, WorkerConfig
 from avatar.speech_buffer import Abandoned, SpeechBuffer
 
 log = logging.getLogger(__name__)
 
 HEAD_SAMPLES: Final = AUDIO_HZ * 3 // 10
 """An utterance is accepted with this much decoded: what follows comes faster than it is spoken."""
+DECODE_SPEED: Final = 20
+"""A recorded utterance, which is decoded whole, may take a twentieth of its longest length for it; most take less."""
 IN_MEMORY_BYTES: Final = 2 * 1024 * 1024
 
 Key = tuple[str, str]
@@ -37,6 +39,8 @@ class Heard:
     key: Key
     buffer: SpeechBuffer
     seconds: float | None
+    recording: RecordSpeech | None = None
+    """How it is to be recorded; then all of it is decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,12 @@ class Intake:
         self._limits = DecodeLimits(config.max_speech_s, config.decode_timeout_s)
         self._report = report
         self._uploads: dict[Key, _Upload] = {}
+        self._recordings: dict[Key, RecordSpeech] = {}
         self._open: dict[Key, _Open] = {}
+
+    def expect(self, recording: RecordSpeech) -> None:
+        """The utterance that begins next under this name is to be recorded."""
+        self._recordings[recording.stream, recording.utterance] = recording
 
     def take(self, piece: SpeechData) -> None:
         """The next piece of an upload."""
@@ -110,14 +119,20 @@ class Intake:
         self._report(Refused(key, reason, detail))
 
     def _decode(self, key: Key, upload: _Upload) -> None:
+        recording = self._recordings.pop(key, None)
         if upload.file is None:
             return
         if upload.size == 0:
             self._refuse(key, upload, SpeechRefusal.EMPTY, "the upload is empty")
             return
+        patience_s = self._limits.stall_s
         buffer = SpeechBuffer()
-        self._open[key] = _Open(buffer, time.monotonic() + self._limits.stall_s)
+        if recording is not None:
+            buffer = SpeechBuffer(self._limits.max_s + 1)
+            patience_s += self._limits.max_s / DECODE_SPEED
+        self._open[key] = _Open(buffer, time.monotonic() + patience_s)
         job = _Job(key, upload.file, buffer, self._limits, self._report)
+        job.recording = recording
         threading.Thread(target=job.run, name=f"decode-{key[1]}", daemon=True).start()
 
     @property
@@ -144,6 +159,8 @@ class Intake:
         """Forget an upload of ``stream``, or all of them."""
         for key in [key for key in self._uploads if key[0] == stream and utterance in (None, key[1])]:
             self._uploads.pop(key).drop()
+        for key in [key for key in self._recordings if key[0] == stream and utterance in (None, key[1])]:
+            del self._recordings[key]
         for key in [key for key in self._open if key[0] == stream and utterance in (None, key[1])]:
             self._open.pop(key).buffer.abandon()
 
@@ -159,6 +176,7 @@ class _Job:
         limits: DecodeLimits,
         report: Callable[[Outcome], None],
     ) -> None:
+        self.recording: RecordSpeech | None = None
         self._key, self._file, self._buffer, self._limits, self._report = key, file, buffer, limits, report
         self._seconds: float | None = None
         self._samples = 0
@@ -170,7 +188,8 @@ class _Job:
                 file.seek(0)
                 decode(file, self._limits, self)  # type: ignore[arg-type]  # a spooled file is a BinaryIO but for names
         except NotSpeech as refusal:
-            if self._reported or self._samples > HEAD_SAMPLES:
+            whole = self.recording is not None and refusal.reason is SpeechRefusal.TOO_LONG
+            if self._reported or (self._samples > HEAD_SAMPLES and not whole):
                 self._end(refusal.detail)
             else:
                 self._report(Refused(self._key, refusal.reason, refusal.detail))
@@ -193,7 +212,7 @@ class _Job:
     def _accept(self) -> None:
         if not self._reported:
             self._reported = True
-            self._report(Heard(self._key, self._buffer, self._seconds))
+            self._report(Heard(self._key, self._buffer, self._seconds, self.recording))
 
     def known(self, seconds: float | None) -> None:
         self._seconds = seconds
@@ -201,5 +220,5 @@ class _Job:
     def put(self, play: NDArray[np.int16], analyse: NDArray[np.float32]) -> None:
         self._buffer.put(play, analyse)
         self._samples += len(play)
-        if self._samples >= HEAD_SAMPLES:
+        if self._samples >= HEAD_SAMPLES and self.recording is None:
             self._accept()

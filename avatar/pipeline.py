@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +22,7 @@ from avatar.messages import (
     Codec,
     FromWorker,
     OpenStream,
+    RecordSpeech,
     SpeechFinished,
     SpeechStarted,
     Unit,
@@ -29,6 +31,7 @@ from avatar.messages import (
     start_grid,
 )
 from avatar.prepared import PreparedAvatar
+from avatar.recorder import Recorder
 from avatar.scheduler import Demand, Turn
 from avatar.timeline import Block, Ease, Finished, Source, Started, Timeline
 
@@ -51,6 +54,8 @@ class Prepared:
     first: int
     jobs: list[FrameJob]
     blocks: list[list[Block]]
+    shown: list[bool]
+    """Whether a frame is sent at all; one that is sent and not drawn is the last one again."""
     idle_frame: int | None
     """Where the stretch ends, after these frames."""
 
@@ -69,14 +74,26 @@ class Pipeline:
         self._frame_samples = AUDIO_HZ // self.format.fps
         self._ahead: deque[Block] = deque()
         self._ease = Ease(self.format.fps)
+        self._drawn_fps = opened.drawn_fps or self.format.fps
+        self._codecs: list[Codec] = []
+        self._recorders: dict[str, Recorder] = {}
+        self._held_back: dict[str, SpeechFinished] = {}
+        """Ends of recorded utterances, of which a chunk is yet to come."""
         self._encoders: dict[Codec, PictureEncoder] = {}
         self._keyframe_due: set[Codec] = set()
         self._opus = OpusEncoder()
         height, width = self.format.height * 3 // 2, self.format.width
         self._canvas = np.empty((height, width), np.uint8)
+        self._canvas_shown = False
 
     def set_codecs(self, codecs: Sequence[Codec]) -> None:
-        """Encode pictures in these from now on; one that is added starts at a keyframe."""
+        """Send pictures in these from now on; one that is added starts at a keyframe."""
+        self._codecs = list(codecs)
+        self._fit_encoders()
+
+    def _fit_encoders(self) -> None:
+        """Those that viewers or a recording need."""
+        codecs = [*self._codecs, *([Codec.H264] if self._recorders else [])]
         for gone in self._encoders.keys() - set(codecs):
             del self._encoders[gone]
         for codec in codecs:
@@ -87,6 +104,18 @@ class Pipeline:
     def force_keyframe(self, codec: Codec) -> None:
         """Make the next picture a keyframe."""
         self._keyframe_due.add(codec)
+
+    def record(self, order: RecordSpeech, samples: int) -> None:
+        """Make chunks of an utterance that is about to be enqueued, so many 48 kHz samples long."""
+        self._recorders[order.utterance] = Recorder(order, samples, self.format)
+        self._fit_encoders()
+
+    def abandon(self, utterance: str) -> None:
+        """Drop ``utterance`` where it has not started."""
+        self.timeline.abandon(utterance)
+        if utterance in self._recorders and not self._recorders[utterance].begun:
+            del self._recorders[utterance]
+            self._fit_encoders()
 
     def enqueue(self, utterance: str, source: Source) -> None:
         """Speak ``utterance`` after what is queued."""
@@ -101,6 +130,7 @@ class Pipeline:
         self.timeline.begin(frame * self._frame_samples)
         self._ahead.clear()
         self._ease = Ease(self.format.fps)
+        self._canvas_shown = False
         self._keyframe_due.update(self._encoders)
         self._opus = OpusEncoder()  # the idle packets before it came from another one: start from silence as they did
         self.live = True
@@ -124,20 +154,27 @@ class Pipeline:
             block = self.timeline.next_block()
             self._engine.push(self.slot, block.analyse)
             self._ahead.append(block)
-        prepared = Prepared(turn.first, [], [], None)
+        prepared = Prepared(turn.first, [], [], [], None)
+        late = 0 if self._recorders else turn.late  # a recording shows every frame
         for frame in range(turn.first, turn.first + turn.count):
             if self._idle_at(frame):
                 prepared.idle_frame = frame
                 break
             strength = self._ease.step(speaking=self.timeline.speaking(frame * self._frame_samples))
-            draw = frame >= turn.first + turn.late and bool(self._encoders)
+            shown = frame >= turn.first + late and bool(self._encoders)
             picture = self.avatar.picture_at(frame, self.format.fps)
-            prepared.jobs.append(FrameJob(picture, strength, draw))
+            prepared.jobs.append(FrameJob(picture, strength, shown and self._drawn(frame)))
+            prepared.shown.append(shown)
             prepared.blocks.append(self._blocks_before((frame + 1) * self._frame_samples))
         self._next_frame = turn.first + len(prepared.jobs)
         if prepared.idle_frame is not None:
             self.live = False
         return prepared
+
+    def _drawn(self, frame: int) -> bool:
+        """Whether a picture is drawn; between those that are, the last one is sent again."""
+        fps, drawn = self.format.fps, self._drawn_fps
+        return drawn >= fps or frame * drawn // fps != (frame - 1) * drawn // fps or not self._canvas_shown
 
     def _idle_at(self, frame: int) -> bool:
         """Whether the stretch ends before ``frame``: all is said, the mouth is shut, an idle keyframe is there."""
@@ -160,43 +197,95 @@ class Pipeline:
                 self._send_marks(block, send)
                 data = self._opus.encode(block.play)
                 send(Unit(self.name, self.epoch, Codec.OPUS, block.at, True, data))
+                for recorder in self._recorders.values():
+                    recorder.add_sound(block.at, block.play)
             if patch is not None:
-                self._send_picture(frame, patch, compose, send, meter)
+                self._compose(patch, compose, meter)
+            if prepared.shown[index] and self._canvas_shown:
+                self._send_picture(frame, send, meter)
+            self._send_chunks(send)
         if prepared.idle_frame is not None:
             for block in self._ahead:  # marks that came with blocks made ahead and never to be played
                 self._send_marks(block, send)
             self._ahead.clear()
+            self._end_recordings(send)
             send(WentIdle(self.name, prepared.idle_frame))
 
-    def _send_picture(self, frame: int, patch: Patch, compose: Compose, send: Send, meter: Meter) -> None:
+    def _compose(self, patch: Patch, compose: Compose, meter: Meter) -> None:
         began_s = time.perf_counter()
         compose(self.avatar.pictures[patch.picture], patch, self._canvas)
-        composed_s = time.perf_counter()
+        self._canvas_shown = True
+        meter.add("compose", time.perf_counter() - began_s)
+
+    def _send_picture(self, frame: int, send: Send, meter: Meter) -> None:
         for codec, encoder in self._encoders.items():
-            picture = encoder.encode(self._canvas, frame, keyframe=codec in self._keyframe_due)
+            began_s = time.perf_counter()
+            recorders = [each for each in self._recorders.values() if codec is Codec.H264 and each.takes(frame)]
+            keyframe = codec in self._keyframe_due or any(each.begins_chunk(frame) for each in recorders)
+            picture = encoder.encode(self._canvas, frame, keyframe=keyframe)
             self._keyframe_due.discard(codec)
-            time_90k = frame * VIDEO_HZ // self.format.fps
-            send(Unit(self.name, self.epoch, codec, time_90k, picture.keyframe, picture.data))
-        meter.add("compose", composed_s - began_s)
-        meter.add("encode", time.perf_counter() - composed_s)
+            spent_s = time.perf_counter() - began_s
+            for recorder in recorders:
+                recorder.add_picture(picture, spent_s)
+            if codec in self._codecs:
+                time_90k = frame * VIDEO_HZ // self.format.fps
+                send(Unit(self.name, self.epoch, codec, time_90k, picture.keyframe, picture.data))
+            meter.add("encode", spent_s)
 
     def _send_marks(self, block: Block, send: Send) -> None:
         for mark in block.marks:
             match mark:
                 case Started():
+                    if mark.utterance in self._recorders:
+                        self._recorders[mark.utterance].begin(mark.at)
                     send(SpeechStarted(self.name, mark.utterance, mark.at))
                 case Finished():
-                    send(SpeechFinished(self.name, mark.utterance, mark.at, mark.samples, mark.error))
+                    self._send_finished(
+                        SpeechFinished(self.name, mark.utterance, mark.at, mark.samples, mark.error), send
+                    )
+
+    def _send_finished(self, finished: SpeechFinished, send: Send) -> None:
+        """The end of an utterance: after its last chunk, where it is recorded."""
+        recorder = self._recorders.get(finished.utterance)
+        if recorder is None:
+            send(finished)
+            return
+        self._held_back[finished.utterance] = finished
+        self._send_chunks(send)
+
+    def _send_chunks(self, send: Send) -> None:
+        for recorder in list(self._recorders.values()):
+            for chunk in recorder.chunks():
+                send(chunk)
+            if recorder.complete and recorder.utterance in self._held_back:
+                send(self._held_back.pop(recorder.utterance))
+                del self._recorders[recorder.utterance]
+                self._fit_encoders()
+
+    def _end_recordings(self, send: Send) -> None:
+        """The stretch ends: a recording that lacks something cannot get it any more."""
+        for name, finished in self._held_back.items():
+            del self._recorders[name]
+            send(msgspec.structs.replace(finished, error=finished.error or "pictures were lost"))
+        self._held_back.clear()
+        self._fit_encoders()
 
     def fail(self) -> tuple[int, list[str]]:
         """Give the stretch up: the frame from which the stream is idle, and the utterances that are lost."""
         self.live = False
         self._ahead.clear()
+        self._forget_recordings()
         grid = idle_grid(self.format.fps)
         return -(-self._next_frame // grid) * grid, self.timeline.clear()
+
+    def _forget_recordings(self) -> None:
+        self._recorders.clear()
+        self._held_back.clear()
+        self._fit_encoders()
 
     def close(self) -> list[str]:
         """Free the slot; the utterances that are lost."""
         self.live = False
+        self._forget_recordings()
         self._engine.close(self.slot)
         return self.timeline.clear()

@@ -34,6 +34,7 @@ from avatar.messages import (
     Ping,
     Pong,
     PrepareAvatar,
+    RecordSpeech,
     SetCodecs,
     SpeechAccepted,
     SpeechData,
@@ -110,6 +111,8 @@ class Studio:
         self._engine = library.engine()
         self._streams: dict[str, Pipeline] = {}
         self._opening: dict[str, OpenStream] = {}
+        self._early: defaultdict[str, list[Outcome]] = defaultdict(list)
+        """What was decoded for a stream that is still being opened."""
         self._preparer = Preparer(config, library, self._avatars, send)
         self._loader = ThreadPoolExecutor(1, "load")
         self._pool = ThreadPoolExecutor(max(1, config.threads), "finish")
@@ -160,7 +163,7 @@ class Studio:
             match item:
                 case Heard() | Refused() | Loaded() | Errand():
                     self._take_own(item)
-                case SpeechData() | AbandonSpeech():
+                case RecordSpeech() | SpeechData() | AbandonSpeech():
                     self._speech(item)
                 case OpenLive() | LivePacket() | CloseLive():
                     self._live.take(item, self._streams.get(item.stream))
@@ -197,6 +200,7 @@ class Studio:
 
     def _open_or_close(self, message: OpenStream | CloseStream) -> None:
         self._opening.pop(message.stream, None)
+        self._early.pop(message.stream, None)
         self._intake.abandon(message.stream)
         if message.stream in self._streams:
             self._streams.pop(message.stream).close()
@@ -221,33 +225,42 @@ class Studio:
         if self._opening.get(opened.stream) is not opened:  # closed, or opened anew, meanwhile
             return
         del self._opening[opened.stream]
-        if loaded.avatar is None:
-            self._send(StreamRefused(opened.stream, loaded.detail))
-            return
+        early = self._early.pop(opened.stream, [])
         try:
+            if loaded.avatar is None:
+                raise ValueError(loaded.detail)
             stream = Pipeline(opened, loaded.avatar, self._engine, self._config.decode_timeout_s)
         except ValueError as error:
+            self._intake.abandon(opened.stream)
             self._send(StreamRefused(opened.stream, str(error)))
             return
         self._streams[opened.stream] = stream
         loop_frames = loaded.avatar.loop_length * opened.format.fps // loaded.avatar.fps
         self._send(StreamOpened(opened.stream, loaded.avatar.title, loop_frames))
+        for outcome in early:
+            self._settle(outcome)
 
-    def _speech(self, message: SpeechData | AbandonSpeech) -> None:
+    def _speech(self, message: RecordSpeech | SpeechData | AbandonSpeech) -> None:
         stream = self._streams.get(message.stream)
-        if isinstance(message, AbandonSpeech):
+        if isinstance(message, RecordSpeech):
+            self._intake.expect(message)
+        elif isinstance(message, AbandonSpeech):
             self._intake.abandon(message.stream, message.utterance)
             if stream is not None:
-                stream.timeline.abandon(message.utterance)
+                stream.abandon(message.utterance)
                 self._live.forget_abandoned()
-        elif stream is not None:
-            stream.epoch = message.epoch
+        elif stream is not None or message.stream in self._opening:
+            if stream is not None:
+                stream.epoch = message.epoch
             self._intake.take(message)
         elif message.last:
             detail = f"no stream {message.stream!r} here"
             self._send(SpeechRefused(message.stream, message.utterance, SpeechRefusal.UNKNOWN_STREAM, detail))
 
     def _settle(self, outcome: Outcome) -> None:
+        if outcome.key[0] in self._opening:  # decoded sooner than the avatar is loaded
+            self._early[outcome.key[0]].append(outcome)
+            return
         if not self._intake.settle(outcome):
             return
         name, utterance = outcome.key
@@ -256,6 +269,8 @@ class Studio:
                 log.info("stream %s: utterance %s refused: %s", name, utterance, outcome.detail)
                 self._send(SpeechRefused(name, utterance, outcome.reason, outcome.detail))
             case Heard() if name in self._streams:
+                if outcome.recording is not None:
+                    self._streams[name].record(outcome.recording, outcome.buffer.available())
                 self._streams[name].timeline.enqueue(utterance, outcome.buffer)
                 self._send(SpeechAccepted(name, utterance, outcome.seconds))
             case Heard():
@@ -302,7 +317,7 @@ class Studio:
             log.exception("stream %s: planning failed", stream.name)
             self._fail(stream, error)
             return None
-        late = sum(not job.draw for job in prepared.jobs[: turn.late])
+        late = sum(not shown for shown in prepared.shown[: turn.late])
         self._frames += len(prepared.jobs)
         self._late_frames += late
         if late:

@@ -37,7 +37,7 @@ ALLOWED = {
     "whep_server.signaling": {"whep_server.errors"},
     "whep_server.rtc": EVERYONE | {"whep_server.metrics", "whep_server.signaling", "avatar.messages"},
     "whep_server.live": EVERYONE
-    | {"whep_server.metrics", "whep_server.rtc", "whep_server.signaling", "avatar.client", "avatar.messages"},
+    | {"whep_server.metrics", "whep_server.rtc", "whep_server.signaling", "avatar.client", "avatar.messages", "avatar.annexb"},
     "whep_server.web": EVERYONE
     | {"whep_server.metrics", "whep_server.live", "whep_server.signaling", "avatar.messages"},
     "whep_server.compat": EVERYONE
@@ -50,6 +50,7 @@ ALLOWED = {
     "avatar": {"avatar"},
     "avatar.messages": {"avatar.formats", "avatar.user_avatars"},
     "avatar.formats": set(),
+    "avatar.annexb": set(),
     "avatar.user_avatars": set(),
     "avatar.framing": {"avatar.messages"},
     "avatar.client": {"avatar.messages", "avatar.framing"},

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from avatar.messages import Codec
 from tests.fakes import idle_units
-from whep_server.live.packetize import MAX_PAYLOAD_BYTES, level_idc_of, packetize, split_nals
+from avatar.annexb import split_nals
+from whep_server.live.packetize import MAX_PAYLOAD_BYTES, level_idc_of, packetize
 
 START = b"\x00\x00\x00\x01"
 NALS = st.lists(

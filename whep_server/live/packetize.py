@@ -9,6 +9,7 @@ switch between idle loop and speech and after a picture that came too late. Opus
 from dataclasses import dataclass
 from typing import Final
 
+from avatar.annexb import SPS, nal_type, split_nals
 from avatar.messages import Codec
 
 MAX_PAYLOAD_BYTES: Final = 1200
@@ -16,7 +17,6 @@ MAX_PAYLOAD_BYTES: Final = 1200
 
 _FU_A: Final = 28
 _STAP_A: Final = 24
-_SPS: Final = 7
 _AGGREGATED: Final = (6, 7, 8)
 """Supplemental information and parameter sets: small, and of no use one without the other."""
 
@@ -40,24 +40,12 @@ def packetize(codec: Codec, data: bytes) -> tuple[bytes, ...]:
     return (data,)
 
 
-def split_nals(data: bytes) -> list[bytes]:
-    """The NAL units of an Annex B byte stream (H.264 annex B), without start codes and trailing zeros."""
-    starts = []
-    at = data.find(b"\x00\x00\x01")
-    while at >= 0:
-        starts.append(at + 3)
-        at = data.find(b"\x00\x00\x01", at + 3)
-    ends = [*(start - 3 for start in starts[1:]), len(data)][: len(starts)]
-    pieces = (data[start:end].rstrip(b"\x00") for start, end in zip(starts, ends, strict=True))
-    return [nal for nal in pieces if nal]
-
-
 def packetize_h264(data: bytes) -> tuple[bytes, ...]:
     """RTP payloads of one access unit in Annex B form."""
     payloads: list[bytes] = []
     waiting: list[bytes] = []
     for nal in split_nals(data):
-        if nal[0] & 0x1F in _AGGREGATED and len(nal) + 3 <= MAX_PAYLOAD_BYTES:
+        if nal_type(nal) in _AGGREGATED and len(nal) + 3 <= MAX_PAYLOAD_BYTES:
             if sum(len(held) + 2 for held in waiting) + len(nal) + 3 > MAX_PAYLOAD_BYTES:
                 payloads += _aggregate(waiting)
                 waiting = []
@@ -102,4 +90,4 @@ def _equal_pieces(data: bytes, largest: int) -> list[bytes]:
 
 def level_idc_of(data: bytes) -> int | None:
     """The level that an access unit's sequence parameter set names; None where it has none (H.264 section 7.3.2.1)."""
-    return next((nal[3] for nal in split_nals(data) if nal[0] & 0x1F == _SPS and len(nal) > 3), None)
+    return next((nal[3] for nal in split_nals(data) if nal_type(nal) == SPS and len(nal) > 3), None)
