@@ -100,7 +100,9 @@ class Settings(BaseSettings):
     )
     max_streams: int = Field(64, ge=1, description="Streams on air at once, the original server's sessions included")
     max_queued_utterances: int = Field(32, ge=1, description="Utterances waiting in one stream; more are refused (429)")
-    max_renders: int = Field(16, ge=1, description="Recordings made at once that nobody watches; more are refused (429)")
+    max_renders: int = Field(
+        16, ge=1, description="Recordings made at once that nobody watches; more are refused (429)"
+    )
     max_speech_s: float = Field(600.0, gt=0, description="Longest utterance")
     lead_ms: int = Field(120, ge=40, le=400, description="How far ahead of its time a live picture is made")
     event_queue: int = Field(256, ge=8, description="Events one listener may fall behind before it is cut off")
@@ -113,6 +115,9 @@ class Settings(BaseSettings):
         "used it for so long; an open viewer, an open event stream and speech are use",
     )
     chunk_ttl_s: float = Field(3600.0, gt=0, description="Files made of speech are kept for so long")
+    max_store_bytes: int = Field(
+        4 * 1024**3, ge=1024**2, description="Files made of speech take so much at most: the oldest go first"
+    )
     avatars: Path = Field(
         default_factory=lambda: user_data_path("whep-avatar") / "avatars",
         description="Avatars prepared on this machine; those that are shipped are found beside them",

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from avatar.messages import FRAME_RATES, VideoFormat
+from whep_server.compat.announcements import Announcements
 from whep_server.compat.candidates import Trickle
 from whep_server.errors import NoSuchAvatar, NoSuchSession, NotOnAir, ServerError, Unavailable
 from whep_server.settings import Settings
@@ -95,6 +96,8 @@ class CompatSession:
     """Event streams that are open."""
     trickle: Trickle = field(default_factory=Trickle)
     """The viewers that came by ``offer``, and their candidates."""
+    told: Announcements = field(default_factory=Announcements)
+    """What those that listen to its events are told."""
 
     @property
     def avatar_id(self) -> str:

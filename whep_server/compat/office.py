@@ -1,4 +1,4 @@
-"""What the routes of this package share: sessions, and a task group for work that outlives a request."""
+"""What the routes of this package share: sessions, files made of speech, a task group for what outlives a request."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
+from whep_server.compat.chunks import ChunkStore
+from whep_server.compat.films import Films
 from whep_server.compat.lifetimes import Requests, Sessions
 from whep_server.compat.warming import Warmups
 from whep_server.settings import Settings
@@ -22,7 +24,10 @@ class Office:
     settings: Settings
     sessions: Sessions
     warmups: Warmups
+    chunks: ChunkStore
+    films: Films
     group: asyncio.TaskGroup
+    """What is begun in it ends with the office."""
 
     @property
     def requests(self) -> Requests:
@@ -30,17 +35,29 @@ class Office:
         return self.sessions.requests
 
 
+class _Left(Exception):
+    """Ends a task group and all that runs in it."""
+
+
 @asynccontextmanager
 async def open_office(live: Registry, settings: Settings) -> AsyncIterator[Office]:
     """Leaving the block ends all that was begun."""
     sessions = Sessions(live, settings)
-    async with asyncio.TaskGroup() as group:
-        owned: list[asyncio.Task[None]] = [group.create_task(sessions.run(), name="compat-sweeper")]
-        try:
-            yield Office(live, settings, sessions, Warmups(live), group)
-        finally:
-            for task in owned:
-                task.cancel()
+    chunks = ChunkStore(
+        settings.cache / "chunks",
+        kept_s=settings.chunk_ttl_s,
+        most_bytes=settings.max_store_bytes,
+        active=sessions.requests.active,
+    )
+    films = Films(chunks, settings.chunk_ttl_s)
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(sessions.run(), name="compat-sweeper")
+            group.create_task(chunks.run(), name="compat-chunks-sweeper")
+            yield Office(live, settings, sessions, Warmups(live), chunks, films, group)
+            raise _Left
+    except* _Left:
+        pass
 
 
 Compat = NamedDependency[SkipValidation[Office]]
