@@ -70,7 +70,7 @@ async def test_what_was_not_announced_is_found_by_its_name(visit: Visit):
         }};
         const odd = {{ index: 2, url: "/elsewhere/2", total_chunks: 3 }};
         return [told(chunk(0), chunk(2), "complete"), told(chunk(3), chunk(1), chunk(3)),
-            told(chunk(0, 1), odd, "complete"), told(chunk(1, undefined), "complete")];"""
+            told(chunk(0, 1), odd, "complete"), told({{ ...chunk(1), total_chunks: null }}, "complete")];"""
     names = [f"chunk_{index:04d}.mp4" for index in range(5)]
     assert await evaluate(visit, "playlist.js", code) == [
         [0, names, False, True],

@@ -1,5 +1,6 @@
-// A session's server-sent events. The server ends the response after each utterance, and the browser comes back by
-// itself; only where it gives up for good, on an HTTP error, we ask why and go on or not. Tells `message` (detail: the
+// A session's server-sent events. The server ends the response after each utterance: we come back at once, as the browser
+// would after some seconds. From a lost connection the browser comes back by itself and says what it got last; only where
+// it gives up for good, on an HTTP error, we ask why and go on or not. Tells `message` (detail: the
 // JSON), `up`, `refused` (a token is needed) and `gone` (there is no such session any more).
 
 import { backoffMs } from "../exchange/retry.js";
@@ -29,8 +30,16 @@ export class Listening extends EventTarget {
       this.#attempt = 0;
       this.#tell("up");
     };
-    source.onmessage = ({ data }) => this.#tell("message", JSON.parse(data));
-    source.onerror = () => source.readyState === EventSource.CLOSED && this.#ask(source);
+    let over = false;
+    source.onmessage = ({ data }) => {
+      const message = JSON.parse(data);
+      over = message.event === "complete" || message.event === "error";
+      this.#tell("message", message);
+    };
+    source.onerror = () => {
+      if (source.readyState === EventSource.CLOSED) this.#ask(source);
+      else if (over) this.open();
+    };
   }
 
   close() {

@@ -178,9 +178,16 @@ export class Playback extends EventTarget {
   }
 
   #awaitPicture(sink) {
-    const shown = () => sink.appended > 0 && this.#tell("picture");
-    if (this.#video.requestVideoFrameCallback) this.#video.requestVideoFrameCallback(shown);
-    else this.#video.addEventListener("playing", shown, { once: true });
+    const video = this.#video;
+    const wait = () => {
+      if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(shown);
+      else video.addEventListener("playing", shown, { once: true });
+    };
+    const shown = () => {
+      if (sink.appended > 0 && video.paused) wait(); // the first picture is there, but waits for a gesture
+      else if (sink.appended > 0) this.#tell("picture");
+    };
+    wait();
   }
 
   #unblocked() {
