@@ -1,4 +1,8 @@
-"""Which frames of which streams are made next: the granted ones, those that would be missed first, first. Pure."""
+"""Which frames of which streams are made next: the granted ones, those that would be missed first, first. Pure.
+
+What is far ahead of its time, or has none (a recording that nobody watches), can wait: beside streams that are heard it
+gets a frame now and then, so that a round never takes longer than these can stand.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,6 +12,10 @@ FRAMES_A_TURN: Final = 4
 """Pictures one stream may have in a round while others wait."""
 LATE_FRAMES_A_TURN: Final = 25
 """Frames that are only stepped over are cheap: a stream that fell behind catches up a second a round."""
+NEAR_S: Final = 1.0
+"""What is granted for a later time than this can wait."""
+PATIENT_A_ROUND: Final = 2
+"""Streams that can wait and are served beside others, a frame each: two cores do that in a frame's time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +28,17 @@ class Demand:
     until: int
     """Frames below it may be made."""
     now: int
-    """Frames below it are too late to be shown."""
+    """Frames below it are too late to be shown; 0 where nothing ever is."""
+
+    @property
+    def ahead_s(self) -> float:
+        """How long before its time the next frame is made."""
+        return (self.next_frame - self.now) / self.fps
+
+    @property
+    def patient(self) -> bool:
+        """Whether nobody would notice if it waited."""
+        return self.now == 0 or self.ahead_s > NEAR_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +52,23 @@ class Turn:
 
 
 def plan(demands: Iterable[Demand], most: int) -> list[Turn]:
-    """The next round: at most ``most`` streams, the one whose viewers run dry first at its head."""
-    waiting = [demand for demand in demands if demand.next_frame < demand.until]
-    waiting.sort(key=lambda demand: ((demand.next_frame - demand.now) / demand.fps, demand.stream))
-    return [_turn(demand) for demand in waiting[:most]]
+    """The next round: at most ``most`` streams, the one whose viewers run dry first at its head.
+
+    ``demands`` are those of all live streams, also of those that are granted nothing at the moment: they may be, soon.
+    """
+    everyone = list(demands)
+    waiting = [demand for demand in everyone if demand.next_frame < demand.until]
+    waiting.sort(key=lambda demand: (demand.patient, demand.ahead_s, demand.stream))
+    if all(demand.patient for demand in everyone):
+        return [_turn(demand, FRAMES_A_TURN) for demand in waiting[:most]]
+    hurried = [demand for demand in waiting if not demand.patient]
+    patient = [demand for demand in waiting if demand.patient][:PATIENT_A_ROUND]
+    turns = [_turn(demand, FRAMES_A_TURN) for demand in hurried] + [_turn(demand, 1) for demand in patient]
+    return turns[:most]
 
 
-def _turn(demand: Demand) -> Turn:
+def _turn(demand: Demand, most: int) -> Turn:
     granted = demand.until - demand.next_frame
     late = min(max(0, demand.now - demand.next_frame), granted, LATE_FRAMES_A_TURN)
-    drawn = min(granted - late, FRAMES_A_TURN)
+    drawn = min(granted - late, most)
     return Turn(demand.stream, demand.next_frame, late + drawn, late)

@@ -62,3 +62,35 @@ def test_turns_stay_within_grants(demands: list[Demand]):
         assert 0 <= turn.late <= turn.count
         # a frame is left undrawn only where its time has passed
         assert turn.late <= max(0, asked.now - asked.next_frame)
+
+
+def render(stream: str, next_frame: int) -> Demand:
+    """A recording that nobody watches: granted far ahead, never late."""
+    return demand(stream, next_frame=next_frame, until=1000, now=0)
+
+
+def test_recordings_alone_have_all_the_time_there_is():
+    assert plan([render("a", 40), render("b", 0)], 8) == [
+        Turn("b", 0, FRAMES_A_TURN, 0),
+        Turn("a", 40, FRAMES_A_TURN, 0),
+    ]
+
+
+def test_beside_a_stream_that_is_heard_recordings_get_a_frame_each_and_in_turn():
+    live = demand("live", next_frame=101, until=104)
+    recordings = [render("a", 3), render("b", 1), render("c", 2)]
+    assert plan([*recordings, live], 8) == [
+        Turn("live", 101, 3, 0),
+        Turn("b", 1, 1, 0),
+        Turn("c", 2, 1, 0),
+    ]
+
+
+def test_they_keep_back_also_while_the_stream_waits_for_its_next_grant():
+    live = demand("live", next_frame=104, until=104)
+    assert plan([live, render("a", 0)], 8) == [Turn("a", 0, 1, 0)]
+
+
+def test_a_stream_far_ahead_of_its_time_can_wait_too():
+    ahead = demand("ahead", next_frame=150, until=400)
+    assert plan([ahead, demand("near", next_frame=102)], 8) == [Turn("near", 102, 2, 0), Turn("ahead", 150, 1, 0)]
