@@ -13,6 +13,7 @@ from litestar.types import ControllerRouterHandler
 from whep_server import __version__
 from whep_server.compat import catalog, dialect, generate, origins, players, service, sse, webrtc
 from whep_server.compat.office import Office, open_office
+from whep_server.metrics.scrape import open_scrape
 from whep_server.settings import Settings
 from whep_server.web import (
     avatars,
@@ -31,6 +32,7 @@ from whep_server.web.cors import add_cors
 from whep_server.web.on_air import Registry
 from whep_server.web.pace import Paces
 from whep_server.web.problems import HANDLERS
+from whep_server.web.tally import Tally
 
 OpenRegistry = Callable[[Settings], AbstractAsyncContextManager[Registry]]
 
@@ -80,6 +82,8 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: speech.
                 held.clear()
                 offices.clear()
 
+    tally = Tally()
+    scrape = open_scrape(lambda: held[0] if held else None, tally.counts, __version__)
     paces = Paces(settings.offers_per_s, settings.offer_burst)
     page_set = pages.load_pages(settings.templates)
     routers = (avatars, files, ops, pages, reference, speech, streams)
@@ -91,11 +95,12 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: speech.
             "live": Provide(lambda: held[0], sync_to_thread=False),
             "config": Provide(lambda: settings, use_cache=True, sync_to_thread=False),
             "closing": Provide(lambda: ended, use_cache=True, sync_to_thread=False),
+            "scrape": Provide(lambda: scrape, use_cache=True, sync_to_thread=False),
             "paces": Provide(lambda: paces, use_cache=True, sync_to_thread=False),
             "pages": Provide(lambda: page_set, use_cache=True, sync_to_thread=False),
         },
         lifespan=[lifespan],
-        before_send=[add_cors, origins.open_to_all],
+        before_send=[tally.count, add_cors, origins.open_to_all],
         exception_handlers={**HANDLERS, HTTPException: origins.refuse},
         openapi_config=None,
         logging_config=None,  # whep_server.log decides how logs look; problems.py logs what is unexpected

@@ -1,14 +1,25 @@
-"""Whether the server lives, and whether it can serve."""
+"""Whether the server lives, whether it can serve, and what it measures."""
+
+from typing import Final
 
 import msgspec
 from litestar import route
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 from litestar.response.base import ASGIResponse
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 
 from whep_server.errors import Unavailable
+from whep_server.web.auth import Action, authorize
 from whep_server.web.bodies import HttpRequest
 from whep_server.web.describe import OPERATIONS, Operation, describe
 from whep_server.web.on_air import Config, Live, Registry
-from whep_server.web.replies import READ, json_reply
+from whep_server.web.replies import READ, json_reply, reply
+
+TEXT: Final = "text/plain"
+Scrape = NamedDependency[SkipValidation[CollectorRegistry]]
+"""What the page is made of, as a handler's argument."""
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -42,4 +53,15 @@ async def readyz(request: HttpRequest, live: Live, config: Config) -> ASGIRespon
     return json_reply(request, Health("ready"))
 
 
-ROUTES = [healthz, readyz]
+@route("/metrics", http_method=READ, status_code=200, opt=describe(Operation(OPERATIONS, reply=TEXT)))
+async def metrics(request: HttpRequest, config: Config, scrape: Scrape) -> ASGIResponse:
+    """What the server measures, for Prometheus: its text format, or OpenMetrics where that is asked for.
+
+    Errors: 401 without the token for publishing, where there is one.
+    """
+    authorize(request, config, Action.PUBLISH)
+    encode, media_type = choose_encoder(request.headers.get("accept", ""))
+    return reply(request, encode(scrape), media_type, headers=[("Cache-Control", "no-store")])
+
+
+ROUTES = [healthz, readyz, metrics]

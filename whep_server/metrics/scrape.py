@@ -1,0 +1,201 @@
+"""The page for Prometheus, made when it is asked for: what is on air now, and what the ledger holds of what is gone.
+
+Labels have few values: kinds, states, codecs, routes. Never names of streams, sessions or utterances: some are secrets,
+and each would be a series for ever. The server process is described under Prometheus' own names (``process_...``), its
+worker under ours.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from statistics import median
+from typing import Final, Protocol, TypeVar
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from whep_server.metrics.facts import IceFailure, LiveFacts, SessionStats, WorkerFacts
+from whep_server.metrics.lag import Histogram
+from whep_server.metrics.ledger import Ledger, media_sums
+
+PREFIX: Final = "whep_avatar_"
+MEDIA: Final = {
+    # field of MediaStats -> name and what it says; by kind of session and codec
+    "frames_sent": ("frames_sent", "Pictures, and packets of sound, sent to viewers"),
+    "frames_dropped": ("frames_dropped", "Pictures, and packets of sound, that viewers were too slow for"),
+    "packets_sent": ("rtp_packets_sent", "RTP packets sent to viewers"),
+    "packets_lost": ("rtp_packets_lost", "RTP packets lost, as viewers report and as is seen of publishers"),
+    "packets_received": ("rtp_packets_received", "RTP packets received from publishers"),
+    "bytes_sent": ("rtp_sent_bytes", "Payloads of RTP sent to viewers"),
+    "bytes_received": ("rtp_received_bytes", "Payloads of RTP received from publishers"),
+    "pli_count": ("keyframe_requests", "PLI and FIR that viewers sent"),
+    "nack_count": ("nacks", "NACK that viewers sent"),
+}
+RECEIVED: Final = ("packets_received", "bytes_received")
+"""Of publishers; the other fields are of viewers, losses of both."""
+Values = TypeVar("Values", bound=tuple[str, ...])
+Requests = Mapping[tuple[str, str], int]
+"""How many were answered, by template of the route and class of status."""
+
+
+class Measured(Protocol):
+    """What is scraped: ``live.registry.Registry``."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """What is added up of what is gone."""
+        ...
+
+    def facts(self) -> LiveFacts:
+        """All that is on air, as of now."""
+        ...
+
+
+class LiveCollector(Collector):
+    """Reads the live objects at each scrape. ``live`` gives None as long as there is nothing to read."""
+
+    def __init__(self, live: Callable[[], Measured | None], requests: Requests, version: str) -> None:
+        self._live, self._requests, self._version = live, requests, version
+
+    def describe(self) -> list[Metric]:
+        """Nothing: registering shall not scrape."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """All families."""
+        yield InfoMetricFamily(PREFIX + "build", "What runs", {"version": self._version})
+        yield _counts("http_requests", "Requests answered", ("route", "status"), self._requests)
+        live = self._live()
+        if live is None:
+            return
+        facts, ledger = live.facts(), live.ledger
+        yield _gauge("ready", "Whether a viewer would be served and speech be spoken", facts.ready)
+        yield from _streams(facts, ledger)
+        yield from _sessions(facts, ledger)
+        yield from _media(facts, ledger)
+        yield from _speech(facts, ledger)
+        yield from _worker(facts.worker, ledger)
+        yield from _lag(ledger)
+
+
+def open_scrape(live: Callable[[], Measured | None], requests: Requests, version: str) -> CollectorRegistry:
+    """A registry of its own for one application."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    registry.register(LiveCollector(live, requests, version))
+    return registry
+
+
+def _streams(facts: LiveFacts, ledger: Ledger) -> Iterator[Metric]:
+    yield _counts("streams", "Streams on air", ("state",), Counter((each.state,) for each in facts.streams), now=True)
+    dropped = ledger.units_dropped + sum(stream.units_dropped for stream in facts.streams)
+    yield _counter("units_dropped", "Encoded pictures and sounds of the worker's that were never due", dropped)
+    silent = ledger.silent_packets + sum(stream.silent_packets for stream in facts.streams)
+    yield _counter("silent_packets", "Packets of speech that did not come in time, silence in their place", silent)
+
+
+def _sessions(facts: LiveFacts, ledger: Ledger) -> Iterator[Metric]:
+    open_now = Counter((each.kind, each.connection_state) for each in facts.sessions)
+    yield _counts("sessions", "Sessions that are open", ("kind", "state"), open_now, now=True)
+    yield _counts("sessions_ended", "Sessions by how they ended", ("kind", "ending"), ledger.sessions)
+    failures = {(reason.value,): ledger.ice_failures[reason] for reason in IceFailure}
+    yield _counts("ice_failures", "Sessions whose media never flowed, or flows no more", ("reason",), failures)
+    restarts = ledger.ice_restarts + sum(session.ice_restarts for session in facts.sessions)
+    yield _counter("ice_restarts", "ICE restarts", restarts)
+    pairs = [each.candidate_pair for each in facts.sessions if each.candidate_pair is not None]
+    ways = Counter((pair.local, pair.remote, pair.protocol) for pair in pairs)
+    yield _counts("candidate_pairs", "Ways that media takes", ("local", "remote", "protocol"), ways, now=True)
+    yield from _paths(facts.sessions)
+
+
+def _paths(sessions: Iterable[SessionStats]) -> Iterator[Metric]:
+    """How the open sessions' paths are: of those whose peers have reported."""
+    tracks = [track for session in sessions for track in session.media.values()]
+    trips = [track.round_trip_time_s for track in tracks if track.round_trip_time_s is not None]
+    losses = [track.fraction_lost for track in tracks if track.fraction_lost is not None]
+    yield _spread("round_trip_seconds", "Round trips of open sessions' tracks", trips)
+    yield _spread("loss_ratio", "Part of the packets lost between the last two reports of each track", losses)
+
+
+def _media(facts: LiveFacts, ledger: Ledger) -> Iterator[Metric]:
+    sums = media_sums(facts.sessions)
+    sums.update(ledger.media)
+    for field, (name, text) in MEDIA.items():
+        mine = {(kind, codec): count for (counted, kind, codec), count in sums.items() if counted == field}
+        if field in RECEIVED:
+            mine = {labels: count for labels, count in mine.items() if labels[0] == "publisher"}
+        elif field != "packets_lost":
+            mine = {labels: count for labels, count in mine.items() if labels[0] == "viewer"}
+        yield _counts(name, text, ("kind", "codec"), mine)
+
+
+def _speech(facts: LiveFacts, ledger: Ledger) -> Iterator[Metric]:
+    queued = sum(stream.queued for stream in facts.streams)
+    yield _gauge("utterances_queued", "Utterances that were accepted and have not begun", queued)
+    yield _counts("utterances", "Utterances by how they ended", ("way", "state"), ledger.utterances)
+    text = "From the end of an upload until it was accepted, heard, and seen; of those that waited for no other"
+    family = HistogramMetricFamily(PREFIX + "utterance_latency_seconds", text, labels=("step",))
+    for step, histogram in ledger.latencies.items():
+        family.add_metric((step,), _buckets(histogram), histogram.sum)
+    yield family
+
+
+def _worker(worker: WorkerFacts, ledger: Ledger) -> Iterator[Metric]:
+    yield _gauge("worker_ready", "Whether the worker can speak", worker.ready)
+    yield _counter("worker_losses", "Workers that were lost, each followed by another", ledger.worker_losses)
+    yield _counter("worker_frames", "Frames that the worker made", worker.frames)
+    yield _counter("worker_late_frames", "Frames that it did not draw, as their time had passed", worker.late_frames)
+    yield _gauge("worker_live_streams", "Streams that it makes pictures for", worker.live_streams)
+    stages = {(stage,): seconds for stage, seconds in worker.stage_s.items()}
+    yield _counts("worker_stage_seconds", "Time that it spent on pictures", ("stage",), stages)
+    yield _counter("worker_cpu_seconds", "CPU time of the worker process", worker.cpu_s)
+    yield _gauge("worker_resident_memory_bytes", "Memory of the worker process", worker.rss_bytes)
+
+
+def _lag(ledger: Ledger) -> Iterator[Metric]:
+    text, late = "How late the event loop woke its tasks", ledger.lag.late
+    yield HistogramMetricFamily(PREFIX + "event_loop_lag_seconds", text, _buckets(late), late.sum)
+    worst_s = ledger.lag.worst_s(time.monotonic())
+    yield _gauge("event_loop_lag_worst_seconds", "The same, the latest in the last one to two minutes", worst_s)
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(PREFIX + name, text, value)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(PREFIX + name, text, float(value))
+
+
+def _counts(
+    name: str, text: str, labels: tuple[str, ...], counts: Mapping[Values, float], *, now: bool = False
+) -> Metric:
+    """One sample for each key; ``now``: of what there is, which may become fewer."""
+    family = (GaugeMetricFamily if now else CounterMetricFamily)(PREFIX + name, text, labels=labels)
+    for values, count in sorted(counts.items()):
+        family.add_metric(values, count)
+    return family
+
+
+def _spread(name: str, text: str, values: list[float]) -> Metric:
+    family = GaugeMetricFamily(PREFIX + name, text, labels=("of",))
+    if values:
+        family.add_metric(("median",), median(values))
+        family.add_metric(("worst",), max(values))
+    return family
+
+
+def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
+    """How many are at or below each bound."""
+    total, found = 0, []
+    for bound, count in zip((*map(str, histogram.bounds), "+Inf"), histogram.counts, strict=True):
+        total += count
+        found.append((bound, float(total)))
+    return found
