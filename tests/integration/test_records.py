@@ -279,10 +279,10 @@ async def test_further_speech_follows_what_was_made_ahead(on_air):
         await watching.watch(stream)
         await watching.until(lambda: len(watching.pictures) > 3)
         with stream.listen() as events:
-            recording = await stream.record(once(speech(50)), chunk_frames=50)
+            recording = await stream.record(once(speech(25)), chunk_frames=50)
             assert len(await chunks(recording)) == 1
             await eventually(lambda: not stream._stretches.open)
-            utterance = await stream.speak(once(speech(10)))
+            utterance = await stream.speak(once(speech(5)))
             assert utterance.queued == 1
             async with asyncio.timeout(20):
                 first = [event.data async for event in until_finished(events)]
@@ -318,7 +318,7 @@ async def test_a_closed_recording_does_not_stop_speech_that_is_heard(on_air):
         await watching.watch(stream)
         await watching.until(lambda: len(watching.pictures) > 3)
         with stream.listen() as events:
-            (await stream.record(once(speech(25)), chunk_frames=5)).close()
+            (await stream.record(once(speech(10)), chunk_frames=5)).close()
             async with asyncio.timeout(20):
                 states = [event.data["state"] async for event in until_finished(events)]
         assert states[-1] == "finished"
