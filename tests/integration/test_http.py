@@ -221,7 +221,7 @@ async def test_a_bad_stream_request_says_what_is_wrong(http, body, named):
 
 async def test_avatars_and_probes(http, live):
     assert (await http.get("/avatars")).json() == {
-        "avatars": [{"name": "nova", "title": "Nova", "engine": "viseme", "sizes": [[1280, 720]]}]
+        "avatars": [{"name": "nova", "title": "Nova", "engine": "viseme", "sizes": [[1280, 720]], "shipped": True}]
     }
     assert (await http.get("/healthz")).status_code == 200
     assert (await http.get("/readyz")).status_code == 200
