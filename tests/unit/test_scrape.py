@@ -1,4 +1,4 @@
-"""The page for Prometheus, from facts that a test makes: it is well-formed, sums what is and what was, and ends nowhere."""
+"""The page for Prometheus, from facts that a test makes: well-formed, and it sums what is and what was."""
 
 from dataclasses import dataclass, field, replace
 
