@@ -45,6 +45,7 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         return
     with running_server(
         log_name="contract",
+        demo_stream="",
         width="512",  # of those that the avatar has, the smallest
         height="512",
         avatars=str(tmp_path_factory.mktemp("avatars")),
@@ -76,3 +77,11 @@ def idle_listener(target: Target) -> Iterator[socket.socket]:
         path = f"/sessions/{made.json()['session_id']}/events"
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {url.netloc}\r\nAccept: text/event-stream\r\n\r\n".encode())
         yield connection
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _listen_early(request: pytest.FixtureRequest) -> None:
+    """So that a heartbeat has come by the time a test asks for it."""
+    wanted = [item for item in request.session.items if "idle_listener" in getattr(item, "fixturenames", ())]
+    if any(item.get_closest_marker("skip") is None for item in wanted):
+        request.getfixturevalue("idle_listener")

@@ -71,7 +71,7 @@ async def test_a_film_without_a_name_can_be_fetched_and_is_whole(client):
 
 
 async def test_a_film_in_the_making_cannot_be_fetched(client):
-    job = await queue(client, spoken(6))
+    job = await queue(client, spoken(3))
     assert_success(await client.http.get(f"/generate/{job}/status"), PROCESSING)
     assert_refused(await client.http.get(f"/generate/{job}/download"), 400)
     await result(client, job)

@@ -1,7 +1,6 @@
 """Sessions whose speech comes as chunks: made, spoken, listened to over server-sent events, deleted."""
 
 import re
-import socket
 import time
 
 import pytest
@@ -189,7 +188,7 @@ async def test_what_nobody_heard_waits_for_the_next_listener(client):
 
 async def test_one_utterance_at_a_time(client):
     async with client.session() as session_id, client.listening(session_id) as listener:
-        request_id = await client.speak(session_id, spoken(6))
+        request_id = await client.speak(session_id, spoken(3))
         second = await client.upload(f"{SSE}/{session_id}/stream", spoken(0.5))
         assert_refused(second, 409, re.compile(rf".*{re.escape(request_id)}.*"))
         state = (await client.http.get(f"{SSE}/{session_id}/status")).json()
@@ -203,7 +202,7 @@ async def test_one_utterance_at_a_time(client):
 @pytest.mark.later
 async def test_sessions_that_speak_are_listed(client):
     async with client.session() as session_id, client.listening(session_id) as listener:
-        request_id = await client.speak(session_id, spoken(5))
+        request_id = await client.speak(session_id, spoken(3))
         answer = await client.http.get("/sessions/live")
         live = LISTED | {"batch_size": int, "fps": int, "chunk_duration": NUMBER}
         shape = {"total_live": int, "session_streams": [{**live, ...: ...}], "webrtc_streams": list, ...: ...}
@@ -265,9 +264,3 @@ def test_a_silent_stream_sends_a_comment_now_and_then(idle_listener):
         assert piece, f"closed after {came!r}"
         came += piece
     assert b"data:" not in came
-
-
-@pytest.fixture(autouse=True, scope="session")
-def begin_listening_early(request: pytest.FixtureRequest, target) -> socket.socket | None:
-    """So that the heartbeat has come by the time it is asked about."""
-    return request.getfixturevalue("idle_listener") if target.ours else None
