@@ -88,6 +88,7 @@ class Pipeline:
 
     def set_codecs(self, codecs: Sequence[Codec]) -> None:
         """Send pictures in these from now on; one that is added starts at a keyframe."""
+        self._keyframe_due.update(set(codecs) - set(self._codecs))  # a recording may have been encoding it already
         self._codecs = list(codecs)
         self._fit_encoders()
 
@@ -174,7 +175,8 @@ class Pipeline:
     def _drawn(self, frame: int) -> bool:
         """Whether a picture is drawn; between those that are, the last one is sent again."""
         fps, drawn = self.format.fps, self._drawn_fps
-        return drawn >= fps or frame * drawn // fps != (frame - 1) * drawn // fps or not self._canvas_shown
+        due = drawn >= fps or frame * drawn // fps != (frame - 1) * drawn // fps
+        return due or not self._canvas_shown or self._ease.shut  # the idle loop, which may follow, has its mouth shut
 
     def _idle_at(self, frame: int) -> bool:
         """Whether the stretch ends before ``frame``: all is said, the mouth is shut, an idle keyframe is there."""

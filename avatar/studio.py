@@ -243,7 +243,8 @@ class Studio:
     def _speech(self, message: RecordSpeech | SpeechData | AbandonSpeech) -> None:
         stream = self._streams.get(message.stream)
         if isinstance(message, RecordSpeech):
-            self._intake.expect(message)
+            if stream is not None or message.stream in self._opening:
+                self._intake.expect(message)
         elif isinstance(message, AbandonSpeech):
             self._intake.abandon(message.stream, message.utterance)
             if stream is not None:
