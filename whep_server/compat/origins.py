@@ -15,7 +15,9 @@ from whep_server.compat import dialect
 from whep_server.web import problems
 from whep_server.web.bodies import HttpRequest
 
-PATHS: Final = frozenset({"/", "/health", "/stats", "/capabilities", "/generate", "/ui"})
+PATHS: Final = frozenset(
+    {"/", "/capabilities", "/chunks", "/generate", "/health", "/sessions", "/stats", "/ui", "/webrtc"}
+)
 PREFIXES: Final = ("/avatars/", "/chunks/", "/generate/", "/player/session/", "/sessions/", "/stats/", "/webrtc/")
 METHODS: Final = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 

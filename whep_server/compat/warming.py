@@ -4,6 +4,7 @@ What is made then is kept on disk, so that the first session of that kind begins
 """
 
 import asyncio
+import logging
 import secrets
 import time
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from avatar.messages import VideoFormat
 from whep_server.compat.dialect import new_id
 from whep_server.errors import NotOnAir, ServerError
 from whep_server.web.on_air import Registry, Stream
+
+logger = logging.getLogger(__name__)
 
 GIVEN_UP_S: Final = 180.0
 """An idle loop takes some seconds; on a busy machine, when others are before it, a minute."""
@@ -86,6 +89,9 @@ class Warmups:
             warmup.step(Warmth.FAILED, error.detail)
         except TimeoutError:
             warmup.step(Warmth.FAILED, f"not there after {GIVEN_UP_S:g} s")
+        except Exception:  # ends this warm-up, not the group that its task is in
+            logger.exception("an avatar could not be loaded")
+            warmup.step(Warmth.FAILED, "Internal Server Error")
         finally:
             await self._take_off(name)
 
