@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -78,7 +78,7 @@ class Session:
 
     def stats(self) -> SessionStats:
         """What is known of it now, and after its end."""
-        return replace(self._peer.stats(), ending=None if self.ending is None else self.ending.value)
+        return self._peer.stats(None if self.ending is None else self.ending.value)
 
     async def run(self, join_timeout_s: float) -> None:
         """Wait until the peer is gone: never connected, said goodbye, lost, or closed by us; then free everything."""

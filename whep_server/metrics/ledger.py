@@ -5,16 +5,17 @@ What is still there is counted when somebody asks; so nothing is counted twice, 
 
 from collections import Counter
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Final
 
 from whep_server.metrics.facts import IceFailure, MediaStats, SessionStats, StreamStats, UtteranceStats
 from whep_server.metrics.lag import Histogram, LoopLag
 
 SUMMED: Final = (
+    "packets_lost",
     "frames_sent",
     "frames_dropped",
     "packets_sent",
-    "packets_lost",
     "packets_received",
     "bytes_sent",
     "bytes_received",
@@ -22,6 +23,7 @@ SUMMED: Final = (
     "nack_count",
 )
 """Fields of ``MediaStats`` that only grow."""
+_summed: Final = attrgetter(*SUMMED)
 LATENCY_BOUNDS_S: Final = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0)
 STEPS: Final = ("accepted", "started", "pictured")
 """Of an utterance, from the end of its upload."""
@@ -32,17 +34,22 @@ MediaSums = Counter[tuple[str, str, str]]
 
 def media_sums(sessions: Iterable[SessionStats]) -> MediaSums:
     """All tracks of sessions together."""
-    sums: MediaSums = Counter()
+    rows: dict[tuple[str, str], list[tuple[int, ...]]] = {}
     for session in sessions:
-        for track in session.media.values():
-            for name in SUMMED:
-                sums[name, session.kind, track.codec] += _count(track, name)
+        for track in (session.video, session.audio):
+            if track is not None:
+                rows.setdefault((session.kind, track.codec), []).append(_counts(track))
+    sums: MediaSums = Counter()
+    for (kind, codec), tracks in rows.items():
+        for name, counts in zip(SUMMED, zip(*tracks, strict=True), strict=True):
+            sums[name, kind, codec] += sum(counts)
     return sums
 
 
-def _count(track: MediaStats, name: str) -> int:
-    """Packets that came twice make losses negative."""
-    return max(0, getattr(track, name) or 0)
+def _counts(track: MediaStats) -> tuple[int, ...]:
+    """In the order of ``SUMMED``. Packets that came twice make losses negative."""
+    lost, *others = _summed(track)
+    return (max(0, lost or 0), *others)
 
 
 class Ledger:

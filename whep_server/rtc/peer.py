@@ -167,8 +167,8 @@ class Peer:
         """Wait until ICE, consent or DTLS failed, the peer said goodbye, or ``end``.  [I-SE-04] [E-SE-04] [I-SE-20]"""
         await self._ended.wait()
 
-    def stats(self) -> SessionStats:
-        """As of now; what was counted stays after the end."""
+    def stats(self, ending: str | None = None) -> SessionStats:
+        """As of now; what was counted stays after the end, which is for others to name."""
         ice, running = self._ice(), not self._ended.is_set()
         silent = running and self._connected_s is not None and ice.silent
         self._pair = ice.pair or self._pair
@@ -183,6 +183,7 @@ class Peer:
             connected_s=0.0 if self._connected_s is None else until_s - self._connected_s,
             video=tracks.get("video"),
             audio=tracks.get("audio"),
+            ending=ending,
             ice_failure=self._failure,
         )
 
@@ -210,8 +211,10 @@ def viewer_peer(plan: Plan, sources: Mapping[str, MediaSource], level_idc: int, 
         transceiver = connection.addTransceiver(SourceTrack(kind), direction="sendonly")
         outbound[kind] = attach(transceiver.sender, sources[kind])
 
+    codecs = {kind: plan.codec(kind) or "" for kind in outbound}
+
     def tracks() -> dict[str, MediaStats]:
-        return {kind: each.stats(plan.codec(kind) or "", sources[kind].dropped) for kind, each in outbound.items()}
+        return {kind: each.stats(codecs[kind], sources[kind].dropped) for kind, each in outbound.items()}
 
     return Peer(plan, connection, level_idc, settings, tracks)
 
