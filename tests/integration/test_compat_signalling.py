@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from dataclasses import replace
 
 import httpx
 from pydantic import SecretStr
@@ -9,6 +10,7 @@ from pydantic import SecretStr
 from tests.fake_live import FakeEvent
 from tests.integration.http_server import serving, until_answer
 from whep_server.errors import AlreadyPublishing, NotAcceptable, Unavailable
+from whep_server.metrics.facts import IceFailure
 from whep_server.settings import Settings
 
 SESSIONS = "/webrtc/sessions"
@@ -232,6 +234,7 @@ async def test_a_session_tells_how_it_is(http, live):
     await http.post(f"{path}/offer", json={"sdp": OFFER, "type": "offer"})
     state = (await http.get(f"{path}/status")).json()
     assert (state["status"], state["prebuffer_seconds"], state["playback_fps"]) == ("connected", 2, 20)
+    assert (state["ice_state"], state["codec"], state["ice_failures"]) == ("completed", "H264", 0)
     (viewer,) = state["viewers"]
     assert (viewer["ice_state"], viewer["video"]["codec"], viewer["video"]["bytes_sent"]) == (
         "completed",
@@ -240,8 +243,15 @@ async def test_a_session_tells_how_it_is(http, live):
     )
     assert state["track_stats"]["video"]["output_frames_sent"] == 50
     assert state["track_stats"]["audio"] == {"frames_sent": 100, "audio_seconds_sent": 2.0}
+    (session,) = live.stream(session_id).sessions.values()
+    session.known = replace(session.known, ending="lost", ice_failure=IceFailure.CONSENT)
+    await session.close()
+    state = (await http.get(f"{path}/status")).json()
+    assert (state["viewers"], state["ice_failures"], state["status"]) == ([], 1, "created")
+    assert [each["ice_failure"] for each in state["ended_viewers"]] == ["consent"]
     listed = (await http.get(f"{SESSIONS}/stats")).json()
     assert (listed["total_sessions"], listed["active_streams"]) == (1, 0)
+    assert listed["processes"]["server"]["cpu_s"] > 0 and "stage_ms" in listed["processes"]["worker"]
     (shown,) = listed["sessions"]
     assert shown["player_url"] == f"/webrtc/player/{session_id}" and shown["age_seconds"] >= 0
 

@@ -120,6 +120,9 @@ async def test_a_session_is_watched_speaks_once_at_a_time_and_is_idle_again(http
         await peer.until(lambda: not peer.pictures[-1].live)
         await until_answer(http, f"{session.path}/status", lambda answer: answer.json()["active_stream"] is None)
         assert (await session.say(2)).status_code == 200, "and free for the next"
+        state = await session.status()
+        assert state["last_utterance"]["seconds"] and state["track_stats"]["video"]["output_frames_sent"] > 10
+        assert state["ice_state"] == "completed"
         times = [seen.pts for seen in peer.pictures]
         assert all((later - earlier) % (TICKS // 10) == 0 for earlier, later in itertools.pairwise(times))
     assert (await http.delete(session.path)).json() == {"status": "deleted", "session_id": session.id}

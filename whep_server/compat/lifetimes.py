@@ -8,7 +8,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -18,11 +18,12 @@ from whep_server.compat.announcements import Announcements
 from whep_server.compat.candidates import Trickle
 from whep_server.errors import NoSuchAvatar, NoSuchSession, NotOnAir, ServerError, Unavailable
 from whep_server.settings import Settings
-from whep_server.web.on_air import Registry, Stream
+from whep_server.web.on_air import Registry, Session, Stream
 
 logger = logging.getLogger(__name__)
 
 SWEEP_S: Final = 60.0
+MOST_OFFERED: Final = 16
 
 
 class Kind(StrEnum):
@@ -96,6 +97,8 @@ class CompatSession:
     """Event streams that are open."""
     trickle: Trickle = field(default_factory=Trickle)
     """The viewers that came by ``offer``, and their candidates."""
+    offered: deque[Session] = field(default_factory=lambda: deque(maxlen=MOST_OFFERED))
+    """Those viewers' sessions, oldest first, of whom something can be known also when they are gone."""
     told: Announcements = field(default_factory=Announcements)
     """What those that listen to its events are told."""
 

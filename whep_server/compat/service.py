@@ -14,6 +14,7 @@ from litestar.response.base import ASGIResponse
 
 from whep_server.compat.dialect import SERVICE, ok
 from whep_server.compat.office import Compat, Office
+from whep_server.compat.processes import Processes, processes
 from whep_server.errors import Unavailable
 from whep_server.web.auth import Action, authorize
 from whep_server.web.bodies import HttpRequest
@@ -67,7 +68,7 @@ class CachedAvatar(msgspec.Struct, frozen=True):
 
 
 class Cache(msgspec.Struct, frozen=True):
-    """Avatars in memory: those that are on air. ``max_memory_mb`` is the machine's."""
+    """Avatars in memory: those that are on air. ``total_memory_mb`` is the worker's, the most the machine's."""
 
     cached_avatars: int
     total_memory_mb: float
@@ -87,6 +88,7 @@ class Statistics(msgspec.Struct, frozen=True):
     cache: Cache
     active_requests: int
     total_requests: int
+    processes: Processes
 
 
 class GpuLive(msgspec.Struct, frozen=True):
@@ -153,7 +155,7 @@ def cache_of(office: Office) -> Cache:
     asked = uses.hits + uses.misses
     return Cache(
         cached_avatars=len(avatars),
-        total_memory_mb=0.0,
+        total_memory_mb=round(office.live.facts().worker.rss_bytes / MIB, 1),
         max_memory_mb=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / MIB, 1),
         hit_rate=f"{100 * uses.hits / asked if asked else 0:.2f}%",
         hits=uses.hits,
@@ -169,7 +171,8 @@ async def statistics(request: HttpRequest, compat: Compat, config: Config) -> AS
     """Memory, avatars, requests. Errors: 401."""
     authorize(request, config, Action.PUBLISH)
     requests = compat.requests
-    return ok(request, Statistics(Gpu(), cache_of(compat), len(requests.active), requests.total))
+    taken = processes(compat.live.facts().worker)
+    return ok(request, Statistics(Gpu(), cache_of(compat), len(requests.active), requests.total, taken))
 
 
 @route("/stats/cache", http_method=READ, status_code=200, opt=describe(Operation(SERVICE, reply=Cache)))

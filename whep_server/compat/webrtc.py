@@ -205,6 +205,7 @@ async def take_description(
     upload = Upload(request, limit=2 * config.max_sdp_bytes, stall_s=config.upload_stall_s)
     offer = parse_json(Description, await upload.read()).sdp
     viewer = await session.stream.open_viewer(offer)
+    session.offered.append(viewer)
     early = session.trickle.joined(viewer.id, offered_ufrag(offer))
     if early:
         await viewer.patch(as_fragment(early))
@@ -280,7 +281,8 @@ async def list_sessions(request: HttpRequest, compat: Compat, config: Config) ->
     """All sessions. Errors: 401."""
     authorize(request, config, Action.PUBLISH)
     sessions = compat.sessions.all(Kind.WEBRTC)
-    return ok(request, session_list([session_state(each, player_url(each, config)) for each in sessions]))
+    shown = [session_state(each, player_url(each, config)) for each in sessions]
+    return ok(request, session_list(shown, compat.live.facts().worker))
 
 
 ROUTES = [
