@@ -147,7 +147,9 @@ class Pipeline:
 
     def demand(self) -> Demand:
         """What is granted and not made."""
-        return Demand(self.name, self.format.fps, self._next_frame, self._until, self._now)
+        # a recording shows every frame: none is too late for it
+        now = min(self._now, self._next_frame) if self._recorders else self._now
+        return Demand(self.name, self.format.fps, self._next_frame, self._until, now)
 
     def prepare(self, turn: Turn) -> Prepared:
         """Push what the turn's frames need and say how each is to be drawn."""
@@ -156,13 +158,12 @@ class Pipeline:
             self._engine.push(self.slot, block.analyse)
             self._ahead.append(block)
         prepared = Prepared(turn.first, [], [], [], None)
-        late = 0 if self._recorders else turn.late  # a recording shows every frame
         for frame in range(turn.first, turn.first + turn.count):
             if self._idle_at(frame):
                 prepared.idle_frame = frame
                 break
             strength = self._ease.step(speaking=self.timeline.speaking(frame * self._frame_samples))
-            shown = frame >= turn.first + late and bool(self._encoders)
+            shown = frame >= turn.first + turn.late and bool(self._encoders)
             picture = self.avatar.picture_at(frame, self.format.fps)
             prepared.jobs.append(FrameJob(picture, strength, shown and self._drawn(frame)))
             prepared.shown.append(shown)

@@ -8,7 +8,9 @@ pictures of the next chunk are late by less than an AAC frame, 21.3 ms, and that
 whole file need none of that: both tracks run on.
 
 The encoder's first frame, which is of the time before the first sample, is left out: players disagree about what it
-means. The sound therefore fades in over 21 ms. The last AAC frame is declared as long as there is sound.
+means (with an edit list FFmpeg skips it, while Chromium's MediaSource in ``sequence`` mode plays it and is longer by
+21.3 ms). The first 8 ms of speech are therefore silent, and from 12 ms on it has its level. The last AAC frame is
+declared as long as there is sound.
 """
 
 import time

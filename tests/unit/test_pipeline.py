@@ -21,7 +21,7 @@ from avatar.messages import (
     WorkerConfig,
 )
 from avatar.pipeline import Pipeline
-from avatar.scheduler import Turn
+from avatar.scheduler import FRAMES_A_TURN, Turn, plan
 from avatar.speech_buffer import SpeechBuffer
 from tests.audio_files import tone
 from tests.fake_engine import SIZE, FakeLibrary, LoudnessEngine, make_avatar
@@ -144,12 +144,16 @@ def test_the_reason_why_a_file_broke_off_comes_after_its_chunks():
     assert [each.error for each in stage.of(SpeechFinished)] == ["the file is damaged"]
 
 
-def test_late_pictures_are_drawn_where_they_are_recorded_and_not_elsewhere():
-    for chunk_frames, drawn in ((50, 20), (0, 8)):
-        stage = Stage()
+def test_late_pictures_are_drawn_where_they_are_recorded_a_few_a_round_and_skipped_elsewhere():
+    for chunk_frames, drawn in ((50, 52), (0, 40)):
+        stage = Stage(start=20)
         stage.say(2.0, chunk_frames=chunk_frames)
-        stage.pipeline.go_live(0)
-        stage.play(20, late=12)
+        stage.pipeline.go_live(20)
+        stage.pipeline.advance(72, 32)
+        while stage.frame < 72:
+            (turn,) = plan([stage.pipeline.demand()], 8)
+            assert turn.count - turn.late <= FRAMES_A_TURN
+            stage.play(turn.count, late=turn.late)
         assert len(stage.drawn) == drawn
 
 
