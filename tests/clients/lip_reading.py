@@ -6,6 +6,7 @@ reports. Nothing that the server says about its timing is taken for true.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from avatar.engines.viseme.parameters import gap
 from avatar.engines.viseme.phonemes import Segment, trajectory
 from bench.whip_analysis import find
 from tests.clients.picture_steps import Aligned
-from tests.clients.recording_viewer import AUDIO_HZ, Viewer
+from tests.clients.recording_viewer import AUDIO_HZ, Track
 from tests.clients.speech_files import Sentence
 
 CLOSED = 0.1
@@ -41,7 +42,25 @@ class Reading:
     """By how much the lips come after the sound."""
 
 
-def begins_at(viewer: Viewer, sentence: Sentence) -> float:
+class Recorded(Protocol):
+    """What a viewer got."""
+
+    @property
+    def video(self) -> Track:
+        """The pictures' clock."""
+        ...
+
+    @property
+    def audio(self) -> Track:
+        """The sound's clock."""
+        ...
+
+    def samples(self) -> tuple[int, NDArray[np.float32]]:
+        """The sound in one piece: (RTP time of its first sample, samples in [-1, 1])."""
+        ...
+
+
+def begins_at(viewer: Recorded, sentence: Sentence) -> float:
     """When the sentence's first sample was, in the sound received. Units: seconds on the sender's clock.
 
     Looked for second by second, since a jitter buffer may shorten a live voice by some milliseconds on the way; the
@@ -59,7 +78,7 @@ def begins_at(viewer: Viewer, sentence: Sentence) -> float:
     return viewer.audio.ntp_s(first + int(np.median(offsets)))
 
 
-def read_lips(aligned: Aligned, viewer: Viewer, sentence: Sentence) -> Reading:
+def read_lips(aligned: Aligned, viewer: Recorded, sentence: Sentence) -> Reading:
     """Measure every picture from the sentence's start to its end."""
     start_s = begins_at(viewer, sentence)
     times, openings = [], []

@@ -62,10 +62,11 @@ class Watched:
     told: list[str] = field(default_factory=list)
     """What the page's playback told, also of pages that were loaded before."""
 
-    async def speak(self, speech: bytes = b"speech") -> None:
-        """Have the session say what the recorder has."""
+    async def speak(self, speech: bytes = b"speech") -> str:
+        """Have the session say what the recorder has; the request's id."""
         answer = await self.http.post(f"/sessions/{self.session}/stream", files={"audio_file": ("a.wav", speech)})
         assert answer.status_code == 200, answer.text
+        return str(answer.json()["request_id"])
 
     async def load(self) -> None:
         """Open the page or load it again; it listens, and may play: what Playwright evaluates counts as a gesture."""
@@ -126,11 +127,16 @@ async def watched(visitors: Browser, server: tuple[httpx.AsyncClient, FakeRegist
         yield begun
 
 
+async def until_true(page: Page, expression: str) -> None:
+    """Wait for it. Errors: TimeoutError."""
+    await page.wait_for_function(expression, timeout=WAIT_S * 1000)
+
+
 async def film_moves(page: Page) -> None:
     """The idle film is seen, and moves."""
     await page.wait_for_selector("#layers:not([data-live])", timeout=WAIT_S * 1000)
     before = await page.evaluate("document.querySelector('#film').currentTime")
-    await page.wait_for_function(f"document.querySelector('#film').currentTime !== {before}", timeout=WAIT_S * 1000)
+    await until_true(page, f"document.querySelector('#film').currentTime !== {before}")
 
 
 async def test_a_session_speaks_falls_silent_and_speaks_again(watched: Watched):
@@ -290,6 +296,53 @@ async def test_a_browser_that_manages_its_sources_is_served_and_a_full_one_waite
     assert await watched.page.evaluate("document.querySelector('#stream').disableRemotePlayback")
     assert await watched.page.evaluate("refused") > 0
     assert await watched.chunks_shown() == [0, 1, 2, 3]
+
+
+async def test_the_chunks_of_a_request_can_be_looked_at_one_by_one_or_as_one_film(watched: Watched):
+    page, request_id = watched.page, await watched.speak()
+    await until(lambda: watched.live.recorder.made[-1].closed, WAIT_S, "the end of the recording")
+    await page.goto(f"{watched.http.base_url}/player/{request_id}")
+    line = page.locator("#line")
+    await expect(line).to_have_text("Chunk 1 of 4")
+    await expect(page.locator("#previous")).to_be_disabled()
+    await page.click("#next")
+    await page.keyboard.press("ArrowRight")
+    await expect(line).to_have_text("Chunk 3 of 4")
+    await page.evaluate("shown.length = 0")
+    await page.click("#previous")
+    await until_true(page, "document.querySelector('#video').ended")
+    assert (await watched.chunks_shown())[-1:] == [1]
+    await page.evaluate("shown.length = 0")
+    await page.click("#all")
+    await watched.hears("idle")
+    assert await watched.chunks_shown() == [0, 1, 2, 3]
+    await expect(line).to_have_text("Chunk 4 of 4")
+    saved: list[str] = []
+    page.on("download", lambda download: saved.append(download.suggested_filename))
+    await page.click("#save")
+    await until(lambda: len(saved) == 4, WAIT_S, "all downloads")
+    assert saved == [f"chunk_{index:04d}.mp4" for index in range(4)]
+
+
+async def test_the_form_has_an_avatar_say_a_file(watched: Watched):
+    page = watched.page
+    await page.goto(f"{watched.http.base_url}/ui")
+    await page.click("#go")
+    await expect(page.locator(".toast")).to_contain_text("Choose an audio file")
+    await page.set_input_files("#file", {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"speech"})
+    await page.select_option("[name=chunk_duration]", "0.5")
+    await page.select_option("[name=fps]", "20")
+    await page.click("#go")
+    await watched.hears("idle")
+    asked = watched.live.recorder.asked[-1]
+    assert (asked["avatar"], asked["video"].fps, asked["chunk_frames"]) == ("nova", 20, 10)
+    assert await watched.chunks_shown() == [0, 1, 2, 3]
+    await expect(page.locator("#line")).to_contain_text("Chunk 4 of 4")
+    await expect(page.locator("#go")).to_have_text("Generate")
+    await page.set_input_files("#file", {"name": "b.wav", "mimeType": "audio/wav", "buffer": b"junk"})
+    await page.click("#go")
+    await expect(page.locator(".toast").last).to_contain_text("not audio")
+    await watched.state("idle")
 
 
 async def test_what_is_not_there_is_told_to_a_person_and_to_a_program(server: tuple[httpx.AsyncClient, FakeRegistry]):

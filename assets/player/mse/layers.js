@@ -1,5 +1,6 @@
-// The two layers of a page that plays chunks: the avatar's idle film, always running, and the speech over it. The film
-// is put where the speech's own picture is while nobody can see that, so that the way back has no jump in it.
+// The two layers of a page that plays chunks: the avatar's idle film, always running, and the speech over it. An utterance
+// begins with the film's first picture and moves on as the film does: beneath the speech, where nobody can see that, the
+// film is put to the same place, so that the way back has no jump in it.
 
 import { calm, config, get } from "../dom.js";
 import { withToken } from "../exchange/wire.js";
@@ -7,6 +8,8 @@ import { Playback } from "./playback.js";
 
 /** As in the style sheet: how long the speech takes to come and to go. */
 const FADE_MS = 160;
+/** Of film and speech; three pictures. */
+const MOST_APART_S = 0.12;
 
 export class Layers extends EventTarget {
   #film = get("film");
@@ -17,11 +20,9 @@ export class Layers extends EventTarget {
   constructor(access) {
     super();
     this.playback = new Playback(this.#stream, { access, leaveMs: calm.matches ? 0 : FADE_MS });
-    this.playback.addEventListener("picture", () => {
-      this.#layers.toggleAttribute("data-live", true);
-      this.#follow();
-    });
+    this.playback.addEventListener("picture", () => this.#layers.toggleAttribute("data-live", true));
     this.playback.addEventListener("end", () => this.#layers.removeAttribute("data-live"));
+    this.#stream.addEventListener("timeupdate", () => this.#follow());
     calm.addEventListener("change", () => this.run());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.run());
     this.show(config.film, access.token);
@@ -52,8 +53,10 @@ export class Layers extends EventTarget {
   }
 
   #follow() {
-    const { duration, seekable } = this.#film;
-    if (seekable.length === 0 || !Number.isFinite(duration)) return;
-    this.#film.currentTime = this.#stream.currentTime % duration;
+    const { duration, seekable, seeking, currentTime } = this.#film;
+    if (!this.live || seeking || seekable.length === 0 || !(duration < Infinity)) return;
+    const place = this.#stream.currentTime % duration;
+    const apart = Math.abs(place - currentTime);
+    if (Math.min(apart, duration - apart) > MOST_APART_S) this.#film.currentTime = place;
   }
 }
