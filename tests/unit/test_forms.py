@@ -1,5 +1,7 @@
 """Forms: scalars and files in any order, files on disk or passed on, and what is none."""
 
+import os
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ import pytest
 from litestar import Request
 
 from whep_server.compat.dialect import Invalid
-from whep_server.compat.forms import MAX_SCALAR_BYTES, file_pieces, read_form
+from whep_server.compat.forms import LEFT_OVER_S, MAX_SCALAR_BYTES, file_pieces, forget_leftovers, read_form
 from whep_server.errors import BadRequest, ServerError, TooLarge, UploadBroken
 
 BOUNDARY = "multipart/form-data; boundary=x"
@@ -143,3 +145,12 @@ async def test_a_client_that_goes_away_while_it_uploads(tmp_path: Path):
         async with read_form(asked(FORM[:200], gone=True), limit=1000, stall_s=1, folder=tmp_path):
             raise AssertionError("read")
     assert left_in(tmp_path) == []
+
+
+def test_what_a_crash_left_behind_is_deleted_when_it_is_old(tmp_path: Path):
+    for name, age_s in (("upload-old", 2 * LEFT_OVER_S), ("upload-new", 60), ("other", 2 * LEFT_OVER_S)):
+        (tmp_path / name).write_bytes(b"x")
+        os.utime(tmp_path / name, (time.time() - age_s,) * 2)
+    forget_leftovers(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"upload-new", "other"}
+    forget_leftovers(tmp_path / "nowhere")

@@ -11,7 +11,7 @@ from litestar.response.base import ASGIResponse
 
 from whep_server.compat.dialect import AVATAR_ID, AVATARS, BatchSize, FrameRate, Params, ok, read_params
 from whep_server.compat.downloads import MP4, send_file
-from whep_server.compat.forms import read_form
+from whep_server.compat.forms import UPLOADS, read_form
 from whep_server.compat.lifetimes import nearest_rate, video_of
 from whep_server.compat.office import Compat, Office
 from whep_server.compat.session_views import POSE
@@ -184,7 +184,7 @@ async def prepare(request: HttpRequest, compat: Compat, config: Config) -> ASGIR
     Errors: 400, 401, 408, 409 (on air, or shipped), 413, 422, 429, 500 (no avatar can be made of it), 503.
     """
     authorize(request, config, Action.PUBLISH)
-    folder = config.cache / "uploads"
+    folder = config.cache / UPLOADS
     async with read_form(request, limit=config.max_video_bytes, stall_s=config.upload_stall_s, folder=folder) as form:
         wanted = read_params(Prepare, request, form.scalars)
         video = form.file("video_file")

@@ -6,8 +6,9 @@ on a file while it arrives, where no scalar matters.
 
 import asyncio
 import tempfile
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
@@ -27,6 +28,10 @@ from whep_server.web.bodies import PIECE_BYTES, HttpRequest, Upload, media_type
 MULTIPART: Final = "multipart/form-data"
 URLENCODED: Final = "application/x-www-form-urlencoded"
 MAX_PARTS: Final = 32
+UPLOADS: Final = "uploads"
+"""The folder, in the cache, of files that another process reads."""
+PREFIX: Final = "upload-"
+LEFT_OVER_S: Final = 24 * 3600.0
 MAX_SCALAR_BYTES: Final = 64 * 1024
 
 
@@ -152,11 +157,19 @@ async def _open_file(form: Form, segment: MultipartSegment, folder: Path | None)
     return opened
 
 
+def forget_leftovers(folder: Path) -> None:
+    """Delete uploads that a crash left behind. Not those of today: another server may use the folder, too."""
+    for path in folder.glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > LEFT_OVER_S:
+                path.unlink()
+
+
 def _new_file(folder: Path | None) -> IO[bytes]:
     if folder is None:
         return tempfile.TemporaryFile()
     folder.mkdir(parents=True, exist_ok=True)
-    return tempfile.NamedTemporaryFile(dir=folder, prefix="upload-")
+    return tempfile.NamedTemporaryFile(dir=folder, prefix=PREFIX)
 
 
 def _scalars(body: bytes) -> dict[str, str]:

@@ -10,6 +10,7 @@ from litestar.params import SkipValidation
 
 from whep_server.compat.chunks import ChunkStore
 from whep_server.compat.films import Films
+from whep_server.compat.forms import UPLOADS, forget_leftovers
 from whep_server.compat.lifetimes import Requests, Sessions
 from whep_server.compat.warming import Warmups
 from whep_server.settings import Settings
@@ -50,6 +51,7 @@ async def open_office(live: Registry, settings: Settings) -> AsyncIterator[Offic
         active=sessions.requests.active,
     )
     films = Films(chunks, settings.chunk_ttl_s)
+    await asyncio.to_thread(forget_leftovers, settings.cache / UPLOADS)
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(sessions.run(), name="compat-sweeper")
