@@ -91,6 +91,8 @@ async def test_what_newer_clients_add_is_taken(http, target):
     shape = created_shape(target.avatar, None, {"fps": 10, "playback_fps": 10})
     assert_success(made, shape)
     assert (await http.delete(f"{WEBRTC}/{made.json()['session_id']}")).status_code == 200
+    odd = await http.post(f"{WEBRTC}/create", params=query | {"idle_pose_id": "headstand"})
+    assert odd.status_code in (200, 404), "another pose is the usual one, or is not there"
 
 
 async def test_sessions_that_cannot_be_made(http, target):

@@ -6,9 +6,9 @@ from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from hypothesis import given
 from hypothesis import strategies as st
 
+from avatar.annexb import split_nals
 from avatar.messages import Codec
 from tests.fakes import idle_units
-from avatar.annexb import split_nals
 from whep_server.live.packetize import MAX_PAYLOAD_BYTES, level_idc_of, packetize
 
 START = b"\x00\x00\x00\x01"

@@ -14,7 +14,7 @@ from litestar.response.base import ASGIResponse
 
 from whep_server.compat.dialect import SERVICE, ok
 from whep_server.compat.office import Compat, Office
-from whep_server.compat.processes import Processes, processes
+from whep_server.compat.resources import Processes, processes
 from whep_server.errors import Unavailable
 from whep_server.web.auth import Action, authorize
 from whep_server.web.bodies import HttpRequest

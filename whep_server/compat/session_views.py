@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from whep_server.compat.lifetimes import CompatSession
-from whep_server.compat.processes import Processes, processes
+from whep_server.compat.resources import Processes, processes
 from whep_server.metrics.facts import SessionStats, StreamStats, UtteranceStats, WorkerFacts
 
 PACKET_S: Final = 0.02
