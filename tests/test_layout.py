@@ -37,7 +37,8 @@ ALLOWED = {
     "whep_server.signaling": {"whep_server.errors"},
     "whep_server.rtc": EVERYONE | {"whep_server.metrics", "whep_server.signaling", "avatar.messages"},
     "whep_server.live": EVERYONE
-    | {"whep_server.metrics", "whep_server.rtc", "whep_server.signaling", "avatar.client", "avatar.messages", "avatar.annexb"},
+    | {"whep_server.metrics", "whep_server.rtc", "whep_server.signaling"}
+    | {"avatar.client", "avatar.messages", "avatar.annexb"},
     "whep_server.web": EVERYONE
     | {"whep_server.metrics", "whep_server.live", "whep_server.signaling", "avatar.messages"},
     "whep_server.compat": EVERYONE
