@@ -2,16 +2,19 @@
 
 The live layer is ``tests/fake_live.py``'s, but reads offers and fragments with the real parsers; no sockets, no aiortc.
 The bytes: ``METHOD PATH`` in the first line, ``Name: value`` in the next ones, an empty line, the body. Byte 0x1e cuts
-the body into pieces as they would arrive; 0x1f in it means that the connection breaks off there.
+the body into pieces as they would arrive; 0x1f in it means that the connection breaks off there. ``SESSION`` in the
+path is a WebRTC session of the original server's kind.
 """
 
 import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, cast
 from urllib.parse import unquote
 
@@ -22,6 +25,9 @@ from tests.fake_live import FakeRegistry, FakeSession, FakeStream
 from tests.invariants import plan_for_player
 from tests.offers import peer_answer
 from whep_server.app import create_app
+from whep_server.compat.lifetimes import CompatSession, Kind
+from whep_server.compat.office import Office
+from whep_server.compat.origins import is_original
 from whep_server.errors import AlreadyPublishing
 from whep_server.live.session import Restarted
 from whep_server.settings import Settings
@@ -58,6 +64,8 @@ class ReadStream(FakeStream):
         self.sessions = {"session": ReadSession(self, "session")}
         self.publishers = {"session": ReadSession(self, "session")}
         self.spoken.clear()
+        for listener in self.listeners:
+            listener.waiting.put_nowait(None)
 
     def _answered(self, plan: Plan) -> FakeSession:
         answer = dress_answer(peer_answer(plan), plan, 0x1F)
@@ -140,8 +148,9 @@ class Exchange:
         assert start["type"] == "http.response.start" and rest and all(m["type"] == "http.response.body" for m in rest)
         status, headers = start["status"], {name.decode().lower(): value.decode() for name, value in start["headers"]}
         body = b"".join(message.get("body", b"") for message in rest)
-        assert status < 500 or (status == 503 and int(headers["retry-after"]) > 0), status
-        assert headers["access-control-allow-origin"] == "*"
+        original = is_original(self.request.scope["path"])
+        assert status < 500 or (status == 503 and int(headers["retry-after"]) > 0) or original, status
+        self.check_origin(headers, original)
         assert all("\n" not in value and "\r" not in value for value in headers.values())
         assert status != 406 and not 300 <= status < 400
         if status == 201 and headers.get("content-type") == "application/sdp":
@@ -150,8 +159,15 @@ class Exchange:
             assert headers["allow"]
         if status >= 400 and self.request.scope["method"] != "HEAD":
             problem = json.loads(body)
-            assert problem["status"] == status and problem["error"] == problem["detail"]
+            assert problem.keys() == {"detail"} if original else problem["status"] == status
+            assert original or problem["error"] == problem["detail"]
             assert b"v=0\\r\\n" not in body
+
+    def check_origin(self, headers: Mapping[str, str], original: bool) -> None:
+        """Everybody may ask; with credentials only where the original server allowed that."""
+        origin = dict(reversed(list(self.request.scope["headers"]))).get(b"origin", b"*").decode("latin-1")
+        assert headers["access-control-allow-origin"] == (origin if original else "*")
+        assert original or "access-control-allow-credentials" not in headers
 
 
 class Faults(logging.Handler):
@@ -202,27 +218,55 @@ class Running:
         await self.task
 
 
+@dataclass
+class Original:
+    """One WebRTC session of the original server's kind, made again when it was deleted."""
+
+    office: Office
+    registry: FakeRegistry
+    session: CompatSession | None = None
+
+    async def renew(self) -> CompatSession:
+        """As if nothing had been asked of it yet."""
+        if self.session is None or self.session not in self.office.sessions.all(Kind.WEBRTC):
+            config: dict[str, int | float] = {"fps": 10, "playback_fps": 10, "batch_size": 2, "chunk_duration": 2}
+            self.session = await self.office.sessions.create(Kind.WEBRTC, "nova", None, config, fps=10)
+            self.session.stream = ReadStream(self.session.id, listed=False)
+        self.session.stream.renew()
+        await asyncio.sleep(0)  # what was said is over
+        return self.session
+
+
 @contextmanager
 def sending() -> Iterator[Callable[[bytes], None]]:
     """A function that sends a request, made of any bytes, to a running application."""
     registry = FakeRegistry()
     stream = ReadStream("demo")
-    settings = Settings(upload_stall_s=STALL_S, max_sdp_bytes=4096, max_upload_bytes=4096, offers_per_s=0)
-    running = Running(create_app(settings, registry.open))
+    loggers = [logging.getLogger(name) for name in ("whep_server.web.problems", "whep_server.compat.dialect")]
     faults = Faults()
-    logger = logging.getLogger("whep_server.web.problems")
 
-    with asyncio.Runner() as runner:
+    with asyncio.Runner() as runner, TemporaryDirectory() as cache:
+        settings = Settings(
+            upload_stall_s=STALL_S, max_sdp_bytes=4096, max_upload_bytes=4096, offers_per_s=0, cache=Path(cache)
+        )
+        running = Running(create_app(settings, registry.open))
 
         def send(data: bytes) -> None:
             stream.renew()
-            registry.by_name = {"demo": stream}
-            runner.run(exchange(running.app, Request.read(data), faults))
+            session = runner.run(original.renew())
+            registry.by_name = {"demo": stream, session.id: session.stream}
+            path, end, rest = data.partition(b"\n")
+            runner.run(
+                exchange(running.app, Request.read(path.replace(b"SESSION", session.id.encode()) + end + rest), faults)
+            )
 
         runner.run(running.begin())
-        logger.addHandler(faults)
+        original = Original(running.app.dependencies["compat"].dependency(), registry)
+        for logger in loggers:
+            logger.addHandler(faults)
         try:
             yield send
         finally:
-            logger.removeHandler(faults)
+            for logger in loggers:
+                logger.removeHandler(faults)
             runner.run(running.end())
