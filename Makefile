@@ -23,6 +23,9 @@ DEBIAN := chromium firefox-esr fonts-dejavu-core iproute2 \
 
 PEERS := .cache/peers
 
+# 5: none of TESTS is of that kind
+pytest = $(BIN)/python -m pytest -q $(1) $(TESTS) || [ $$? = 5 ]
+
 .PHONY: help run test check format debian peers fuzz bench screenshot clean
 
 help: ## list the targets
@@ -34,8 +37,10 @@ run: .setup/run ## start the server on 127.0.0.1:8000 with the stream `demo` on 
 
 test: ## every check and test, in CI's order (TESTS=... for some of them)
 	@$(MAKE) --no-print-directory --jobs 4 .setup/dev peers check  # each waits for downloads of its own
-	@echo "[tests] layout, unit, integration, contract, conformance: takes a quarter of an hour"
-	@$(BIN)/python -m pytest -q $(TESTS)
+	@echo "[tests] those that bear company, two at a time: takes ten minutes"
+	@$(call pytest,--numprocesses 2 --dist loadfile -m "not alone")
+	@echo "[tests] those that need the machine for themselves: takes five minutes"
+	@$(call pytest,-m alone)
 
 check: .setup/dev ## format, lint and types only
 	@echo "[check] format";  $(BIN)/ruff format --check --quiet .

@@ -9,6 +9,30 @@ from tests.fakes import SIZE, FakeOpener
 from whep_server.live.registry import Registry, open_registry
 from whep_server.settings import Settings
 
+ALONE = {
+    "test_bench_run",
+    "test_browser",
+    "test_command",
+    "test_lips",
+    "test_network_change",
+    "test_package",
+    "test_prepare_avatar",
+    "test_publish_lips",
+    "test_session_lips",
+    "test_switches",
+    "test_undisturbed",
+    "test_viewer",
+}
+"""Where pictures are held against the clock, or the machine itself is measured: other tests beside these would show."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark them, for ``make test`` runs the others side by side."""
+    for item in items:
+        if item.path.stem in ALONE:
+            item.add_marker(pytest.mark.alone)
+
+
 OpenOnAir = Callable[..., AbstractAsyncContextManager[tuple[Registry, FakeOpener]]]
 
 
