@@ -18,7 +18,7 @@ from whep_server.web.bodies import HttpRequest
 PATHS: Final = frozenset(
     {"/", "/capabilities", "/chunks", "/generate", "/health", "/sessions", "/stats", "/ui", "/webrtc"}
 )
-PREFIXES: Final = ("/avatars/", "/chunks/", "/generate/", "/player/session/", "/sessions/", "/stats/", "/webrtc/")
+PREFIXES: Final = ("/avatars/", "/chunks/", "/generate/", "/player/", "/sessions/", "/stats/", "/webrtc/")
 METHODS: Final = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 
 
@@ -33,13 +33,18 @@ def refuse(request: HttpRequest, error: HTTPException) -> Response[None]:
     return speak(request, error)
 
 
+def can_be_echoed(value: str) -> bool:
+    """Whether it is what a browser could have sent in a header."""
+    return value.isascii() and value.isprintable()
+
+
 async def open_to_all(message: Message, scope: Scope) -> None:
     """A ``before_send`` hook for after ours: what ``*`` does not allow, credentials and any header, is allowed."""
     if message["type"] != "http.response.start" or not is_original(scope["path"]):
         return
     asked = Headers.from_scope(scope)
     origin = asked.get("origin")
-    if origin is None:
+    if origin is None or not can_be_echoed(origin):
         return
     headers = MutableScopeHeaders.from_message(message)
     headers["Access-Control-Allow-Origin"] = origin
@@ -47,5 +52,5 @@ async def open_to_all(message: Message, scope: Scope) -> None:
     headers["Access-Control-Allow-Methods"] = METHODS
     headers.add("Vary", "Origin")
     wanted = asked.get("access-control-request-headers")
-    if wanted is not None:
+    if wanted is not None and can_be_echoed(wanted):
         headers["Access-Control-Allow-Headers"] = wanted
