@@ -54,8 +54,9 @@ function sound(on) {
 
 // what the server says
 listening.addEventListener("up", () => {
-  if (playback.speaking) return;
-  turn("idle");
+  const { state } = document.body.dataset;
+  if (state !== "connecting" && state !== "offline") return; // it comes and goes with each utterance
+  turn(layers.live ? "speaking" : "idle");
   note(READY);
 });
 listening.addEventListener("message", ({ detail }) => playback.take(detail));

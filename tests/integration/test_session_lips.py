@@ -1,7 +1,7 @@
 """A spoken sentence in the players of the original's two families: lips against truth, idle again, and once more."""
 
 import base64
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import httpx
@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Browser, Page
 
 from tests.clients.chunk_viewer import view
-from tests.clients.event_log import EventLog, listening
+from tests.clients.event_log import listening
 from tests.clients.lip_reading import Reading, read_lips
 from tests.clients.picture_steps import Aligned, Reference
 from tests.clients.recording_viewer import watching
@@ -24,6 +24,7 @@ pytestmark = [
 ]
 
 SENTENCE_S, AGAIN_S = 6.0, 1.0
+MOST_APART_MS = 80
 APPENDED = """
     window.appended = [];
     window.skews = []; // of each picture: by how much the element's clock, which is that of its sound, is ahead
@@ -46,7 +47,7 @@ APPENDED = """
 
 
 @asynccontextmanager
-async def session_of(server: Server, family: str) -> AsyncIterator[tuple[str, Callable[[Sentence], httpx.Response]]]:
+async def session_of(server: Server, family: str) -> AsyncIterator[tuple[str, Callable[[Sentence], Awaitable[None]]]]:
     """The id of a new session, and how to have it speak."""
     async with httpx.AsyncClient(base_url=server.base, timeout=60, trust_env=False) as http:
         made = (await http.post(f"{family}/create", params={"avatar_id": "nova", "fps": 25})).json()
@@ -111,26 +112,23 @@ async def test_chunks_are_lip_synced_and_shown_with_their_sound(server: Server, 
     assert abs(np.median(skews)) < 0.05
 
 
-async def test_a_webrtc_session_is_lip_synced_in_the_players(server: Server, visitors: Browser):
-    spoken = sentence(longest_s=SENTENCE_S)
-    async with (
-        session_of(server, "/webrtc/sessions") as (session, speak),
-        listening(server.base, session) as events,
-        page_at(visitors, f"{server.base}/webrtc/player/{session}") as page,
-        watching(server.whep(session)) as viewer,
-    ):
-        await page.click("#start")
-        await becomes(page, "idle")
-        await page.wait_for_selector("#stage[data-live]")
-        await speak(spoken)
-        await speaks_and_falls_silent(page)
-        await viewer.wait_pictures(10)
-        await speak(sentence(longest_s=AGAIN_S))
-        await speaks_and_falls_silent(page)
-        assert finished(events) == 2
+async def test_a_webrtc_session_is_lip_synced_and_its_page_shows_it(server: Server, visitors: Browser):
+    """One after the other: two that decode are one too many for a small machine."""
+    spoken, again = sentence(longest_s=SENTENCE_S), sentence(longest_s=AGAIN_S)
+    async with session_of(server, "/webrtc/sessions") as (session, speak), listening(server.base, session) as events:
+        async with watching(server.whep(session)) as viewer:
+            await speak(spoken)
+            await events.wait(WAIT_S, "speech", state="finished")
+            await events.wait_idle(WAIT_S)
+            await viewer.wait_pictures(10)
+        async with page_at(visitors, f"{server.base}/webrtc/player/{session}") as page:
+            await page.click("#start")
+            await becomes(page, "idle")
+            await page.wait_for_selector("#stage[data-live]")
+            for times in (2, 3):
+                await speak(again)
+                await speaks_and_falls_silent(page)
+                assert len(events.find("speech", state="finished")) == times
+            in_step = f"Math.abs(whepAvatar.stats.avOffsetMs ?? NaN) < {MOST_APART_MS}"
+            await page.wait_for_function(in_step, timeout=WAIT_S * 1000)
     assert_synced(read_lips(Aligned(Reference(), viewer.pictures), viewer, spoken))
-
-
-def finished(events: EventLog) -> int:
-    """Utterances that were spoken to their end."""
-    return len(events.find("speech", state="finished"))

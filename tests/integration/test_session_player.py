@@ -29,7 +29,6 @@ SECONDS = 0.4
 WATCH = """() => {
     window.shown = []; // of every picture on the screen: its time and its grey
     window.told = [];
-    window.waits = [];
     const begin = () => {
         const video = document.querySelector("#stream") ?? document.querySelector("#video");
         const sheet = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
@@ -256,13 +255,13 @@ async def test_broken_pictures_are_told_of_and_the_film_comes_back(watched: Watc
 
 async def test_what_the_server_says_is_shown_and_that_the_session_is_over(watched: Watched):
     watched.live.recorder.fault = NotSpeech("not audio: broken off")
-    watched.live.recorder.chunks = CHUNKS[:1]
+    watched.live.recorder.chunks = []
     await watched.load()
-    await watched.speak()
+    async with watched.page.expect_request("**/events"):  # the page comes back to listen
+        await watched.speak()
     await watched.hears("problem")
+    await film_moves(watched.page)
     await expect(watched.page.locator("#pill")).to_have_text("❌ not audio: broken off")
-    await watched.hears("idle")
-    assert await watched.chunks_shown() == [0]
     await watched.http.delete(f"/sessions/{watched.session}")
     await watched.state("offline")
     await expect(watched.page.locator("#pill")).to_have_text("Session ended")
@@ -308,13 +307,15 @@ async def test_the_chunks_of_a_request_can_be_looked_at_one_by_one_or_as_one_fil
     await page.click("#next")
     await page.keyboard.press("ArrowRight")
     await expect(line).to_have_text("Chunk 3 of 4")
-    await page.evaluate("shown.length = 0")
-    await page.click("#previous")
+    await page.click("#all")
+    await watched.hears("picture")
+    await page.click("#chunks button >> nth=1")
+    await expect(line).to_have_text("Chunk 2 of 4")
     await until_true(page, "document.querySelector('#video').ended")
     assert (await watched.chunks_shown())[-1:] == [1]
     await page.evaluate("shown.length = 0")
     await page.click("#all")
-    await watched.hears("idle")
+    await watched.hears("idle", 2)
     assert await watched.chunks_shown() == [0, 1, 2, 3]
     await expect(line).to_have_text("Chunk 4 of 4")
     saved: list[str] = []
@@ -343,6 +344,21 @@ async def test_the_form_has_an_avatar_say_a_file(watched: Watched):
     await page.click("#go")
     await expect(page.locator(".toast").last).to_contain_text("not audio")
     await watched.state("idle")
+
+
+async def test_a_token_is_asked_for_where_one_is_needed(visitors: Browser):
+    live = FakeRegistry()
+    async with serving(Settings(watch_token="see", publish_token="say"), live.open) as http:
+        http.headers["Authorization"] = "Bearer say"
+        async with watching(visitors, http, live) as watched:
+            await watched.load()
+            await watched.page.fill("#askToken", "see")
+            await watched.page.keyboard.press("Enter")
+            await watched.state("idle")
+            await film_moves(watched.page)
+            await watched.speak()
+            await watched.hears("idle")
+            assert await watched.chunks_shown() == [0, 1, 2, 3]
 
 
 async def test_what_is_not_there_is_told_to_a_person_and_to_a_program(server: tuple[httpx.AsyncClient, FakeRegistry]):

@@ -125,6 +125,7 @@ export class Playback extends EventTarget {
       this.#complain(error.what ?? "playback");
     }
     this.#over.abort();
+    sink?.halt();
     this.#blocked = false;
     this.#tell("end");
     await new Promise((resolve) => setTimeout(resolve, this.#leaveMs));
@@ -192,7 +193,7 @@ export class Playback extends EventTarget {
 
   #unblocked() {
     this.#blocked = false;
-    if (this.#current !== null && !this.#video.paused) this.#tell("playing");
+    if (!this.#over.signal.aborted && !this.#video.paused) this.#tell("playing");
   }
 
   #complain(what) {

@@ -104,10 +104,20 @@ export class Sink {
     }
   }
 
-  /** Gives the element back, empty, unless it shows something else already. */
+  /** Whether the element shows this, and nothing else meanwhile. */
+  get #held() {
+    return this.#video.src === this.#url;
+  }
+
+  /** Stays with the picture of now: of what cannot be played to its end nothing more is heard. */
+  halt() {
+    if (this.#held) this.#video.pause();
+  }
+
+  /** Gives the element back, empty. */
   close() {
     this.#over.abort(new SinkFailed("closed"));
-    if (this.#video.src === this.#url) {
+    if (this.#held) {
       this.#video.removeAttribute("src");
       this.#video.load();
     }
