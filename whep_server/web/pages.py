@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -75,6 +76,7 @@ class Pages:
     gone: jinja2.Template
 
 
+@cache  # compiling them takes longer than all else about an application; tests make hundreds
 def load_pages(folder: Path) -> Pages:
     """The templates of ``folder``."""
     environment = jinja2.Environment(
