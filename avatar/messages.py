@@ -125,7 +125,8 @@ class SpeechData(msgspec.Struct, frozen=True, tag=True):
 class RecordSpeech(msgspec.Struct, frozen=True, tag=True):
     """Also make files of an utterance: comes before its first ``SpeechData``; answered by ``SpeechChunk``s.
 
-    No frame of such an utterance is left out for being late, and it is accepted when all of it is decoded.
+    It is accepted when all of it is decoded. Where a picture comes too late for viewers, the one before it is shown for
+    longer in the files too.
     """
 
     stream: str

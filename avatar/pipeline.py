@@ -147,9 +147,7 @@ class Pipeline:
 
     def demand(self) -> Demand:
         """What is granted and not made."""
-        # a recording shows every frame: none is too late for it
-        now = min(self._now, self._next_frame) if self._recorders else self._now
-        return Demand(self.name, self.format.fps, self._next_frame, self._until, now)
+        return Demand(self.name, self.format.fps, self._next_frame, self._until, self._now)
 
     def prepare(self, turn: Turn) -> Prepared:
         """Push what the turn's frames need and say how each is to be drawn."""
@@ -163,7 +161,7 @@ class Pipeline:
                 prepared.idle_frame = frame
                 break
             strength = self._ease.step(speaking=self.timeline.speaking(frame * self._frame_samples))
-            shown = frame >= turn.first + turn.late and bool(self._encoders)
+            shown = bool(self._encoders) and not self._left_out(frame, turn)
             picture = self.avatar.picture_at(frame, self.format.fps)
             prepared.jobs.append(FrameJob(picture, strength, shown and self._drawn(frame)))
             prepared.shown.append(shown)
@@ -172,6 +170,11 @@ class Pipeline:
         if prepared.idle_frame is not None:
             self.live = False
         return prepared
+
+    def _left_out(self, frame: int, turn: Turn) -> bool:
+        """Whether it comes too late to be shown. A recording shows its last picture for longer, so it needs a first."""
+        first_of_all = frame == turn.first and not self._canvas_shown
+        return frame < turn.first + turn.late and not (self._recorders and first_of_all)
 
     def _drawn(self, frame: int) -> bool:
         """Whether a picture is drawn; between those that are, the last one is sent again."""
@@ -193,19 +196,19 @@ class Pipeline:
     def finish(
         self, prepared: Prepared, patches: Sequence[Patch | None], compose: Compose, send: Send, meter: Meter
     ) -> None:
-        """Compose, encode and send the turn's frames."""
+        """Compose, encode and send the turn's frames: their sound first, which is soonest missed and soonest made."""
+        for blocks in prepared.blocks:
+            for block in blocks:
+                self._send_block(block, send)
         for index, patch in enumerate(patches):
             frame = prepared.first + index
-            for block in prepared.blocks[index]:
-                self._send_marks(block, send)
-                data = self._opus.encode(block.play)
-                send(Unit(self.name, self.epoch, Codec.OPUS, block.at, True, data))
-                for recorder in self._recorders.values():
-                    recorder.add_sound(block.at, block.play)
             if patch is not None:
                 self._compose(patch, compose, meter)
-            if prepared.shown[index] and self._canvas_shown:
+            if self._canvas_shown and (prepared.shown[index] or self._begins_chunk(frame)):
                 self._send_picture(frame, send, meter)
+            else:
+                for recorder in self._taking(frame):
+                    recorder.repeat()
             self._send_chunks(send)
         if prepared.idle_frame is not None:
             for block in self._ahead:  # marks that came with blocks made ahead and never to be played
@@ -213,6 +216,20 @@ class Pipeline:
             self._ahead.clear()
             self._end_recordings(send)
             send(WentIdle(self.name, prepared.idle_frame))
+
+    def _send_block(self, block: Block, send: Send) -> None:
+        self._send_marks(block, send)
+        send(Unit(self.name, self.epoch, Codec.OPUS, block.at, True, self._opus.encode(block.play)))
+        for recorder in self._recorders.values():
+            recorder.add_sound(block.at, block.play)
+
+    def _taking(self, frame: int) -> list[Recorder]:
+        """Those whose utterance has that frame."""
+        return [recorder for recorder in self._recorders.values() if recorder.takes(frame)]
+
+    def _begins_chunk(self, frame: int) -> bool:
+        """Whether a chunk does: with a keyframe, however late it is."""
+        return any(recorder.begins_chunk(frame) for recorder in self._recorders.values())
 
     def _compose(self, patch: Patch, compose: Compose, meter: Meter) -> None:
         began_s = time.perf_counter()
@@ -223,8 +240,8 @@ class Pipeline:
     def _send_picture(self, frame: int, send: Send, meter: Meter) -> None:
         for codec, encoder in self._encoders.items():
             began_s = time.perf_counter()
-            recorders = [each for each in self._recorders.values() if codec is Codec.H264 and each.takes(frame)]
-            keyframe = codec in self._keyframe_due or any(each.begins_chunk(frame) for each in recorders)
+            recorders = self._taking(frame) if codec is Codec.H264 else []
+            keyframe = codec in self._keyframe_due or (bool(recorders) and self._begins_chunk(frame))
             picture = encoder.encode(self._canvas, frame, keyframe=keyframe)
             self._keyframe_due.discard(codec)
             spent_s = time.perf_counter() - began_s

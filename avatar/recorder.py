@@ -1,7 +1,8 @@
 """One utterance's chunks: its pictures as they were encoded for viewers, its sound as AAC, cut into files. No clock.
 
-Each chunk holds ``chunk_frames`` pictures, the last one the rest. One AAC encoder makes the sound of all, so that
-nothing is heard where one chunk ends and the next begins. AAC frames and pictures do not end together: a chunk's sound
+Each chunk has ``chunk_frames`` frames, the last one the rest, and a picture for each; where that came too late for who
+watches, the one before is shown for longer. One AAC encoder makes the sound of all, so that nothing is heard where one
+chunk ends and the next begins. AAC frames and pictures do not end together: a chunk's sound
 ends with the first AAC frame that ends at or after its last picture does, and that picture is shown a little longer,
 until then. A player that puts one file after the other, each from its time 0 on, so leaves no gap in the sound; the
 pictures of the next chunk are late by less than an AAC frame, 21.3 ms, and that does not add up. The pieces of one
@@ -14,6 +15,7 @@ declared as long as there is sound.
 """
 
 import time
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,14 @@ from avatar.fifo import Fifo
 from avatar.formats import AUDIO_HZ, VIDEO_HZ, VideoFormat
 from avatar.messages import RecordSpeech, SpeechChunk
 from avatar.mux import AUDIO_TRACK, VIDEO_TRACK, Movie, Run, Sample, fragment, header, parameter_sets, picture_data
+
+
+@dataclass(slots=True)
+class _Shown:
+    """A picture, and for how many frames it is shown."""
+
+    picture: Picture
+    frames: int = 1
 
 
 class Recorder:
@@ -47,7 +57,9 @@ class Recorder:
         self._aac: list[bytes] = []
         """Frames that are in no chunk yet."""
         self._aac_given = 0
-        self._pictures: list[Picture] = []
+        self._pictures: list[_Shown] = []
+        self._broken = False
+        """There is a frame without a picture."""
         self._made = 0
         """Chunks that were given out."""
         self._movie: Movie | None = None
@@ -83,8 +95,15 @@ class Recorder:
             sps, pps = parameter_sets(picture.data)
             seconds = self._samples / AUDIO_HZ if self._order.whole else 0.0
             self._movie = Movie(self._shape.width, self._shape.height, sps, pps, self._sound.config, seconds)
-        self._pictures.append(picture)
+        self._pictures.append(_Shown(picture))
         self._spent_s += spent_s
+
+    def repeat(self) -> None:
+        """For the next frame that it takes there is no picture: the last one is shown for longer."""
+        if self._pictures:
+            self._pictures[-1].frames += 1
+        else:
+            self._broken = True
 
     def add_sound(self, at: int, samples: NDArray[np.int16]) -> None:
         """20 ms of the stream from ``at`` on; what is the utterance's own is taken. Shapes: (960,) int16."""
@@ -117,14 +136,17 @@ class Recorder:
     def chunks(self) -> list[SpeechChunk]:
         """Those that have become complete."""
         found = []
-        while not self.complete and len(self._pictures) >= self._pictures_of(self._made):
+        while not (self.complete or self._broken) and self._frames_held() >= self._frames_of(self._made):
             end = self._sound_end(self._made)
             if self._aac_given + len(self._aac) < end:
                 break
             found.append(self._make(end))
         return found
 
-    def _pictures_of(self, index: int) -> int:
+    def _frames_held(self) -> int:
+        return sum(shown.frames for shown in self._pictures)
+
+    def _frames_of(self, index: int) -> int:
         return min(self._chunk_frames, self._frames - index * self._chunk_frames)
 
     def _sound_end(self, index: int) -> int:
@@ -136,7 +158,7 @@ class Recorder:
     def _make(self, end: int) -> SpeechChunk:
         began_s = time.perf_counter()
         assert self._movie is not None, "a chunk has pictures"
-        count = self._pictures_of(self._made)
+        count = self._frames_of(self._made)
         sound = self._take_sound(end)
         pictures = self._take_pictures(count, sum(sample.duration for sample in sound))
         alone = not self._order.whole
@@ -158,8 +180,10 @@ class Recorder:
         return [Sample(data, AAC_SAMPLES - (beyond if index == count - 1 else 0)) for index, data in enumerate(taken)]
 
     def _take_pictures(self, count: int, sound_samples: int) -> list[Sample]:
-        """The chunk's pictures; where both tracks have to end together, the last is shown until the sound ends."""
-        taken, self._pictures = self._pictures[:count], self._pictures[count:]
+        """Those of so many frames; where both tracks have to end together, the last is shown until the sound ends."""
+        taken: list[_Shown] = []
+        while sum(shown.frames for shown in taken) < count:
+            taken.append(self._pictures.pop(0))
         each = VIDEO_HZ // self._shape.fps
         last = each
         if not self._order.whole or self._made == self.total - 1:
@@ -167,8 +191,9 @@ class Recorder:
             if self._order.whole:
                 sound_ticks = -(-self._samples * VIDEO_HZ // AUDIO_HZ) - self._video_ticks
             last = max(1, sound_ticks - (count - 1) * each)
-        durations = [each] * (count - 1) + [last]
+        durations = [each * shown.frames for shown in taken]
+        durations[-1] += last - each
         return [
-            Sample(picture_data(picture.data), duration, picture.keyframe)
-            for picture, duration in zip(taken, durations, strict=True)
+            Sample(picture_data(shown.picture.data), duration, shown.picture.keyframe)
+            for shown, duration in zip(taken, durations, strict=True)
         ]

@@ -144,17 +144,43 @@ def test_the_reason_why_a_file_broke_off_comes_after_its_chunks():
     assert [each.error for each in stage.of(SpeechFinished)] == ["the file is damaged"]
 
 
-def test_late_pictures_are_drawn_where_they_are_recorded_a_few_a_round_and_skipped_elsewhere():
-    for chunk_frames, drawn in ((50, 52), (0, 40)):
-        stage = Stage(start=20)
-        stage.say(2.0, chunk_frames=chunk_frames)
-        stage.pipeline.go_live(20)
-        stage.pipeline.advance(72, 32)
-        while stage.frame < 72:
-            (turn,) = plan([stage.pipeline.demand()], 8)
-            assert turn.count - turn.late <= FRAMES_A_TURN
-            stage.play(turn.count, late=turn.late)
-        assert len(stage.drawn) == drawn
+def test_pictures_that_come_too_late_are_left_out_and_a_recording_shows_the_last_one_for_longer():
+    stage = Stage()
+    samples = stage.say(2.0, chunk_frames=10)
+    stage.pipeline.go_live(0)
+    stage.play(8)
+    stage.pipeline.advance(60, 23)
+    (turn,) = plan([stage.pipeline.demand()], 8)
+    assert turn == Turn("a", 8, 15 + FRAMES_A_TURN, 15)
+    stage.play(turn.count, late=turn.late)
+    assert [unit.media_time for unit in stage.units(Codec.OPUS)] == [960 * packet for packet in range(54)]
+    stage.play_out()
+    assert [frame for frame in stage.drawn if frame < 27] == [*range(8), *range(23, 27)]
+    chunks = stage.of(SpeechChunk)
+    shown = [[round(ticks / 3600) for ticks in tracks(chunk.data)[VIDEO].durations] for chunk in chunks]
+    assert shown[:3] == [[1] * 7 + [3], [10], [3] + [1] * 7], "each chunk begins with a picture, however late"
+    assert [chunk.frames for chunk in chunks] == [10] * 5
+    assert sum(sum(tracks(chunk.data)[AUDIO].durations) for chunk in chunks) == samples
+    assert all(tracks(chunk.data)[VIDEO].sync[0] for chunk in chunks)
+
+
+def test_a_recording_that_is_late_from_the_start_has_a_picture_all_the_same():
+    stage = Stage()
+    stage.say(0.6, chunk_frames=50)
+    stage.pipeline.go_live(0)
+    stage.play(9, late=8)
+    assert list(stage.drawn) == [0, 8]
+    stage.play_out()
+    (chunk,) = stage.of(SpeechChunk)
+    assert [round(ticks / 3600) for ticks in tracks(chunk.data)[VIDEO].durations] == [8] + [1] * 7
+
+
+def test_the_sound_of_a_turn_goes_before_its_pictures():
+    stage = Stage()
+    stage.say(2.0)
+    stage.pipeline.go_live(0)
+    stage.play(4)
+    assert [unit.codec for unit in stage.of(Unit)] == [Codec.OPUS] * 8 + [Codec.H264] * 4
 
 
 def test_a_recording_needs_no_viewer_and_a_viewer_who_comes_begins_at_a_keyframe():
@@ -204,11 +230,11 @@ def test_an_abandoned_utterance_is_not_recorded():
 
 def test_a_recording_that_lacks_pictures_says_so():
     stage = Stage()
-    stage.say(0.5, chunk_frames=50)
+    stage.say(0.5, chunk_frames=5)
     stage.pipeline.go_live(0)
     stage.play(2, lost=2)  # with nothing on the canvas that could be shown again
     stage.play_out()
-    assert not stage.of(SpeechChunk)
+    assert not stage.of(SpeechChunk), "nor chunks that begin without a keyframe"
     assert [each.error for each in stage.of(SpeechFinished)] == ["pictures were lost"]
 
 

@@ -156,5 +156,20 @@ def test_the_pieces_of_a_whole_file_are_one_file():
     assert len(sound_of([movie])) == samples
 
 
+def test_frames_without_a_picture_show_the_one_before_for_longer():
+    recorder = Recorder(RecordSpeech("a", "u", 25), 25 * AUDIO_HZ // 25, VideoFormat(64, 64, 25, 500_000))
+    encoder = PictureEncoder(Codec.H264, VideoFormat(64, 64, 25, 500_000))
+    recorder.begin(0)
+    for at in range(0, AUDIO_HZ, OPUS_SAMPLES):
+        recorder.add_sound(at, tone(AUDIO_HZ)[at : at + OPUS_SAMPLES])
+    for frame in range(25):
+        if frame % 5:
+            recorder.repeat()
+        else:
+            recorder.add_picture(encoder.encode(np.zeros((96, 64), np.uint8), frame, keyframe=frame == 0), 0.001)
+    (chunk,) = recorder.chunks()
+    assert (chunk.frames, tracks(chunk.data)[VIDEO].durations) == (25, [5 * VIDEO_HZ // 25] * 5)
+
+
 def test_time_spent_is_told():
     assert all(chunk.encode_s >= 0.001 * chunk.frames for chunk in record(4 * AUDIO_HZ))
