@@ -1,7 +1,8 @@
 """Which frames of which streams are made next: the granted ones, those that would be missed first, first. Pure.
 
 What is far ahead of its time, or has none (a recording that nobody watches), can wait: beside streams that are heard it
-gets a frame now and then, so that a round never takes longer than these can stand.
+gets a frame now and then, so that a round never takes longer than these can stand. Those that can wait take turns, so
+that a long one is made however many short ones come.
 """
 
 from collections.abc import Iterable
@@ -55,15 +56,16 @@ def plan(demands: Iterable[Demand], most: int) -> list[Turn]:
     """The next round: at most ``most`` streams, the one whose viewers run dry first at its head.
 
     ``demands`` are those of all live streams, also of those that are granted nothing at the moment: they may be, soon.
+    They come in the order in which they had their last turns, who waits longest first.
     """
     everyone = list(demands)
     waiting = [demand for demand in everyone if demand.next_frame < demand.until]
-    waiting.sort(key=lambda demand: (demand.patient, demand.ahead_s, demand.stream))
+    patient = [demand for demand in waiting if demand.patient]
     if all(demand.patient for demand in everyone):
-        return [_turn(demand, FRAMES_A_TURN) for demand in waiting[:most]]
-    hurried = [demand for demand in waiting if not demand.patient]
-    patient = [demand for demand in waiting if demand.patient][:PATIENT_A_ROUND]
-    turns = [_turn(demand, FRAMES_A_TURN) for demand in hurried] + [_turn(demand, 1) for demand in patient]
+        return [_turn(demand, FRAMES_A_TURN) for demand in patient[:most]]
+    hurried = sorted((demand for demand in waiting if not demand.patient), key=lambda demand: demand.ahead_s)
+    turns = [_turn(demand, FRAMES_A_TURN) for demand in hurried]
+    turns += [_turn(demand, 1) for demand in patient[:PATIENT_A_ROUND]]
     return turns[:most]
 
 

@@ -299,7 +299,8 @@ class Studio:
         turns = plan(demands, self._engine.max_batch)
         planned: list[_Planned] = []
         for turn in turns:
-            stream = self._streams[turn.stream]
+            # to the end: the streams stand in the order in which they had their last turns
+            stream = self._streams[turn.stream] = self._streams.pop(turn.stream)
             prepared = self._prepare(stream, turn)
             if prepared is not None:
                 planned.append((stream, prepared))

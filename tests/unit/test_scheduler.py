@@ -71,19 +71,30 @@ def render(stream: str, next_frame: int) -> Demand:
 
 def test_recordings_alone_have_all_the_time_there_is():
     assert plan([render("a", 40), render("b", 0)], 8) == [
-        Turn("b", 0, FRAMES_A_TURN, 0),
         Turn("a", 40, FRAMES_A_TURN, 0),
+        Turn("b", 0, FRAMES_A_TURN, 0),
     ]
 
 
-def test_beside_a_stream_that_is_heard_recordings_get_a_frame_each_and_in_turn():
+def test_beside_a_stream_that_is_heard_those_recordings_get_a_frame_that_waited_longest():
     live = demand("live", next_frame=101, until=104)
     recordings = [render("a", 3), render("b", 1), render("c", 2)]
     assert plan([*recordings, live], 8) == [
         Turn("live", 101, 3, 0),
+        Turn("a", 3, 1, 0),
         Turn("b", 1, 1, 0),
-        Turn("c", 2, 1, 0),
     ]
+
+
+def test_a_long_recording_is_made_though_short_ones_keep_coming():
+    live = demand("live", next_frame=104, until=104)
+    waiting = {"long": 900} | {f"short {number}": 0 for number in range(5)}
+    for round_ in range(60):
+        waiting[f"newer {round_}"] = 0  # as many come as are served beside the long one
+        for turn in plan([live, *(render(name, made) for name, made in waiting.items())], 8):
+            waiting[turn.stream] = waiting.pop(turn.stream) + 1
+        waiting = {name: made for name, made in waiting.items() if name == "long" or made < 2}
+    assert waiting["long"] >= 903
 
 
 def test_they_keep_back_also_while_the_stream_waits_for_its_next_grant():
