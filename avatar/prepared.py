@@ -48,7 +48,7 @@ class Box(NamedTuple):
     height: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class PreparedAvatar:
     """A prepared avatar in memory, at one size; shared by all streams that show it."""
 
