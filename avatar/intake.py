@@ -140,6 +140,11 @@ class Intake:
         """Whether some utterance's fate is open: ``expire`` is to be called now and then."""
         return bool(self._open)
 
+    def hold(self, outcome: Outcome) -> None:
+        """An outcome has arrived and will be settled later: decoding is no longer what it waits for."""
+        if outcome.key in self._open:
+            self._open[outcome.key].deadline_s = math.inf
+
     def settle(self, outcome: Outcome) -> bool:
         """An outcome has arrived; False where it is not the utterance's first, or the utterance was abandoned."""
         known = self._open.pop(outcome.key, None)

@@ -260,6 +260,7 @@ class Studio:
 
     def _settle(self, outcome: Outcome) -> None:
         if outcome.key[0] in self._opening:  # decoded sooner than the avatar is loaded
+            self._intake.hold(outcome)
             self._early[outcome.key[0]].append(outcome)
             return
         if not self._intake.settle(outcome):

@@ -58,6 +58,16 @@ def test_an_upload_larger_than_memory_allows_goes_through_a_file():
     assert heard_samples(desk.outcome()) == round((IN_MEMORY_BYTES / 96_000 + 5) * 48_000)
 
 
+def test_what_is_decoded_may_wait_for_its_stream_as_long_as_it_takes():
+    desk = Desk()
+    desk.send(wav(tone(1.0)))
+    outcome = desk.outcomes.get(timeout=30)
+    desk.intake.hold(outcome)
+    desk.intake.expire(time.monotonic() + 1000)
+    assert desk.outcomes.empty()
+    assert desk.intake.settle(outcome) and heard_samples(outcome) == 48_000
+
+
 @pytest.mark.parametrize("extra", [0, 1])
 def test_an_upload_of_the_largest_size_is_taken_and_a_larger_one_refused_at_once(extra: int):
     data = wav(tone(1.0))
