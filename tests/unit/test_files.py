@@ -14,6 +14,7 @@ from whep_server.web.files import find, parse_range
         (None, None), ("bytes=0-", (0, 10)), ("bytes=0-0", (0, 1)), ("bytes=3-5", (3, 6)), ("bytes=8-99", (8, 10)),
         ("bytes=-1", (9, 10)), ("bytes=-99", (0, 10)), ("bytes=-0", None), ("bytes=10-", None), ("bytes=5-3", None),
         ("bytes=-", None), ("bytes=0-1,3-4", None), ("lines=0-1", None), ("bytes=a-b", None), ("bytes=٣-٤", None),
+        (f"bytes={'9' * 5000}-", None), (f"bytes=-{'9' * 5000}", None), (f"bytes=3-{'9' * 18}", (3, 10)),
     ],
 )  # fmt: skip
 def test_ranges(header, part):

@@ -44,7 +44,8 @@ TYPES: Final = {
 }
 """What is served at all, and as what: not guessed from the machine's mime database."""
 CHUNK_BYTES: Final = 64 * 1024
-RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
+RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
+"""Longer numbers are of no file; Python refuses to read very long ones."""
 
 
 @dataclass(frozen=True, slots=True)
