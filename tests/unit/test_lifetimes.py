@@ -1,6 +1,8 @@
 """When a session of the original's families ends, and what holds it."""
 
+import gc
 import re
+import weakref
 
 import pytest
 
@@ -82,6 +84,16 @@ async def test_a_stream_that_was_taken_off_air_takes_its_session_with_it(session
     assert sessions.all(Kind.WEBRTC) == []
     with pytest.raises(NoSuchSession):
         sessions.get(session.id, Kind.WEBRTC)
+
+
+async def test_a_session_whose_stream_is_gone_is_not_held_until_it_would_expire(sessions, live):
+    stream = weakref.ref((await made(sessions)).stream)
+    await live.take_off_air(stream().name)
+    gc.collect()
+    assert stream() is not None
+    await sessions.sweep()
+    gc.collect()
+    assert stream() is None
 
 
 async def test_one_request_at_a_time(sessions):

@@ -211,9 +211,11 @@ class Sessions:
             logger.warning("a session takes long to end")
 
     async def sweep(self) -> None:
-        """End those that nobody has used for long."""
+        """End those that nobody has used for long; forget those whose streams are off the air."""
         now = time.time()
         for session in list(self._sessions.values()):
+            if not self._on_air(session):
+                continue
             if session.used:
                 session.last_activity = now
             elif now - session.last_activity > self._settings.session_ttl_s:
