@@ -227,6 +227,8 @@ async def test_an_avatar_is_loaded_before_anybody_looks(http, live):
     assert again["deduped"] is True and again["request_id"] == warmed.json()["request_id"]
     assert (await http.get("/avatars/nova/cache/status")).json()["status"] == "ready"
     assert live.by_name == {}
+    faster = (await http.post("/avatars/nova/cache/warm", params={"wait": "true", "fps": 25})).json()
+    assert faster["deduped"] is False and faster["request_id"] != again["request_id"]
     await http.delete("/avatars/nova")
     assert (await http.get("/avatars/nova/cache/status")).json()["status"] == "not_cached"
     assert (await http.get("/avatars/nobody/cache/status")).json()["status"] == "missing"

@@ -262,7 +262,7 @@ async def warm(avatar_id: FromPath[str], request: HttpRequest, compat: Compat, c
     wanted = read_params(Warm, request)
     video = video_of(compat.live, config, avatar_id, nearest_rate(wanted.fps))
     known = compat.warmups.newest(avatar_id)
-    deduped = known is not None and known.status is not Warmth.FAILED
+    deduped = known is not None and known.video == video and known.status is not Warmth.FAILED
     warmup = (
         known
         if known is not None and deduped

@@ -36,6 +36,7 @@ class Warmup:
     """One avatar being loaded. Units: seconds since 1970."""
 
     avatar: str
+    video: VideoFormat
     batch_size: int
     request_id: str = field(default_factory=lambda: new_id("warm_"))
     status: Warmth = Warmth.QUEUED
@@ -73,16 +74,16 @@ class Warmups:
 
     def begin(self, group: asyncio.TaskGroup, avatar: str, video: VideoFormat, batch_size: int) -> Warmup:
         """Begin to load an avatar, in a task of ``group``."""
-        warmup = self._newest[avatar] = Warmup(avatar, batch_size)
-        group.create_task(self._load(warmup, video), name="warm-up")
+        warmup = self._newest[avatar] = Warmup(avatar, video, batch_size)
+        group.create_task(self._load(warmup), name="warm-up")
         return warmup
 
-    async def _load(self, warmup: Warmup, video: VideoFormat) -> None:
+    async def _load(self, warmup: Warmup) -> None:
         name = secrets.token_urlsafe(16)
         warmup.step(Warmth.LOADING)
         try:
             async with asyncio.timeout(GIVEN_UP_S):
-                stream = await self._live.put_on_air(name, warmup.avatar, video, listed=False)
+                stream = await self._live.put_on_air(name, warmup.avatar, warmup.video, listed=False)
                 await _until_shown(stream)
             warmup.step(Warmth.READY)
         except ServerError as error:
