@@ -106,5 +106,7 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: speech.
         logging_config=None,  # whep_server.log decides how logs look; problems.py logs what is unexpected
         request_max_body_size=None,  # web/bodies.py counts
     )
-    app.state["openapi"] = msgspec.json.encode(openapi.build(app.routes, __version__))
+    document = openapi.build(app.routes, __version__)
+    app.state["openapi"] = msgspec.json.encode(document)
+    app.state["reference"] = reference.reference_page(page_set.reference, document, settings.public_base_path)
     return app

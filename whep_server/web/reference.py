@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final, cast
 
+import jinja2
 import msgspec
 from litestar import route
 from litestar.response.base import ASGIResponse
 
 from whep_server.web.bodies import HttpRequest
 from whep_server.web.describe import AVATARS, OPERATIONS, STANDARDS, STREAMS, Operation, describe
-from whep_server.web.on_air import Config
-from whep_server.web.pages import HEADERS, HTML, PageSet
+from whep_server.web.pages import HEADERS, HTML
 from whep_server.web.replies import READ, reply
 
 Json = Mapping[str, object]
@@ -140,13 +140,14 @@ async def openapi(request: HttpRequest) -> ASGIResponse:
 
 
 @route("/docs", http_method=READ, status_code=200, opt=describe(Operation(OPERATIONS, reply=HTML)))
-async def reference(request: HttpRequest, config: Config, pages: PageSet) -> ASGIResponse:
+async def reference(request: HttpRequest) -> ASGIResponse:
     """The same as a page."""
-    document = msgspec.json.decode(request.app.state["openapi"])
-    page = pages.reference.render(
-        groups=shown_groups(document), schemas=shown_schemas(document), base=config.public_base_path
-    )
-    return reply(request, page.encode(), HTML, headers=HEADERS)
+    return reply(request, request.app.state["reference"], HTML, headers=HEADERS)
+
+
+def reference_page(template: jinja2.Template, document: Json, base: str) -> bytes:
+    """The page; made once, as the event loop would stand still for it, and it is always the same."""
+    return template.render(groups=shown_groups(document), schemas=shown_schemas(document), base=base).encode()
 
 
 ROUTES = [openapi, reference]
