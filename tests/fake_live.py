@@ -308,7 +308,11 @@ class FakeRegistry:
 
     def facts(self) -> LiveFacts:
         sessions = [session.stats() for stream in self.streams() for session in stream.viewers]
-        return LiveFacts(self.ready, [stream.stats() for stream in self.streams()], sessions, WorkerFacts(self.ready))
+        return LiveFacts(self.ready, [stream.stats() for stream in self.streams()], sessions, self.worker_facts)
+
+    @property
+    def worker_facts(self) -> WorkerFacts:
+        return WorkerFacts(self.ready)
 
     def streams(self) -> list[FakeStream]:
         return list(self.by_name.values())

@@ -155,7 +155,7 @@ def cache_of(office: Office) -> Cache:
     asked = uses.hits + uses.misses
     return Cache(
         cached_avatars=len(avatars),
-        total_memory_mb=round(office.live.facts().worker.rss_bytes / MIB, 1),
+        total_memory_mb=round(office.live.worker_facts.rss_bytes / MIB, 1),
         max_memory_mb=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / MIB, 1),
         hit_rate=f"{100 * uses.hits / asked if asked else 0:.2f}%",
         hits=uses.hits,
@@ -171,7 +171,7 @@ async def statistics(request: HttpRequest, compat: Compat, config: Config) -> AS
     """Memory, avatars, requests. Errors: 401."""
     authorize(request, config, Action.PUBLISH)
     requests = compat.requests
-    taken = processes(compat.live.facts().worker)
+    taken = processes(compat.live.worker_facts)
     return ok(request, Statistics(Gpu(), cache_of(compat), len(requests.active), requests.total, taken))
 
 

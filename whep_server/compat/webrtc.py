@@ -282,7 +282,7 @@ async def list_sessions(request: HttpRequest, compat: Compat, config: Config) ->
     authorize(request, config, Action.PUBLISH)
     sessions = compat.sessions.all(Kind.WEBRTC)
     shown = [session_state(each, player_url(each, config)) for each in sessions]
-    return ok(request, session_list(shown, compat.live.facts().worker))
+    return ok(request, session_list(shown, compat.live.worker_facts))
 
 
 ROUTES = [

@@ -97,8 +97,12 @@ class Registry:
     def facts(self) -> LiveFacts:
         """All that is on air, as of now."""
         sessions = [session.stats() for stream in self.streams() for session in stream.sessions()]
-        worker = worker_facts(self.worker)
-        return LiveFacts(self.ready, [stream.stats() for stream in self.streams()], sessions, worker)
+        return LiveFacts(self.ready, [stream.stats() for stream in self.streams()], sessions, self.worker_facts)
+
+    @property
+    def worker_facts(self) -> WorkerFacts:
+        """What the worker told of itself last."""
+        return facts_of(self.worker)
 
     def streams(self) -> list[Stream]:
         """Those on air, oldest first."""
@@ -326,8 +330,8 @@ def worker_config(settings: Settings) -> WorkerConfig:
     )
 
 
-def worker_facts(worker: Worker) -> WorkerFacts:
-    """What the worker told of itself last."""
+def facts_of(worker: Worker) -> WorkerFacts:
+    """What a worker told of itself last, in our words."""
     stats = worker.stats
     return WorkerFacts(
         ready=worker.state is WorkerState.READY,

@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from avatar.messages import AvatarInfo, Codec, VideoFormat
-from whep_server.metrics.facts import LiveFacts, SessionStats, StreamStats
+from whep_server.metrics.facts import LiveFacts, SessionStats, StreamStats, WorkerFacts
 from whep_server.metrics.ledger import Ledger
 from whep_server.settings import Settings
 
@@ -319,6 +319,11 @@ class Registry(Protocol):
 
     def facts(self) -> LiveFacts:
         """All that is on air, as of now."""
+        ...
+
+    @property
+    def worker_facts(self) -> WorkerFacts:
+        """The worker's part of it, which costs nothing."""
         ...
 
     def streams(self) -> Sequence[Stream]:
