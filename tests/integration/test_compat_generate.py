@@ -115,6 +115,12 @@ async def test_a_film_may_be_named_and_the_name_is_no_path(http, asked, kept):
     assert film.headers["content-disposition"] == f'attachment; filename="{name}"'
 
 
+async def test_a_film_is_not_shown_as_chunks_whatever_its_name(http):
+    job = await queue(http, output_name="chunk_0000")
+    assert (await result(http, job))["result"]["success"]
+    assert (await http.get(f"/player/{job}")).status_code == 404
+
+
 @pytest.mark.parametrize("content", [b"junk", b""])
 async def test_what_is_no_speech_is_a_completed_failure(http, content):
     job = await queue(http, content)

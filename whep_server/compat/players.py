@@ -167,6 +167,8 @@ async def _player(showing: Showing, name: str, live: Registry) -> ASGIResponse:
     except NotOnAir:
         if not NAME.fullmatch(name) or (REQUEST in name and not REQUEST_ID.fullmatch(name)):
             raise BadRequest("Invalid request ID format") from None
+        if REQUEST not in name:
+            raise
         files = await asyncio.to_thread(chunk_files, showing.settings.cache / "chunks" / name)
         if not files:
             raise
