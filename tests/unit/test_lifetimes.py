@@ -54,12 +54,14 @@ async def test_what_nobody_has_used_for_long_ends(sessions, live):
     assert set(live.by_name) == {"demo", used.id}
 
 
-@pytest.mark.parametrize("use", ["viewer", "listener", "speech"])
+@pytest.mark.parametrize("use", ["viewer", "publisher", "listener", "speech"])
 async def test_who_is_there_is_use_and_the_time_counts_from_their_end(sessions, live, use):
     session = await made(sessions)
     stream = live.stream(session.id)
     if use == "viewer":
         stream.sessions["v"] = FakeSession(stream)
+    elif use == "publisher":
+        stream.publishers["p"] = FakeSession(stream)
     elif use == "listener":
         session.open = 1
     else:
@@ -69,6 +71,7 @@ async def test_who_is_there_is_use_and_the_time_counts_from_their_end(sessions, 
     assert sessions.all(Kind.WEBRTC) == [session]
 
     stream.sessions.clear()
+    stream.publishers.clear()
     session.open = 0
     session.release("nova_webrtc_01234567")
     await sessions.sweep()

@@ -1,7 +1,7 @@
 """The original server's sessions: each is a stream on air under a secret name, and ends when nobody has used it.
 
-Use is a request that names it, an open viewer, an open event stream, or speech. The original counted requests alone and
-took connected viewers off the air.
+Use is a request that names it, an open viewer, an open event stream, a publisher, or speech. The original counted
+requests alone and took connected viewers off the air.
 """
 
 import asyncio
@@ -110,7 +110,8 @@ class CompatSession:
     @property
     def used(self) -> bool:
         """Whether somebody uses it right now."""
-        return self.open > 0 or self.active_stream is not None or self.stream.viewer_count > 0
+        stream = self.stream
+        return self.open > 0 or self.active_stream is not None or stream.viewer_count > 0 or stream.publisher
 
     def claim(self, request_id: str) -> None:
         """Speak that request from now on. Errors: Busy."""
