@@ -41,6 +41,8 @@ class FootageLimits:
     """Of one picture, as it is encoded."""
     max_side: int = 1920
     """Pictures with a longer side are reduced to it."""
+    max_pictures: int = 5000
+    """Decoded to fill that time: cameras make up to 240 a second, and a hostile file has any number of one moment."""
     stall_s: float = 30.0
     """Longest time decoding may go without a picture."""
 
@@ -70,8 +72,7 @@ def _opened(file: BinaryIO, limits: FootageLimits) -> InputContainer:
 def _frames(container: InputContainer, limits: FootageLimits) -> Iterator[av.VideoFrame]:
     """The first picture track's frames, skipping over what is damaged."""
     track = _track(container, limits)
-    corrupt = 0
-    seen = False
+    corrupt = seen = 0
     last_frame_s = time.monotonic()
     packets = container.demux(track)
     while True:
@@ -90,7 +91,9 @@ def _frames(container: InputContainer, limits: FootageLimits) -> Iterator[av.Vid
         for frame in frames:
             if isinstance(frame, av.VideoFrame) and not frame.is_corrupt:
                 _check_size(frame.width, frame.height, limits)  # a stream may change it on its way
-                seen = True
+                seen += 1
+                if seen > limits.max_pictures:
+                    raise NotFootage(f"more than {limits.max_pictures} pictures stand for {limits.max_s:.0f} s")
                 yield frame
                 last_frame_s = time.monotonic()
     if not seen:

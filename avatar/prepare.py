@@ -5,6 +5,7 @@ It says how far it is on standard output, a line of JSON each, and writes only i
 must be seen from the front and be quiet, the mouth shut: what the mouth does in the video goes on under the speech.
 """
 
+import contextlib
 import logging
 import os
 import resource
@@ -240,14 +241,21 @@ def _say(line: Line) -> None:
     sys.stdout.buffer.flush()
 
 
-def main() -> int:
-    """The process. Exit status 0 where it said what came of it; only a whole avatar is left."""
+def _confine() -> None:
+    """Take little of the machine, and no more than there is for it."""
     os.nice(19)
     cv2.setNumThreads(1)
+    with contextlib.suppress(OSError):  # where memory ends all the same, this process goes, not the one on air
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
+
+
+def main() -> int:
+    """The process. Exit status 0 where it said what came of it; only a whole avatar is left."""
+    _confine()
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     whole = False
     try:
@@ -268,9 +276,11 @@ def _outcome(order: Order) -> Line:
         return prepare(order, lambda stage, done: _say(Step(stage, done)))
     except NotFootage as error:
         return Refused(str(error))
-    except (MemoryError, cv2.error):
+    except (MemoryError, cv2.error) as error:
         log.exception("preparing %s", order.name)
-        return Refused("the video takes more memory than there is for it")
+        if isinstance(error, MemoryError) or error.code == cv2.Error.StsNoMem:
+            return Refused("the video takes more memory than there is for it")
+        return Refused("the pictures of this video are of a kind that nothing can be made of")
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -6,13 +6,13 @@ can be called; it gets its name in one step when it is whole, so that nobody eve
 
 import contextlib
 import logging
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 COMMAND: Final = ("-P", "-m", "avatar.prepare")
 MOST_S: Final = 600.0
 """Longest a preparation may take: 10 s of video take half a minute on one core."""
+LEFT_S: Final = 3600.0
+"""So long after its last change nobody works on a directory any more."""
 _DIED: Final = "the process that prepared it"
 
 
@@ -76,6 +78,8 @@ class Preparer:
         self._shelf, self._memory, self._send = shelf, memory, send
         self._makers = ThreadPoolExecutor(1, "prepare")
         self._droppers = ThreadPoolExecutor(1, "drop")  # deleting one avatar does not wait until another is made
+        if self._root is not None:
+            self._droppers.submit(_sweep, self._root)
 
     def put(self, order: PrepareAvatar | DropAvatar) -> None:
         """Begin, soon. Any thread."""
@@ -222,7 +226,18 @@ def _replace(fresh: Path, directory: Path) -> None:
 
 
 def _discard(directory: Path) -> None:
-    """Out of sight in one step, then away."""
-    hidden = directory.with_name(f".old-{directory.name}-{os.getpid()}")
+    """Out of sight in one step, then away. Of a link, what it points to stays."""
+    hidden = directory.with_name(f".old-{uuid.uuid4().hex}")
     directory.rename(hidden)
-    shutil.rmtree(hidden)
+    if hidden.is_symlink():
+        hidden.unlink()
+    else:
+        shutil.rmtree(hidden)
+
+
+def _sweep(root: Path) -> None:
+    """Delete what a crash left of avatars that were being made or deleted."""
+    for left in (*root.glob(".new-*"), *root.glob(".old-*")):
+        with contextlib.suppress(OSError):  # another server may do the same
+            if time.time() - left.stat().st_mtime > LEFT_S:
+                shutil.rmtree(left)

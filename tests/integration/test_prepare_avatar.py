@@ -18,7 +18,7 @@ from avatar.client import Worker, WorkerLimits, WorkerListener, open_worker
 from avatar.engines.viseme.measure import mouth_opening
 from avatar.engines.viseme.warp import WarpPainter
 from avatar.messages import Codec, FromWorker, Ready, SpeechFinished, SpeechStarted, VideoFormat, WorkerConfig
-from avatar.prepare import Order
+from avatar.prepare import FILE_BYTES, MEMORY_BYTES, Order
 from avatar.prepared import load_prepared
 from avatar.preparer import COMMAND, CannotPrepare, run_preparation
 from tests.clients.lip_reading import CLOSED, correlation, least_openings, truth
@@ -204,7 +204,9 @@ async def test_a_video_that_kills_its_process_harms_nobody(place: Place):
     async with asyncio.TaskGroup() as group:
         doomed = group.create_task(expect_refusal(place), name="doomed")
         (process,) = await until(place.preparing, DEADLINE_S, "the preparing process")
-        assert process.nice() >= 0
+        await until(lambda: process.rlimit(psutil.RLIMIT_FSIZE)[0] == FILE_BYTES, DEADLINE_S, "its limits")
+        assert process.nice() == 19 and process.rlimit(psutil.RLIMIT_AS)[0] == MEMORY_BYTES
+        assert await asyncio.to_thread(Path(f"/proc/{process.pid}/oom_score_adj").read_text) == "1000\n"
         process.kill()
         await stage.play_out("calm", portion=5)
     assert "SIGKILL" in doomed.result()

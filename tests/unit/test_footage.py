@@ -103,6 +103,12 @@ def test_too_large_pictures_are_refused_before_they_are_decoded(video):
         list(pictures_of(video, FootageLimits(max_pixels=320 * 240 - 1)))
 
 
+def test_a_video_with_any_number_of_pictures_of_one_moment_is_refused(video):
+    assert len(list(pictures_of(video, FootageLimits(max_pictures=30)))) == 30
+    with pytest.raises(NotFootage, match="more than 29"):
+        list(pictures_of(video, FootageLimits(max_pictures=29)))
+
+
 def test_a_size_that_changes_is_refused(tmp_path):
     one, two = plain(tmp_path / "a.ts", (320, 240)), plain(tmp_path / "b.ts", (160, 120))
     later = remade(two, "later.ts", "-i", str(two), "-c", "copy", "-output_ts_offset", "2")
