@@ -43,7 +43,7 @@ async def test_each_utterance_leaves_one_line(on_air, lines):
     assert len(lines()) == len(found) == 4
     one = found[spoken.id]
     assert (one.stream, one.state, one.seconds, one.live, one.recorded) == ("demo", "finished", 0.2, False, False)
-    assert 0 <= one.wait_ms <= one.first_picture_ms < 10_000
+    assert 0 <= one.wait_ms <= one.first_sound_ms < 10_000 and one.first_picture_ms is None
     assert found[recording.utterance].stream == "demo/render/1" and found[recording.utterance].recorded
     assert sorted(record.state for record in lines()) == ["failed", "finished", "finished", "refused"]
     lost = found[unfinished.utterance]
@@ -92,13 +92,14 @@ async def test_a_publisher_leaves_one_line(on_air, lines):
     )
     assert session.packets_received > 5 and session.bytes_received > 5
     utterance = next(record for record in lines() if hasattr(record, "utterance"))
-    assert utterance.live and utterance.state == "finished" and utterance.first_picture_ms is None
+    assert utterance.live and utterance.state == "finished" and utterance.first_sound_ms is None
 
 
 def test_the_figures_are_members_of_the_json(lines):
-    entry = Entry("u", None, seconds=2.0, uploaded_s=1.0, accepted_s=1.25, started_s=1.5)
+    entry = Entry("u", None, seconds=2.0, uploaded_s=1.0, accepted_s=1.25, started_s=1.5, pictured_s=1.625)
     log_utterance("demo", entry, "failed", "it broke off")
     (record,) = lines()
     told = json.loads(JsonFormatter().format(record))
     assert told["message"] == "stream demo: utterance u failed: it broke off"
-    assert (told["seconds"], told["wait_ms"], told["first_picture_ms"]) == (2.0, 250, 500)
+    assert (told["seconds"], told["wait_ms"]) == (2.0, 250)
+    assert (told["first_sound_ms"], told["first_picture_ms"]) == (500, 625)

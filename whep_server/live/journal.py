@@ -54,7 +54,12 @@ def _received(stats: SessionStats) -> dict[str, object]:
 
 
 def log_utterance(stream: str, entry: Entry, state: str, detail: str | None) -> None:
-    """An utterance has ended. Its times: from acceptance, and from the end of the upload, until it was heard."""
+    """An utterance has ended.
+
+    Its times: from acceptance until it was heard; from the end of the upload until it was heard, and until viewers were
+    given the first picture of it.
+    """
+    times = entry.stats(state)
     logger.info(
         "stream %s: utterance %s %s%s",
         stream,
@@ -70,7 +75,8 @@ def log_utterance(stream: str, entry: Entry, state: str, detail: str | None) -> 
             "live": entry.live,
             "recorded": entry.recorded,
             "wait_ms": _between_ms(entry.accepted_s, entry.started_s),
-            "first_picture_ms": _between_ms(entry.uploaded_s, entry.started_s),
+            "first_sound_ms": _between_ms(0.0, times.started_s),
+            "first_picture_ms": _between_ms(0.0, times.pictured_s),
         },
     )
 
