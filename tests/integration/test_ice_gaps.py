@@ -107,6 +107,18 @@ async def test_a05_q06_checks_without_priority_as_ffmpeg_8_0_sends_them_are_answ
         await agent.until(lambda: DTLS_HANDSHAKE in agent.first_bytes)
 
 
+@pytest.mark.parametrize("protocol", ["whep", "whip"])
+async def test_an_offer_is_refused_where_no_port_is_free(protocol, monkeypatch):
+    """aioice passes over addresses it cannot bind to; the answer would name none, and the peer wait in vain."""
+    client = {"whep": "aiortc-1.16.0-h264-whep", "whip": "aiortc-1.16.0-whip"}[protocol]
+    async with live_server() as http:
+        monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda **_: ["198.51.100.1"])  # nobody's
+        refused = await post(http, offered(client), protocol)
+        assert refused.status_code == 503, refused.text
+        assert "retry-after" in refused.headers
+        assert "port" in refused.json()["detail"]
+
+
 # --- restart
 
 

@@ -100,7 +100,7 @@ class Peer:
         """The complete answer, with all candidates.
 
         Errors: MalformedSdp, NotAcceptable for an offer that aiortc cannot work with; Unavailable where gathering
-        takes too long. The connection is then still to be closed.
+        takes too long or finds nothing. The connection is then still to be closed.
         """
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
@@ -114,6 +114,8 @@ class Peer:
             raise NotAcceptable(str(error) or "the offer cannot be served") from error
         except MISREAD as error:
             raise MalformedSdp(f"the offer cannot be read: {error}") from error
+        if not self._transport().iceGatherer.getLocalCandidates():  # aioice passes over addresses it cannot bind to
+            raise Unavailable("no UDP port is free")
         return dress_answer(self._connection.localDescription.sdp, self._plan, self._level_idc)
 
     async def add_candidate(self, candidate: TrickledCandidate) -> None:
