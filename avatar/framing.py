@@ -7,7 +7,8 @@ import msgspec
 
 from avatar.messages import FromWorker, ToWorker
 
-MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
+MAX_MESSAGE_BYTES: Final = 128 * 1024 * 1024
+"""The largest is a chunk of a recording: 30 s at 20 Mbit/s are 75 MB."""
 _PREFIX: Final = struct.Struct(">I")
 _encoder: Final = msgspec.msgpack.Encoder()
 

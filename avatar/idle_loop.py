@@ -7,6 +7,7 @@ picture at a time. H.264 goes before VP8, because more viewers can play it.
 
 import contextlib
 import hashlib
+import itertools
 import logging
 import os
 import queue
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 NICE: Final = 15
 """Live streams come first, and others on the machine too."""
+CACHE_BYTES: Final = 4 * 1024**3
+"""Of loops on disk: all phases of the shipped avatar's take 6 MB at 1280x720, those of a user's at most 19."""
 _ORDER: Final = {Codec.H264: 0, Codec.VP8: 1}
 
 GetAvatar = Callable[[str, tuple[int, int]], PreparedAvatar]
@@ -132,10 +135,13 @@ def encode_phase(
 
 
 class LoopCache:
-    """Encoded phases on disk, named by everything that they depend on. A disk that fails costs time, nothing else."""
+    """Encoded phases on disk, named by everything that they depend on. A disk that fails costs time, nothing else.
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    Where they become too many, those go that nobody asked for longest: of avatars that were deleted, for example.
+    """
+
+    def __init__(self, directory: Path, most_bytes: int = CACHE_BYTES) -> None:
+        self._directory, self._most_bytes = directory, most_bytes
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(IdleLoop).decode
 
@@ -149,6 +155,8 @@ class LoopCache:
         except (OSError, msgspec.DecodeError) as error:
             log.warning("cached idle loop %s is not readable and is made anew: %s", path.name, error)
             return None
+        with contextlib.suppress(OSError):
+            os.utime(path)
         whole = (loop.format, loop.codec, loop.phase) == (request.format, request.codec, phase) and all(loop.units)
         return msgspec.structs.replace(loop, avatar=request.avatar) if whole else None
 
@@ -160,10 +168,19 @@ class LoopCache:
             self._directory.mkdir(parents=True, exist_ok=True)
             scratch.write_bytes(self._encode(loop))
             scratch.replace(path)
+            self._prune()
         except OSError as error:
             log.warning("an idle loop cannot be kept in %s: %s", self._directory, error)
             with contextlib.suppress(OSError):
                 scratch.unlink(missing_ok=True)
+
+    def _prune(self) -> None:
+        """Delete the oldest. Errors: OSError, also where another process does the same."""
+        held = [(path.stat(), path) for path in self._directory.glob("idle-*.msgpack")]
+        held.sort(key=lambda entry: entry[0].st_mtime_ns, reverse=True)
+        for (_, path), total in zip(held, itertools.accumulate(stat.st_size for stat, _ in held), strict=True):
+            if total > self._most_bytes:
+                path.unlink()
 
     def _path(self, digest: str, shape: object, codec: Codec, phase: int) -> Path:
         name = hashlib.sha256(repr((digest, shape, codec.value, SETTINGS_VERSION)).encode()).hexdigest()[:32]

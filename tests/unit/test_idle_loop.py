@@ -1,4 +1,5 @@
 import itertools
+import os
 from pathlib import Path
 
 import av
@@ -66,6 +67,20 @@ def test_a_keyframe_is_never_more_than_200_ms_away_at_any_rate(fps: int):
 def test_other_rates_keep_the_speed_of_the_motion():
     _, loop = phase_of(0, VideoFormat(SIZE[0], SIZE[1], 10, 500_000))
     assert len(loop.units) == 80 and loop.interval == 10
+
+
+def test_of_too_many_phases_those_go_that_nobody_asked_for_longest(tmp_path: Path):
+    _, loop = phase_of(0)
+    request = EncodeIdle("grey", SHAPE, Codec.H264)
+    LoopCache(tmp_path).store("one", loop)
+    (file,) = tmp_path.iterdir()
+    cache = LoopCache(tmp_path, 5 * file.stat().st_size // 2)
+    cache.store("two", loop)
+    for age_s, path in enumerate(sorted(tmp_path.iterdir(), key=lambda path: path != file)):
+        os.utime(path, (1000 - age_s, 1000 - age_s))
+    assert cache.load("two", request, 0)
+    cache.store("three", loop)
+    assert [cache.load(digest, request, 0) is not None for digest in ("one", "two", "three")] == [False, True, True]
 
 
 def test_a_stored_phase_is_found_again_by_its_content_alone(tmp_path: Path):
