@@ -47,7 +47,7 @@ async def test_a_session_is_a_stream_that_nobody_is_told_of(sessions, live):
 async def test_what_nobody_has_used_for_long_ends(sessions, live):
     old, used = await made(sessions), await made(sessions, Kind.SSE)
     for session in (old, used):
-        session.last_activity -= LONG_S
+        session.used_s -= LONG_S
     sessions.get(used.id, Kind.SSE)
     await sessions.sweep()
     assert sessions.all(Kind.WEBRTC) == [] and sessions.all(Kind.SSE) == [used]
@@ -66,7 +66,7 @@ async def test_who_is_there_is_use_and_the_time_counts_from_their_end(sessions, 
         session.open = 1
     else:
         session.claim("nova_webrtc_01234567")
-    session.last_activity -= LONG_S
+    session.used_s -= LONG_S
     await sessions.sweep()
     assert sessions.all(Kind.WEBRTC) == [session]
 
@@ -76,9 +76,18 @@ async def test_who_is_there_is_use_and_the_time_counts_from_their_end(sessions, 
     session.release("nova_webrtc_01234567")
     await sessions.sweep()
     assert sessions.all(Kind.WEBRTC) == [session], "its time begins now"
-    session.last_activity -= LONG_S
+    session.used_s -= LONG_S
     await sessions.sweep()
     assert sessions.all(Kind.WEBRTC) == []
+
+
+async def test_a_clock_that_is_set_ends_no_session(sessions, monkeypatch):
+    session = await made(sessions)
+    later = session.created_at + LONG_S
+    monkeypatch.setattr("time.time", lambda: later)
+    await sessions.sweep()
+    assert sessions.get(session.id, Kind.WEBRTC) is session
+    assert session.idle_s < session.age_s < LONG_S and session.created_at <= session.last_activity < later
 
 
 async def test_a_stream_that_was_taken_off_air_takes_its_session_with_it(sessions, live):

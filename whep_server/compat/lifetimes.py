@@ -80,7 +80,10 @@ class Busy(ServerError):
 
 @dataclass(slots=True, eq=False)
 class CompatSession:
-    """One session. Units: ``created_at`` and ``last_activity`` in seconds since 1970, as the contract has them."""
+    """One session. Units: seconds since 1970 in ``created_at`` and ``last_activity``, as the contract has them.
+
+    What is counted is counted by the monotonic clock: a machine whose time is set must not end its sessions.
+    """
 
     id: str
     kind: Kind
@@ -89,8 +92,10 @@ class CompatSession:
     config: dict[str, int | float]
     """What ``config`` shows."""
     requests: Requests
-    created_at: float
-    last_activity: float
+    created_at: float = field(default_factory=time.time)
+    created_s: float = field(default_factory=time.monotonic)
+    used_s: float = field(default_factory=time.monotonic)
+    """When it was last used."""
     active_stream: str | None = None
     """The request that is being spoken."""
     open: int = 0
@@ -112,6 +117,25 @@ class CompatSession:
         """Whether somebody uses it right now."""
         stream = self.stream
         return self.open > 0 or self.active_stream is not None or stream.viewer_count > 0 or stream.publisher
+
+    @property
+    def last_activity(self) -> float:
+        """When it was last used, as the contract has it."""
+        return self.created_at + self.used_s - self.created_s
+
+    @property
+    def age_s(self) -> float:
+        """How long it has been there."""
+        return time.monotonic() - self.created_s
+
+    @property
+    def idle_s(self) -> float:
+        """How long nobody has used it; 0 while somebody does."""
+        return 0.0 if self.used else time.monotonic() - self.used_s
+
+    def touch(self) -> None:
+        """It is used now."""
+        self.used_s = time.monotonic()
 
     def claim(self, request_id: str) -> None:
         """Speak that request from now on. Errors: Busy."""
@@ -181,8 +205,7 @@ class Sessions:
         name = secrets.token_urlsafe(16)
         stream = await self._live.put_on_air(name, avatar, video, drawn_fps=drawn_fps, listed=False)
         self.uses.asked(avatar, on_air=on_air)
-        now = time.time()
-        session = self._sessions[name] = CompatSession(name, kind, stream, user_id, config, self.requests, now, now)
+        session = self._sessions[name] = CompatSession(name, kind, stream, user_id, config, self.requests)
         return session
 
     def get(self, session_id: str, kind: Kind) -> CompatSession:
@@ -190,7 +213,7 @@ class Sessions:
         session = self._sessions.get(session_id)
         if session is None or session.kind is not kind or not self._on_air(session):
             raise NoSuchSession("Session not found or expired")
-        session.last_activity = time.time()
+        session.touch()
         return session
 
     def _on_air(self, session: CompatSession) -> bool:
@@ -213,14 +236,13 @@ class Sessions:
 
     async def sweep(self) -> None:
         """End those that nobody has used for long; forget those whose streams are off the air."""
-        now = time.time()
         for session in list(self._sessions.values()):
             if not self._on_air(session):
                 continue
             if session.used:
-                session.last_activity = now
-            elif now - session.last_activity > self._settings.session_ttl_s:
-                logger.info("a session has expired", extra={"age_s": round(now - session.created_at)})
+                session.touch()
+            elif session.idle_s > self._settings.session_ttl_s:
+                logger.info("a session has expired", extra={"age_s": round(session.age_s)})
                 await self.delete(session)
 
     async def run(self) -> None:

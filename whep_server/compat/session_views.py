@@ -1,6 +1,5 @@
 """How WebRTC sessions are shown: under the original's names where they are true, and what is known of each viewer."""
 
-import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -70,7 +69,7 @@ class SessionList(msgspec.Struct, frozen=True):
 
 def session_state(session: CompatSession, player_url: str) -> SessionState:
     """A session as it is now."""
-    now, config = time.time(), session.config
+    config = session.config
     viewers = [viewer.stats() for viewer in session.stream.viewers]
     ended = [known for known in (viewer.stats() for viewer in session.offered) if known.ending is not None]
     newest = viewers[-1] if viewers else None
@@ -85,8 +84,8 @@ def session_state(session: CompatSession, player_url: str) -> SessionState:
         player_url=player_url,
         created_at=session.created_at,
         last_activity=session.last_activity,
-        age_seconds=now - session.created_at,
-        idle_seconds=0.0 if session.used else now - session.last_activity,
+        age_seconds=session.age_s,
+        idle_seconds=session.idle_s,
         fps=config["fps"],
         playback_fps=config["playback_fps"],
         batch_size=config["batch_size"],

@@ -219,7 +219,7 @@ def _listening(session: CompatSession, listener: Listener) -> Iterator[Listener]
         yield listener
     finally:
         session.open -= 1
-        session.last_activity = time.time()
+        session.touch()
 
 
 @route(f"{PATH}/status", http_method=READ, status_code=200, opt=describe(Operation(CHUNKS, reply=Status)))
@@ -229,7 +229,6 @@ async def session_status(
     """How a session is. Errors: 401, 404."""
     authorize(request, config, Action.WATCH)
     session = compat.sessions.get(session_id, KIND)
-    now = time.time()
     status = Status(
         session_id=session.id,
         avatar_id=session.avatar_id,
@@ -237,8 +236,8 @@ async def session_status(
         active_stream=session.active_stream,
         created_at=session.created_at,
         last_activity=session.last_activity,
-        age_seconds=now - session.created_at,
-        idle_seconds=_idle_s(session, now),
+        age_seconds=session.age_s,
+        idle_seconds=session.idle_s,
     )
     return ok(request, status)
 
@@ -256,9 +255,8 @@ async def end_session(session_id: FromPath[str], request: HttpRequest, compat: C
 async def session_stats(request: HttpRequest, compat: Compat, config: Config) -> ASGIResponse:
     """All sessions. Errors: 401."""
     authorize(request, config, Action.PUBLISH)
-    now = time.time()
     listed = [
-        Listed(each.id, each.user_id, each.avatar_id, each.active_stream, now - each.created_at, _idle_s(each, now))
+        Listed(each.id, each.user_id, each.avatar_id, each.active_stream, each.age_s, each.idle_s)
         for each in compat.sessions.all(KIND)
     ]
     return ok(request, Stats(len(listed), sum(each.active_stream is not None for each in listed), listed))
@@ -273,24 +271,19 @@ async def live_sessions(request: HttpRequest, compat: Compat, config: Config) ->
 
 
 def _speakers(compat: Office, kind: Kind) -> list[Speaker]:
-    now = time.time()
     return [
         Speaker(
             session_id=each.id,
             user_id=each.user_id,
             avatar_id=each.avatar_id,
             active_stream=each.active_stream,
-            age_seconds=now - each.created_at,
-            idle_seconds=_idle_s(each, now),
+            age_seconds=each.age_s,
+            idle_seconds=each.idle_s,
             **{name: each.config[name] for name in ("batch_size", "fps", "chunk_duration")},
         )
         for each in compat.sessions.all(kind)
         if each.active_stream is not None
     ]
-
-
-def _idle_s(session: CompatSession, now_s: float) -> float:
-    return 0.0 if session.used else now_s - session.last_activity
 
 
 @route(
