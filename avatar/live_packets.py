@@ -79,10 +79,9 @@ class Line:
         return self.end - JUMP <= packet.at < self.end
 
     def _placed(self, packet: Packet) -> Packet:
-        if self._newest is None:
-            self._newest, self.end = packet.sequence, packet.end
-        elif packet.sequence > self._newest:
-            self._newest, self.end = packet.sequence, max(self.end, packet.end)
+        first = self._newest is None
+        self._newest = packet.sequence if self._newest is None else max(self._newest, packet.sequence)
+        self.end = packet.end if first else max(self.end, packet.end)  # a late one may reach a little beyond it, too
         return packet
 
 

@@ -14,6 +14,7 @@ ALONE = {
     "test_browser",
     "test_command",
     "test_lips",
+    "test_live_mutants",
     "test_network_change",
     "test_package",
     "test_prepare_avatar",

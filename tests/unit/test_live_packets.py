@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from avatar.live_packets import JUMP, MAX_PACKETS, TOLERANCE, Line, Packet, Waiting
@@ -85,6 +85,7 @@ def test_clocks_may_waver():
 
 
 @given(st.lists(st.tuples(st.integers(-(1 << 63), 1 << 63), st.integers(-(1 << 63), 1 << 63)), max_size=50))
+@example([(0, 841)])
 def test_whatever_the_numbers_the_line_never_goes_back(numbers: list[tuple[int, int]]):
     line, ends = begun(0), [960]
     for sequence, time in numbers:
