@@ -84,7 +84,8 @@ class IdleEncoder:
         shape = request.format
         if request.codec not in _ORDER:
             raise ValueError(f"{request.codec} is not a picture codec")
-        avatar = self._get_avatar(request.avatar, (shape.width, shape.height))
+        size = shape.width, shape.height
+        avatar = self._get_avatar(request.avatar, size)
         label = f"idle loop {avatar.name} {shape.width}x{shape.height}@{shape.fps} {request.codec}"
         began_s = time.monotonic()
         neutral: list[Patch] | None = None
@@ -97,6 +98,9 @@ class IdleEncoder:
                 loop = encode_phase(avatar, neutral, request, phase, self._compose)
                 self._cache.store(avatar.digest, loop)
                 made += 1
+            if self._get_avatar(request.avatar, size).digest != avatar.digest:
+                log.info("%s: the avatar was replaced meanwhile", label)  # whoever shows the new one asks for its loop
+                return
             self._send(loop)
         log.info("%s: ready, %d of %d phases new, %.1f s", label, made, IDLE_PHASES, time.monotonic() - began_s)
 

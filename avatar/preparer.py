@@ -220,15 +220,24 @@ def _fate(code: int) -> str:
 
 def _replace(fresh: Path, directory: Path) -> None:
     """Put a whole avatar in the place of what is there."""
-    if directory.is_dir():
-        _discard(directory)
+    hidden = _hidden(directory) if directory.is_dir() else None
     fresh.rename(directory)
+    if hidden is not None:
+        _delete(hidden)
 
 
 def _discard(directory: Path) -> None:
-    """Out of sight in one step, then away. Of a link, what it points to stays."""
-    hidden = directory.with_name(f".old-{uuid.uuid4().hex}")
-    directory.rename(hidden)
+    """Out of sight in one step, then away."""
+    _delete(_hidden(directory))
+
+
+def _hidden(directory: Path) -> Path:
+    """Rename it to what no avatar is called."""
+    return directory.rename(directory.with_name(f".old-{uuid.uuid4().hex}"))
+
+
+def _delete(hidden: Path) -> None:
+    """Of a link, what it points to stays."""
     if hidden.is_symlink():
         hidden.unlink()
     else:

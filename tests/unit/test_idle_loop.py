@@ -1,5 +1,7 @@
+import dataclasses
 import itertools
 import os
+import queue
 from pathlib import Path
 
 import av
@@ -7,8 +9,17 @@ import msgspec
 import numpy as np
 import pytest
 
-from avatar.idle_loop import LoopCache, encode_phase
-from avatar.messages import IDLE_PHASES, Codec, EncodeIdle, IdleLoop, VideoFormat, idle_grid
+from avatar.idle_loop import IdleEncoder, LoopCache, encode_phase
+from avatar.messages import (
+    IDLE_PHASES,
+    Codec,
+    EncodeIdle,
+    FromWorker,
+    IdleLoop,
+    VideoFormat,
+    WorkerConfig,
+    idle_grid,
+)
 from avatar.prepared import PreparedAvatar
 from tests.fake_engine import BOX, PICTURES, SIZE, FakeLibrary, LoudnessEngine, make_avatar
 
@@ -67,6 +78,27 @@ def test_a_keyframe_is_never_more_than_200_ms_away_at_any_rate(fps: int):
 def test_other_rates_keep_the_speed_of_the_motion():
     _, loop = phase_of(0, VideoFormat(SIZE[0], SIZE[1], 10, 500_000))
     assert len(loop.units) == 80 and loop.interval == 10
+
+
+def test_no_phase_of_an_avatar_that_was_replaced_is_sent(tmp_path: Path):
+    old = make_avatar("grey")
+    new = dataclasses.replace(old, pictures=old.pictures + np.uint8(60), digest="digest-new")
+    said: queue.SimpleQueue[FromWorker] = queue.SimpleQueue()
+    shown = [old, old, old, new]  # it is replaced while the second phase is being made
+
+    def get_avatar(name: str, size: tuple[int, int]) -> PreparedAvatar:
+        return shown.pop(0) if len(shown) > 1 else shown[0]
+
+    config = WorkerConfig("", "", str(tmp_path))
+    encoder = IdleEncoder(
+        config, get_avatar, FakeLibrary(config).compose, LoudnessEngine(), lambda call: call(), said.put
+    )
+    for _ in range(2):
+        encoder.put(EncodeIdle("grey", SHAPE, Codec.H264))
+    loops = [said.get(timeout=60) for _ in range(2 + IDLE_PHASES)]
+    assert [loop.phase for loop in loops if isinstance(loop, IdleLoop)] == [0, 1, *range(IDLE_PHASES)]
+    levels = [int(decoded(loop, loop.units[:1])[0][4, 4]) for loop in loops if isinstance(loop, IdleLoop)]
+    assert max(levels[:2]) < 150 < min(levels[2:])
 
 
 def test_of_too_many_phases_those_go_that_nobody_asked_for_longest(tmp_path: Path):
