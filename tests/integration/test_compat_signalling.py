@@ -171,7 +171,12 @@ async def test_candidates_reach_their_viewer_whenever_they_come(http, live):
 
 async def test_candidates_of_another_shape(http):
     path = f"{SESSIONS}/{await create(http)}/ice"
-    for name, value in (("sdpMLineIndex", "first"), ("sdpMid", 7), ("candidate", ["x"])):
+    for name, value in (
+        ("sdpMLineIndex", "first"),
+        ("sdpMid", 7),
+        ("candidate", ["x"]),
+        ("usernameFragment", "x" * 257),
+    ):
         (item,) = detail(await http.post(path, json={name: value}), 422)  # type: ignore[misc]
         assert item["loc"] == ["body", name]
     detail(await http.post(path, content=b"candidate"), 422)

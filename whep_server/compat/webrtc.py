@@ -114,7 +114,7 @@ class Candidate(Params):
     candidate: str | None = None
     sdp_mid: str | None = pydantic.Field(default=None, alias="sdpMid")
     sdp_m_line_index: int | None = pydantic.Field(default=None, alias="sdpMLineIndex")
-    username_fragment: str | None = pydantic.Field(default=None, alias="usernameFragment")
+    username_fragment: str | None = pydantic.Field(default=None, alias="usernameFragment", max_length=256)
 
 
 class Taken(msgspec.Struct, frozen=True):
