@@ -27,7 +27,7 @@ def detail(response: httpx.Response, status: int) -> object:
 
 
 async def test_a_program_is_greeted_in_json(http):
-    for accept in ("*/*", "application/json", "application/json, text/html;q=0.5", "nonsense"):
+    for accept in ("*/*", "application/json", "application/json, text/html;q=0.5", "nonsense", "text/html;q=1e999"):
         response = await http.get("/", headers={"Accept": accept})
         assert response.json() == {"status": "healthy", "service": "MuseTalk Real-Time API", "version": "1.0.0"}
         assert "Accept" in response.headers["vary"]

@@ -121,7 +121,10 @@ class Capabilities(msgspec.Struct, frozen=True):
 
 def prefers_html(request: HttpRequest) -> bool:
     """Whether a person's browser asks; a program that takes anything gets JSON."""
-    return request.accept.best_match(["application/json", "text/html"]) == "text/html"
+    try:
+        return request.accept.best_match(["application/json", "text/html"]) == "text/html"
+    except OverflowError:  # the framework reads q=1e999 as an infinite number
+        return False
 
 
 @route("/", http_method=READ, status_code=200, opt=describe(Operation(SERVICE, reply=Root)))
