@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -26,6 +27,9 @@ HEAD_SAMPLES: Final = AUDIO_HZ * 3 // 10
 """An utterance is accepted with this much decoded: what follows comes faster than it is spoken."""
 DECODE_SPEED: Final = 20
 """A recorded utterance, which is decoded whole, may take a twentieth of its longest length for it; most take less."""
+TURN_S: Final = 2.0
+"""So long, at most, one recorded utterance waits for another's decoding, which may hang: nothing slows it down, and
+several at once would take the interpreter from the thread that draws (four: 50 ms a frame instead of 11)."""
 IN_MEMORY_BYTES: Final = 2 * 1024 * 1024
 
 Key = tuple[str, str]
@@ -87,6 +91,7 @@ class Intake:
         self._uploads: dict[Key, _Upload] = {}
         self._recordings: dict[Key, RecordSpeech] = {}
         self._open: dict[Key, _Open] = {}
+        self._turn = threading.Semaphore()
 
     def expect(self, recording: RecordSpeech) -> None:
         """The utterance that begins next under this name is to be recorded."""
@@ -133,7 +138,8 @@ class Intake:
         self._open[key] = _Open(buffer, time.monotonic() + patience_s)
         job = _Job(key, upload.file, buffer, self._limits, self._report)
         job.recording = recording
-        threading.Thread(target=job.run, name=f"decode-{key[1]}", daemon=True).start()
+        run = job.run if recording is None else partial(job.run_in_turn, self._turn)
+        threading.Thread(target=run, name=f"decode-{key[1]}", daemon=True).start()
 
     @property
     def decoding(self) -> bool:
@@ -186,6 +192,14 @@ class _Job:
         self._seconds: float | None = None
         self._samples = 0
         self._reported = False
+
+    def run_in_turn(self, turn: threading.Semaphore) -> None:
+        held = turn.acquire(timeout=TURN_S)
+        try:
+            self.run()
+        finally:
+            if held:
+                turn.release()
 
     def run(self) -> None:
         try:

@@ -4,8 +4,9 @@ import time
 
 import pytest
 
+from avatar import decode, intake
 from avatar.intake import IN_MEMORY_BYTES, Heard, Intake, Outcome, Refused
-from avatar.messages import SpeechData, SpeechRefusal, WorkerConfig
+from avatar.messages import RecordSpeech, SpeechData, SpeechRefusal, WorkerConfig
 from tests.audio_files import tone, wav
 
 HEADER = wav(tone(0.1))[: -round(0.1 * 96_000)]
@@ -66,6 +67,44 @@ def test_what_is_decoded_may_wait_for_its_stream_as_long_as_it_takes():
     desk.intake.expire(time.monotonic() + 1000)
     assert desk.outcomes.empty()
     assert desk.intake.settle(outcome) and heard_samples(outcome) == 48_000
+
+
+def test_recorded_utterances_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch):
+    running, most = [0], [0]
+
+    def counted(*arguments: object) -> None:
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        decode.decode(*arguments)  # type: ignore[arg-type]
+        running[0] -= 1
+
+    monkeypatch.setattr(intake, "decode", counted)  # the real one, seen from inside its threads
+    monkeypatch.setattr(intake, "TURN_S", 60.0)
+    desk = Desk()
+    for name in "abcd":
+        desk.intake.expect(RecordSpeech("s", name, 50))
+        desk.send(wav(tone(5.0)), name)
+    assert sorted(desk.outcome().key[1] for _ in range(4)) == list("abcd")
+    assert most == [1]
+
+
+def test_a_decoding_that_hangs_holds_no_other_up_for_long(monkeypatch: pytest.MonkeyPatch):
+    going_on = threading.Event()
+
+    def hangs(*arguments: object) -> None:
+        if threading.current_thread().name == "decode-hangs":
+            going_on.wait(60)
+        decode.decode(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(intake, "decode", hangs)
+    monkeypatch.setattr(intake, "TURN_S", 0.05)
+    desk = Desk()
+    for name in ("hangs", "waits"):
+        desk.intake.expect(RecordSpeech("s", name, 50))
+        desk.send(wav(tone(1.0)), name)
+    assert desk.outcome().key[1] == "waits"
+    going_on.set()
+    assert desk.outcome().key[1] == "hangs"
 
 
 @pytest.mark.parametrize("extra", [0, 1])
