@@ -68,6 +68,13 @@ class Params(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="ignore", frozen=True)
 
 
+class Deleted(msgspec.Struct, frozen=True):
+    """The session is no more."""
+
+    session_id: str
+    status: str = "deleted"
+
+
 class Invalid(ServerError):
     """Parameters that are missing or not what they should be; told one by one."""
 

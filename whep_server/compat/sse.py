@@ -23,6 +23,7 @@ from whep_server.compat.dialect import (
     REQUEST_ID,
     BatchSize,
     ChunkSeconds,
+    Deleted,
     FrameRate,
     Params,
     new_id,
@@ -73,13 +74,6 @@ class Streaming(msgspec.Struct, frozen=True):
     session_id: str
     status: str = "streaming"
     message: str = "Chunks are announced on the session's events as they are made"
-
-
-class Ended(msgspec.Struct, frozen=True):
-    """The session is no more."""
-
-    session_id: str
-    status: str = "deleted"
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -242,13 +236,13 @@ async def session_status(
     return ok(request, status)
 
 
-@delete(PATH, status_code=200, opt=describe(Operation(CHUNKS, reply=Ended)))
+@delete(PATH, status_code=200, opt=describe(Operation(CHUNKS, reply=Deleted)))
 async def end_session(session_id: FromPath[str], request: HttpRequest, compat: Compat, config: Config) -> ASGIResponse:
     """End a session and its speech; listeners are told, if they are in the middle of it. Errors: 401, 404."""
     authorize(request, config, Action.PUBLISH)
     session = compat.sessions.get(session_id, KIND)
     await compat.sessions.delete(session)
-    return ok(request, Ended(session.id))
+    return ok(request, Deleted(session.id))
 
 
 @route("/sessions/stats", http_method=READ, status_code=200, opt=describe(Operation(CHUNKS, reply=Stats)))

@@ -20,6 +20,7 @@ from whep_server.compat.dialect import (
     WEBRTC,
     BatchSize,
     ChunkSeconds,
+    Deleted,
     FrameRate,
     Params,
     new_id,
@@ -130,13 +131,6 @@ class Speaking(msgspec.Struct, frozen=True):
     session_id: str
     status: str = "streaming"
     message: str = "Speaking; the session is free for the next when all of it was heard"
-
-
-class Deleted(msgspec.Struct, frozen=True):
-    """The session is no more."""
-
-    session_id: str
-    status: str = "deleted"
 
 
 def told_ice_servers(request: HttpRequest, settings: Settings) -> list[IceServer]:
