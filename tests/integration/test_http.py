@@ -1,10 +1,13 @@
 """The HTTP surface over a real socket, above a fake live layer: statuses, headers, bodies, and what a bad peer gets."""
 
+import asyncio
 import logging
+import socket
 
 import pytest
 
 from tests.integration.http_server import CORS_NAMES, assert_problem, serving
+from whep_server.command.serve import listen
 from whep_server.errors import Unavailable
 from whep_server.settings import Settings
 
@@ -243,3 +246,17 @@ async def test_no_secret_reaches_the_log(http, caplog):
     records = [record for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))]
     ours = [f"{record.name} {record.getMessage()}" for record in records]
     assert not [line for line in ours if "hushhush" in line or "session-secret" in line]
+
+
+async def test_no_part_of_an_answer_waits_for_the_one_before_to_be_acknowledged():
+    accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def take(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    with listen("127.0.0.1", 0) as listener:
+        async with await asyncio.start_server(take, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            assert await asyncio.wait_for(accepted, 10) == 1
+            writer.close()
