@@ -271,11 +271,11 @@ def test_idle_loops_are_made_once_and_then_come_from_disk(tmp_path: Path):
         (codec, phase) for codec in ("H264", "VP8") for phase in range(5)
     ]
     assert [loop.first_frame for loop in made if loop.codec is Codec.H264] == [0, 5, 10, 15, 20]
-    stored = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    stored = {path: path.stat().st_ino for path in tmp_path.iterdir()}
     assert len(stored) == 10
     again = asyncio.run(scenario((Codec.H264,)))
     assert again == [loop for loop in made if loop.codec is Codec.H264]
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == stored
+    assert {path: path.stat().st_ino for path in tmp_path.iterdir()} == stored
 
 
 def cpu_ticks(pid: int) -> int:
