@@ -14,7 +14,7 @@ const READY = "Ready - waiting for audio";
 const layers = new Layers(access);
 const { playback } = layers;
 const listening = new Listening(config, access);
-const host = new Host(config.title, { play: touch, stop: () => {}, sound }, () => ({}));
+const host = new Host(config.session, { play: touch, stop: () => {}, sound }, () => ({}));
 let timer = null;
 
 /** Also what the outside sees, as `window.whepAvatar`. */

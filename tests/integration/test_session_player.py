@@ -228,6 +228,18 @@ async def test_a_browser_that_wants_a_gesture_gets_one(watched: Watched):
     assert await watched.chunks_shown() == [0, 1, 2, 3]
 
 
+async def test_an_app_around_it_hears_of_which_session_it_is(watched: Watched):
+    await watched.page.add_init_script(
+        "window.heard = []; window.WhepAvatarHost = { postMessage: (text) => heard.push(JSON.parse(text)) };"
+    )
+    await watched.load()
+    await watched.state("idle")
+    heard = await watched.page.evaluate("heard")
+    told = [(message["event"], message["state"]) for message in heard]
+    assert told == [("state", "connecting"), ("ready", "connecting"), ("state", "idle")]
+    assert all((message["type"], message["stream"]) == ("whep-avatar", watched.session) for message in heard)
+
+
 async def test_a_chunk_that_cannot_be_had_is_told_of_and_the_next_speech_is_whole(watched: Watched):
     await watched.page.route("**/chunk_0002.mp4", lambda route: route.abort())
     await watched.load()
@@ -344,21 +356,6 @@ async def test_the_form_has_an_avatar_say_a_file(watched: Watched):
     await page.click("#go")
     await expect(page.locator(".toast").last).to_contain_text("not audio")
     await watched.state("idle")
-
-
-async def test_a_token_is_asked_for_where_one_is_needed(visitors: Browser):
-    live = FakeRegistry()
-    async with serving(Settings(watch_token="see", publish_token="say"), live.open) as http:
-        http.headers["Authorization"] = "Bearer say"
-        async with watching(visitors, http, live) as watched:
-            await watched.load()
-            await watched.page.fill("#askToken", "see")
-            await watched.page.keyboard.press("Enter")
-            await watched.state("idle")
-            await film_moves(watched.page)
-            await watched.speak()
-            await watched.hears("idle")
-            assert await watched.chunks_shown() == [0, 1, 2, 3]
 
 
 async def test_what_is_not_there_is_told_to_a_person_and_to_a_program(server: tuple[httpx.AsyncClient, FakeRegistry]):

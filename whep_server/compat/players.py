@@ -38,6 +38,7 @@ REQUEST: Final = "_req_"
 class SessionPage(msgspec.Struct, frozen=True):
     """What the page of a session of chunks is told. All addresses are paths."""
 
+    session: str
     title: str
     film: str
     poster: str | None
@@ -123,6 +124,7 @@ async def session_player(
         return showing.refuse(error)
     poster, _ = avatar_files(config, stream.avatar, f"{stream.format.width}x{stream.format.height}")
     context = SessionPage(
+        session=session_id,
         title=stream.title,
         film=f"{showing.base}/avatars/{stream.avatar}/video",
         poster=poster,
