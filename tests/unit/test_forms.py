@@ -52,7 +52,6 @@ async def test_scalars_before_and_after_files(step):
     async with read_form(asked(body), limit=len(FORM), stall_s=1) as form:
         assert form.scalars == {"avatar_id": "nova", "fps": "25"}
         assert await whole(form.file("audio_file").pieces()) == b"first half,second"
-        assert form.file("audio_file").size == 17
         with pytest.raises(Invalid) as raised:
             form.file("video_file")
         assert raised.value.items[0]["loc"] == ["body", "video_file"]

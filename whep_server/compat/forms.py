@@ -37,12 +37,9 @@ MAX_SCALAR_BYTES: Final = 64 * 1024
 
 @dataclass(slots=True)
 class FormFile:
-    """A file that came with a form, on disk."""
+    """A file that came with a form, on disk. What the client calls it counts for nothing."""
 
-    filename: str
-    """What the client calls it, which counts for nothing."""
     content: IO[bytes]
-    size: int = 0
 
     @property
     def path(self) -> Path:
@@ -139,7 +136,6 @@ async def _fill(form: Form, upload: Upload, request: HttpRequest, folder: Path |
                 if into is None:
                     form.scalars[name] = scalar.decode("utf-8", "replace")
             elif into is not None:
-                into.size += len(event)
                 await asyncio.to_thread(into.content.write, bytes(event))
             else:
                 scalar += event
@@ -153,7 +149,7 @@ async def _open_file(form: Form, segment: MultipartSegment, folder: Path | None)
     replaced = form.files.pop(segment.name, None)
     if replaced is not None:
         await asyncio.to_thread(replaced.content.close)
-    opened = form.files[segment.name] = FormFile(segment.filename, await asyncio.to_thread(_new_file, folder))
+    opened = form.files[segment.name] = FormFile(await asyncio.to_thread(_new_file, folder))
     return opened
 
 
