@@ -20,6 +20,7 @@ import httpx
 import msgspec
 
 from bench.figures import quantile
+from bench.processes import BenchFailed
 from bench.receivers import JOIN_S, LightViewer
 from whep_server.rtc.ice import ice_policy
 from whep_server.settings import Settings
@@ -188,6 +189,8 @@ def summary(given: list[Take], fps: int) -> dict[str, float]:
     takes = [take for take in given if take.shown_s]
     intervals = [1000 * interval for take in takes for interval in take.intervals()]
     live = [1000 * (take.live_s - take.asked_s) for take in takes]
+    if not intervals:
+        raise BenchFailed("no session showed two pictures of speech")
     shown_s = sum(len(take.shown_s) / fps for take in takes)
     return {
         "sessions": len(given),
