@@ -1,6 +1,7 @@
 """Forms: scalars and files in any order, files on disk or passed on, and what is none."""
 
 import os
+import resource
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from litestar import Request
 
 from whep_server.compat.dialect import Invalid
 from whep_server.compat.forms import LEFT_OVER_S, MAX_SCALAR_BYTES, file_pieces, forget_leftovers, read_form
-from whep_server.errors import BadRequest, ServerError, TooLarge, UploadBroken
+from whep_server.errors import BadRequest, ServerError, TooLarge, Unavailable, UploadBroken
 
 BOUNDARY = "multipart/form-data; boundary=x"
 FORM = (
@@ -42,6 +43,10 @@ def left_in(folder: Path) -> list[Path]:
     return list(folder.iterdir())
 
 
+def files_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
 async def whole(pieces: AsyncIterator[bytes]) -> bytes:
     return b"".join([piece async for piece in pieces])
 
@@ -55,6 +60,18 @@ async def test_scalars_before_and_after_files(step):
         with pytest.raises(Invalid) as raised:
             form.file("video_file")
         assert raised.value.items[0]["loc"] == ["body", "video_file"]
+
+
+async def test_a_full_disk_is_not_the_clients_fault(tmp_path: Path, caplog):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(Unavailable, match="cannot be stored: File too large"):
+            async with read_form(asked([FORM]), limit=len(FORM), stall_s=1, folder=tmp_path):
+                raise AssertionError("there is a form")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert files_in(tmp_path) == [] and "could not be stored" in caplog.text
 
 
 async def test_files_have_paths_where_another_process_shall_read_them(tmp_path: Path):

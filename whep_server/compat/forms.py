@@ -5,6 +5,7 @@ on a file while it arrives, where no scalar matters.
 """
 
 import asyncio
+import logging
 import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -22,8 +23,10 @@ from multipart import (  # type: ignore[import-untyped]  # has no py.typed
 )
 
 from whep_server.compat.dialect import missing
-from whep_server.errors import BadRequest, TooLarge
+from whep_server.errors import BadRequest, TooLarge, Unavailable
 from whep_server.web.bodies import PIECE_BYTES, HttpRequest, Upload, media_type
+
+logger = logging.getLogger(__name__)
 
 MULTIPART: Final = "multipart/form-data"
 URLENCODED: Final = "application/x-www-form-urlencoded"
@@ -76,20 +79,30 @@ async def read_form(
     With a ``folder`` its files have paths there, so that another process can read them; else they have no name, and
     nothing stays behind whatever happens.
 
-    Errors: TooLarge, TooSlow, UploadBroken, BadRequest where it is not a form. Without any body the form is empty.
+    Errors: TooLarge, TooSlow, UploadBroken, BadRequest where it is not a form, Unavailable where the disk is full.
+    Without any body the form is empty.
     """
     form = Form()
     kind = media_type(request.headers.get("content-type"))
     try:
         if kind == MULTIPART:
-            await _fill(form, Upload(request, limit=limit, stall_s=stall_s), request, folder)
+            await _store(form, Upload(request, limit=limit, stall_s=stall_s), request, folder)
         elif kind == URLENCODED:
             body = await Upload(request, limit=min(limit, MAX_SCALAR_BYTES), stall_s=stall_s).read()
             form.scalars = _scalars(body)
         yield form
     finally:
         for each in form.files.values():
-            await asyncio.to_thread(each.content.close)
+            with suppress(OSError):  # what could not be written cannot be at the end, either
+                await asyncio.to_thread(each.content.close)
+
+
+async def _store(form: Form, upload: Upload, request: HttpRequest, folder: Path | None) -> None:
+    try:
+        await _fill(form, upload, request, folder)
+    except OSError as error:
+        logger.exception("an upload could not be stored")
+        raise Unavailable(f"the upload cannot be stored: {error.strerror}") from error
 
 
 async def file_pieces(request: HttpRequest, name: str, *, limit: int, stall_s: float) -> AsyncGenerator[bytes, None]:
