@@ -43,10 +43,6 @@ def left_in(folder: Path) -> list[Path]:
     return list(folder.iterdir())
 
 
-def files_in(folder: Path) -> list[Path]:
-    return list(folder.iterdir())
-
-
 async def whole(pieces: AsyncIterator[bytes]) -> bytes:
     return b"".join([piece async for piece in pieces])
 
@@ -71,7 +67,7 @@ async def test_a_full_disk_is_not_the_clients_fault(tmp_path: Path, caplog):
                 raise AssertionError("there is a form")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert files_in(tmp_path) == [] and "could not be stored" in caplog.text
+    assert left_in(tmp_path) == [] and "could not be stored" in caplog.text
 
 
 async def test_files_have_paths_where_another_process_shall_read_them(tmp_path: Path):
