@@ -2,6 +2,7 @@
 
 import { access } from "./access.js";
 import { get } from "./dom.js";
+import { credentials } from "./exchange/wire.js";
 import { sentence } from "./words.js";
 
 let asked = null;
@@ -10,6 +11,13 @@ let asked = null;
 export function askForToken(why = "") {
   asked ??= ask(why).finally(() => (asked = null)); // two who ask at once share one answer
   return asked;
+}
+
+/** Asks where an address is refused for the lack of a token: a video element that got nothing does not tell why. */
+export async function askIfRefused(address) {
+  const request = { method: "HEAD", headers: credentials(access.token), cache: "no-store" };
+  const { status } = await fetch(address, request).catch(() => ({}));
+  return status === 401 && askForToken("the token is not the right one");
 }
 
 function ask(why) {

@@ -1,7 +1,7 @@
 // The page of one request's chunk files: one by one, or all of them as one film without a gap.
 
 import { access } from "./access.js";
-import { askForToken } from "./ask.js";
+import { askForToken, askIfRefused } from "./ask.js";
 import { config, get, make, toast } from "./dom.js";
 import { withToken } from "./exchange/wire.js";
 import { download } from "./mse/download.js";
@@ -61,6 +61,8 @@ function save(name, bytes) {
 }
 
 playback.addEventListener("problem", ({ detail }) => toast(detail));
+playback.addEventListener("problem", () => askIfRefused(chunks[0]));
+video.addEventListener("error", () => all || askIfRefused(chunks[shown]));
 playback.addEventListener("idle", () => all && show(chunks.length - 1, { play: false }));
 video.addEventListener("playing", () => (document.body.dataset.state = "speaking"));
 for (const type of ["pause", "emptied"]) video.addEventListener(type, () => (document.body.dataset.state = "idle"));

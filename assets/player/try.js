@@ -1,7 +1,7 @@
 // The form that posts to /generate/stream, whose response is the events themselves, and plays the chunks as they come.
 
 import { access } from "./access.js";
-import { askForToken } from "./ask.js";
+import { askForToken, askIfRefused } from "./ask.js";
 import { config, get, make, toast } from "./dom.js";
 import { credentials } from "./exchange/wire.js";
 import { Layers } from "./mse/layers.js";
@@ -36,7 +36,7 @@ async function generate(speech, name) {
   try {
     const startedMs = performance.now();
     const response = await fetch(`${config.generate}?${scalars}`, request);
-    if (!response.ok) return await refused(response);
+    if (!response.ok) return await refused(response, () => generate(speech, name));
     for await (const message of messages(response.body)) {
       follow(message, performance.now() - startedMs);
       playback.take(message);
@@ -60,9 +60,10 @@ function follow({ event, index, total_chunks: total }, ms) {
   if (event === "chunk") get("line").textContent = `Chunk ${index + 1} of ${total}, ${get("line").dataset.first}`;
 }
 
-async function refused(response) {
+/** Says what the server minds; with a token that it lacked it is asked again. */
+async function refused(response, again) {
   const { detail } = await response.json().catch(() => ({}));
-  if (response.status === 401) return void (await askForToken(detail));
+  if (response.status === 401) return (await askForToken(detail)) && again();
   const words = Array.isArray(detail) ? detail.map(({ loc, msg }) => `${loc.at(-1)}: ${msg}`).join("; ") : detail;
   toast("The server didn’t accept that.", sentence(String(words ?? `status ${response.status}`)));
 }
@@ -91,7 +92,8 @@ get("form").addEventListener("submit", (event) => {
   if (file) generate(file, file.name);
   else toast("Choose an audio file, or a sample sentence.");
 });
-get("avatar").addEventListener("change", ({ target }) => layers.show(filmOf(target.value), access.token));
+get("avatar").addEventListener("change", ({ target }) => layers.show(filmOf(target.value)));
+get("film").addEventListener("error", () => askIfRefused(filmOf(get("avatar").value)));
 playback.addEventListener("picture", () => turn("speaking"));
 playback.addEventListener("idle", () => turn(running ? "preparing" : "idle"));
 playback.addEventListener("problem", ({ detail }) => toast(detail));
@@ -101,5 +103,5 @@ get("toasts").addEventListener("click", () => playback.blocked && playback.resum
 const { width, height } = config;
 document.body.style.setProperty("--ratio", `${width} / ${height}`);
 document.body.style.setProperty("--width-per-height", String(width / height));
-if (get("avatar").value) layers.show(filmOf(get("avatar").value), access.token);
+if (get("avatar").value) layers.show(filmOf(get("avatar").value));
 showSamples();

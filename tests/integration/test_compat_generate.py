@@ -7,7 +7,6 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from pydantic import SecretStr
 
 from tests.clients.waiting import until
 from tests.contract.event_wire import Listener, assert_event_stream
@@ -244,16 +243,3 @@ async def test_what_a_stream_needs(http, live):
     assert (status, detail[0]["loc"]) == (422, ["body", "audio_file"])
     live.recorder.refusal = TooMany("16 recordings are being made already")
     assert await refused(params={"avatar_id": "nova"}, files=FILES) == (429, "16 recordings are being made already")
-
-
-async def test_who_may(live, settings):
-    tokens = settings.model_copy(update={"watch_token": SecretStr("watching"), "publish_token": SecretStr("speaking")})
-    async with serving(tokens, live.open) as http:
-        for method, path in (
-            ("POST", "/generate"),
-            ("POST", "/generate/stream"),
-            ("GET", "/generate/gen_00000000/status"),
-            ("GET", "/generate/gen_00000000/download"),
-        ):
-            answers = [await http.request(method, path, params={"token": each}) for each in ("watching", "speaking")]
-            assert answers[0].status_code == 401 != answers[1].status_code

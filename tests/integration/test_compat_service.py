@@ -11,7 +11,6 @@ from whep_server.errors import Unavailable, WorkerLost
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 ORIGIN = "https://app.example"
-PUBLISH = {"Authorization": "Bearer publish"}
 UPLOAD = {"video_file": ("me.mp4", b"a face", "video/mp4")}
 
 
@@ -69,25 +68,6 @@ async def test_the_figures_are_what_happened(http):
 
 
 # --- who may, and from where
-
-
-async def test_tokens_hold_here_too(live, settings):
-    guarded = settings.model_copy(update={"publish_token": settings.publish_token.__class__("publish")})
-    async with serving(guarded, live.open) as http:
-        for method, path in (
-            ("GET", "/stats"),
-            ("GET", "/stats/cache"),
-            ("GET", "/stats/gpu-live"),
-            ("POST", "/avatars/prepare?avatar_id=a"),
-            ("DELETE", "/avatars/nova"),
-            ("POST", "/avatars/nova/cache/warm"),
-            ("POST", "/webrtc/sessions/create?avatar_id=nova"),
-            ("GET", "/webrtc/sessions/stats"),
-        ):
-            detail(await http.request(method, path), 401)
-            assert (await http.request(method, path, headers=PUBLISH)).status_code != 401
-        for path in ("/", "/health", "/capabilities", "/avatars/list", "/avatars/nova/video"):
-            assert (await http.get(path)).status_code == 200
 
 
 async def test_pages_of_any_origin_may_send_credentials(http):

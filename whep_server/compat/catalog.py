@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
 from whep_server.compat.dialect import AVATAR_ID, AVATARS, BatchSize, FrameRate, Params, ok, read_params
-from whep_server.compat.downloads import MP4, send_file
+from whep_server.compat.downloads import MP4, cache_control, send_file
 from whep_server.compat.forms import UPLOADS, read_form
 from whep_server.compat.lifetimes import nearest_rate, video_of
 from whep_server.compat.office import Compat, Office
@@ -162,14 +162,15 @@ async def list_catalog(request: HttpRequest, live: Live) -> ASGIResponse:
 
 
 @route(f"{AVATAR}/video", http_method=READ, status_code=200, opt=describe(Operation(AVATARS, params=Film, reply=MP4)))
-async def show_film(avatar_id: FromPath[str], request: HttpRequest, live: Live) -> ASGIResponse:
-    """The idle loop as a film, or a part of it. Errors: 400 (role), 404, 416."""
+async def show_film(avatar_id: FromPath[str], request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
+    """The idle loop as a film, or a part of it. Errors: 400 (role), 401, 404, 416."""
+    authorize(request, config, Action.WATCH)
     check_name(avatar_id)
     role = read_params(Film, request).role
     if role is not None and role not in ROLES:
         raise BadRequest(f"role must be one of {', '.join(ROLES)}")
     name = f"{avatar_id}_input" if role is None else f"{avatar_id}_{role}_{POSE}"
-    headers = {"Cache-Control": "public, max-age=3600", "Content-Disposition": f'inline; filename="{name}.mp4"'}
+    headers = {"Cache-Control": cache_control(config), "Content-Disposition": f'inline; filename="{name}.mp4"'}
     return await send_file(request, live.avatar_film(avatar_id), headers)
 
 
@@ -285,8 +286,9 @@ async def _wait(warmup: Warmup, timeout_s: float) -> None:
 
 
 @route(f"{AVATAR}/cache/status", http_method=READ, status_code=200, opt=describe(Operation(AVATARS, reply=CacheState)))
-async def show_cache(avatar_id: FromPath[str], request: HttpRequest, compat: Compat) -> ASGIResponse:
-    """Whether an avatar is in memory. Errors: 404 for what is no avatar's name."""
+async def show_cache(avatar_id: FromPath[str], request: HttpRequest, compat: Compat, config: Config) -> ASGIResponse:
+    """Whether an avatar is in memory. Errors: 401, 404 for what is no avatar's name."""
+    authorize(request, config, Action.WATCH)
     check_name(avatar_id)
     return ok(request, cache_state(compat, avatar_id))
 

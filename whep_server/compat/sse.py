@@ -30,7 +30,7 @@ from whep_server.compat.dialect import (
     ok,
     read_params,
 )
-from whep_server.compat.downloads import MP4, send_file
+from whep_server.compat.downloads import MP4, cache_control, send_file
 from whep_server.compat.forms import MAX_SCALAR_BYTES, file_pieces, read_form
 from whep_server.compat.lifetimes import CompatSession, Kind, nearest_rate
 from whep_server.compat.office import Compat, Office
@@ -290,9 +290,7 @@ async def chunk_file(
     authorize(request, config, Action.WATCH)
     if not REQUEST_ID.fullmatch(request_id) or not FILE_NAME.fullmatch(name):
         raise BadRequest("Invalid request ID or chunk name")
-    secret = bool(config.watch_token.get_secret_value())
-    cache = f"{'private' if secret else 'public'}, max-age=3600"
-    headers = {"Content-Disposition": "inline", "Cache-Control": cache}
+    headers = {"Content-Disposition": "inline", "Cache-Control": cache_control(config)}
     return await send_file(request, compat.chunks.path(request_id, name), headers)
 
 

@@ -15,18 +15,21 @@ export class Layers extends EventTarget {
   #film = get("film");
   #stream = get("stream");
   #layers = get("layers");
+  #access;
+  #address = null;
 
   /** Tells `still` where the browser does not start the film by itself. */
   constructor(access) {
     super();
+    this.#access = access;
     this.playback = new Playback(this.#stream, { access, leaveMs: calm.matches ? 0 : FADE_MS });
     this.playback.addEventListener("picture", () => this.#layers.toggleAttribute("data-live", true));
     this.playback.addEventListener("end", () => this.#layers.removeAttribute("data-live"));
     this.#stream.addEventListener("timeupdate", () => this.#follow());
     calm.addEventListener("change", () => this.run());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.run());
-    this.show(config.film, access.token);
-    access.addEventListener("change", () => this.show(config.film, access.token));
+    this.show(config.film);
+    access.addEventListener("change", () => this.show(this.#address));
   }
 
   /** Whether the speech is what is seen. */
@@ -35,10 +38,11 @@ export class Layers extends EventTarget {
   }
 
   /** The film of an avatar, or none. */
-  show(address, token = null) {
+  show(address) {
+    this.#address = address;
     if (!address) return this.#film.removeAttribute("src");
     const fresh = `${address}${address.includes("?") ? "&" : "?"}v=${Date.now()}`; // an avatar may be made anew
-    this.#film.src = withToken(fresh, token);
+    this.#film.src = withToken(fresh, this.#access.token);
     this.run();
   }
 
