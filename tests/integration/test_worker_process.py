@@ -30,7 +30,6 @@ from tests.audio_files import loudest_hz, tone, wav
 from tests.fake_engine import SIZE
 from tests.worker_show import LIMITS, ROOT, SHAPE, Seen, Show, heard, run, seen_pictures, show, until
 
-
 SPOKEN_S = 0.28
 """So short that it is accepted when all of it is decoded: frames granted without a clock never wait for samples."""
 
