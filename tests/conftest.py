@@ -10,7 +10,6 @@ from whep_server.live.registry import Registry, open_registry
 from whep_server.settings import Settings
 
 ALONE = {
-    "test_bench_run",
     "test_browser",
     "test_command",
     "test_lips",
