@@ -4,7 +4,6 @@ Numbers that it never checked are clamped to what makes sense (``Params`` subcla
 is 422 with a list of what is wrong with which parameter, in the form that its framework uses.
 """
 
-import logging
 import re
 import secrets
 from collections.abc import Mapping
@@ -12,16 +11,14 @@ from typing import Annotated, Final, TypeVar
 
 import msgspec
 import pydantic
-from litestar import Response
 from litestar.exceptions import HTTPException
 from litestar.response.base import ASGIResponse
 from litestar.types import ExceptionHandlersMap
 
 from whep_server.errors import ServerError
-from whep_server.web.bodies import EarlyResponse, HttpRequest, Upload
+from whep_server.web.bodies import HttpRequest
+from whep_server.web.problems import ErrorResponse, log_fault
 from whep_server.web.replies import json_reply
-
-logger = logging.getLogger(__name__)
 
 AVATAR_ID: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
 """What an avatar may be called, in a path or a file's name."""
@@ -122,51 +119,31 @@ def ok(request: HttpRequest, content: object, headers: Mapping[str, str] | None 
     return json_reply(request, content, headers=list((headers or {}).items()))
 
 
-class DetailResponse(Response[None]):
-    """An error: ``detail`` and nothing beside it; an early response where the body is still coming."""
-
-    def __init__(self, status: int, detail: object, headers: Mapping[str, str]) -> None:
-        super().__init__(None, status_code=status, headers=dict(headers), media_type="application/json")
-        self.detail = detail
-
-    def to_asgi_response(self, *_: object, request: HttpRequest, **__: object) -> ASGIResponse:  # type: ignore[override]  # what the framework would resolve is not wanted here
-        """The bytes to send."""
-        head = request.method == "HEAD"
-        upload = request.scope["state"].get("upload")
-        early = isinstance(upload, Upload) and not upload.complete
-        response = (EarlyResponse if early else ASGIResponse)(
-            body=b"" if head else msgspec.json.encode({"detail": self.detail}),
-            status_code=self.status_code,
-            headers=self.headers | ({"Connection": "close"} if early else {}),
-            media_type="application/json",
-            is_head_response=head,
-        )
-        if isinstance(response, EarlyResponse) and isinstance(upload, Upload):
-            response.upload = upload
-        return response
+def detailed(status: int, detail: object, headers: Mapping[str, str]) -> ErrorResponse:
+    """An error: ``detail`` and nothing beside it."""
+    return ErrorResponse(status, {"detail": detail}, headers, "application/json")
 
 
-def from_server_error(request: HttpRequest, error: ServerError) -> DetailResponse:
+def from_server_error(request: HttpRequest, error: ServerError) -> ErrorResponse:
     """Errors of ours know their answer."""
     if isinstance(error, Invalid):
-        return DetailResponse(error.status, error.items, error.headers)
+        return detailed(error.status, error.items, error.headers)
     if type(error) is ServerError:
         return from_unexpected(request, error)
-    return DetailResponse(error.status, error.detail, error.headers)
+    return detailed(error.status, error.detail, error.headers)
 
 
-def from_framework(request: HttpRequest, error: HTTPException) -> DetailResponse:
+def from_framework(request: HttpRequest, error: HTTPException) -> ErrorResponse:
     """What the framework refuses."""
     if error.status_code >= 500:
         return from_unexpected(request, error)
-    return DetailResponse(error.status_code, error.detail, error.headers or {})
+    return detailed(error.status_code, error.detail, error.headers or {})
 
 
-def from_unexpected(request: HttpRequest, error: Exception) -> DetailResponse:
+def from_unexpected(request: HttpRequest, error: Exception) -> ErrorResponse:
     """A fault of ours."""
-    route = request.scope.get("path_template", "?")  # never the path: it may hold a session's capability
-    logger.error("%s %s failed", request.method, route, exc_info=error)
-    return DetailResponse(500, "Internal Server Error", {})
+    log_fault(request, error)
+    return detailed(500, "Internal Server Error", {})
 
 
 HANDLERS: Final[ExceptionHandlersMap] = {

@@ -37,12 +37,12 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=False):
     type: str = "about:blank"
 
 
-class ProblemResponse(Response[None]):
-    """A problem; made an early response where the request's body is still coming."""
+class ErrorResponse(Response[None]):
+    """An error's JSON; made an early response where the request's body is still coming."""
 
-    def __init__(self, status: int, title: str, detail: str, headers: Mapping[str, str]) -> None:
-        super().__init__(None, status_code=status, headers=dict(headers), media_type=MEDIA_TYPE)
-        self.problem = Problem(title, status, detail, detail)
+    def __init__(self, status: int, error: object, headers: Mapping[str, str], media_type: str) -> None:
+        super().__init__(None, status_code=status, headers=dict(headers), media_type=media_type)
+        self.error = error
 
     def to_asgi_response(self, *_: object, request: HttpRequest, **__: object) -> ASGIResponse:  # type: ignore[override]  # what the framework would resolve is not wanted here
         """The bytes to send."""
@@ -50,10 +50,10 @@ class ProblemResponse(Response[None]):
         upload = request.scope["state"].get("upload")
         early = isinstance(upload, Upload) and not upload.complete
         response = (EarlyResponse if early else ASGIResponse)(
-            body=b"" if head else msgspec.json.encode(self.problem),
+            body=b"" if head else msgspec.json.encode(self.error),
             status_code=self.status_code,
             headers=self.headers | ({"Connection": "close"} if early else {}),
-            media_type=MEDIA_TYPE,
+            media_type=self.media_type,
             is_head_response=head,
         )
         if isinstance(response, EarlyResponse) and isinstance(upload, Upload):
@@ -61,27 +61,37 @@ class ProblemResponse(Response[None]):
         return response
 
 
-def from_server_error(_: HttpRequest, error: ServerError) -> ProblemResponse:
+def problem(status: int, title: str, detail: str, headers: Mapping[str, str]) -> ErrorResponse:
+    """The response that tells a problem."""
+    return ErrorResponse(status, Problem(title, status, detail, detail), headers, MEDIA_TYPE)
+
+
+def from_server_error(_: HttpRequest, error: ServerError) -> ErrorResponse:
     """Errors of ours know their answer."""
     if error.status == http.HTTPStatus.INTERNAL_SERVER_ERROR:
         return from_unexpected(_, error)
-    return ProblemResponse(error.status, error.title, error.detail, error.headers)
+    return problem(error.status, error.title, error.detail, error.headers)
 
 
-def from_framework(_: HttpRequest, error: HTTPException) -> ProblemResponse:
+def from_framework(_: HttpRequest, error: HTTPException) -> ErrorResponse:
     """Unknown paths and methods, and whatever else the framework refuses."""
     if error.status_code >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
         return from_unexpected(_, error)
     title = http.HTTPStatus(error.status_code).phrase.capitalize()
     headers = {name: value for name, value in (error.headers or {}).items() if name.lower() in PASSED_ON}
-    return ProblemResponse(error.status_code, title, error.detail or title, headers)
+    return problem(error.status_code, title, error.detail or title, headers)
 
 
-def from_unexpected(request: HttpRequest, error: Exception) -> ProblemResponse:
+def from_unexpected(request: HttpRequest, error: Exception) -> ErrorResponse:
     """A fault of ours."""
+    log_fault(request, error)
+    return problem(500, ServerError.title, "the server made a mistake; its log says more", {})
+
+
+def log_fault(request: HttpRequest, error: Exception) -> None:
+    """Once, with its traceback."""
     route = request.scope.get("path_template", "?")  # never the path: it may hold a session's capability
     logger.error("%s %s failed", request.method, route, exc_info=error)
-    return ProblemResponse(500, ServerError.title, "the server made a mistake; its log says more", {})
 
 
 HANDLERS: Final[ExceptionHandlersMap] = {
