@@ -15,16 +15,19 @@ from pathlib import Path
 from typing import IO, Final
 from urllib.parse import parse_qsl
 
-from multipart import (  # type: ignore[import-untyped]  # has no py.typed
-    MultipartError,
-    MultipartSegment,
-    PushMultipartParser,
-    parse_options_header,
-)
+from multipart import MultipartSegment  # type: ignore[import-untyped]  # has no py.typed
 
 from whep_server.compat.dialect import missing
 from whep_server.errors import BadRequest, TooLarge, Unavailable
-from whep_server.web.bodies import PIECE_BYTES, HttpRequest, Upload, media_type
+from whep_server.web.bodies import (
+    PIECE_BYTES,
+    HttpRequest,
+    MultipartEvents,
+    Upload,
+    boundary_of,
+    media_type,
+    multipart_events,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -123,18 +126,10 @@ async def file_pieces(request: HttpRequest, name: str, *, limit: int, stall_s: f
         raise missing("body", name)
 
 
-async def _events(upload: Upload, request: HttpRequest) -> AsyncGenerator[MultipartSegment | bytearray | None, None]:
-    """What a multipart body holds: the head of each part, its bytes in pieces, None where it ends."""
-    boundary = parse_options_header(request.headers.get("content-type"))[1].get("boundary", "")
-    if not boundary:
-        raise BadRequest("multipart/form-data without a boundary")
-    try:
-        with PushMultipartParser(boundary, max_segment_count=MAX_PARTS) as parser:
-            async for piece in upload.pieces():
-                for event in parser.parse(piece) if piece else ():
-                    yield event
-    except MultipartError as error:
-        raise BadRequest(f"There was an error parsing the body: {error}") from error
+def _events(upload: Upload, request: HttpRequest) -> MultipartEvents:
+    """What a form holds."""
+    boundary = boundary_of(request.headers.get("content-type"))
+    return multipart_events(upload, boundary, MAX_PARTS, "There was an error parsing the body")
 
 
 async def _fill(form: Form, upload: Upload, request: HttpRequest, folder: Path | None) -> None:

@@ -5,6 +5,7 @@ Litestar's own readers hold a whole body in memory and wait for ever; so bodies 
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Final
 
 from litestar import Request
@@ -120,28 +121,44 @@ def file_pieces(upload: Upload, content_type: str | None) -> AsyncGenerator[byte
     """The bytes of an uploaded file: the body itself, or the one file of a ``multipart/form-data`` body."""
     if media_type(content_type) != "multipart/form-data":
         return upload.pieces()
-    boundary = parse_options_header(content_type)[1].get("boundary", "")
+    return _multipart_file(multipart_events(upload, boundary_of(content_type), 16, "not multipart/form-data"))
+
+
+def boundary_of(content_type: str | None) -> str:
+    """What stands between the parts of a multipart body. Errors: BadRequest without it."""
+    boundary = str(parse_options_header(content_type)[1].get("boundary", ""))
     if not boundary:
         raise BadRequest("multipart/form-data without a boundary")
-    return _multipart_file(upload, boundary)
+    return boundary
 
 
-async def _multipart_file(upload: Upload, boundary: str) -> AsyncGenerator[bytes, None]:
+MultipartEvents = AsyncGenerator[MultipartSegment | bytearray | None, None]
+"""What a multipart body holds: the head of each part, its bytes in pieces, None where it ends."""
+
+
+async def multipart_events(upload: Upload, boundary: str, most_parts: int, fault: str) -> MultipartEvents:
+    """A multipart body as it arrives. Errors: those of ``upload``; BadRequest, which begins with ``fault``."""
+    try:
+        with PushMultipartParser(boundary, max_segment_count=most_parts) as parser:
+            async for piece in upload.pieces():
+                for event in parser.parse(piece) if piece else ():
+                    yield event
+    except MultipartError as error:
+        raise BadRequest(f"{fault}: {error}") from error
+
+
+async def _multipart_file(events: MultipartEvents) -> AsyncGenerator[bytes, None]:
     """The bytes of the first file part; other fields are passed over. Errors: BadRequest without exactly one file."""
     files = 0
     inside = False
-    try:
-        with PushMultipartParser(boundary, max_segment_count=16) as parser:
-            async for piece in upload.pieces():
-                for event in parser.parse(piece) if piece else ():
-                    if isinstance(event, MultipartSegment):
-                        inside = event.filename is not None or event.name == "file"
-                        files += inside
-                        if files > 1:
-                            raise BadRequest("more than one file in the form")
-                    elif event and inside:
-                        yield bytes(event)
-    except MultipartError as error:
-        raise BadRequest(f"not multipart/form-data: {error}") from error
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, MultipartSegment):
+                inside = event.filename is not None or event.name == "file"
+                files += inside
+                if files > 1:
+                    raise BadRequest("more than one file in the form")
+            elif event and inside:
+                yield bytes(event)
     if not files:
         raise BadRequest("no file in the form")
