@@ -11,7 +11,7 @@ from whep_server.errors import NoSuchFile, RangeUnsatisfiable
 from whep_server.settings import Settings
 from whep_server.web.auth import Action, accepted_tokens
 from whep_server.web.bodies import HttpRequest
-from whep_server.web.files import RANGE, FileResponse, parse_range
+from whep_server.web.files import RANGE, file_response, parse_range
 
 MP4: Final = "video/mp4"
 
@@ -41,12 +41,5 @@ async def send_file(
         raise NoSuchFile("File not found") from None
     asked = request.headers.get("range")
     check_range(asked, size)
-    part = parse_range(asked, size)
-    start, end = part or (0, size)
-    lines = [*headers.items(), ("Content-Type", media_type), ("Content-Length", str(end - start))]
-    lines.append(("Accept-Ranges", "bytes"))
-    if part:
-        lines.append(("Content-Range", f"bytes {start}-{end - 1}/{size}"))
-    response = FileResponse(status_code=206 if part else 200, headers=lines, is_head_response=request.method == "HEAD")
-    response.source = (path, start, end)
-    return response
+    lines = [*headers.items(), ("Content-Type", media_type), ("Accept-Ranges", "bytes")]
+    return file_response(request, path, size, parse_range(asked, size), lines)

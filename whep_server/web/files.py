@@ -18,6 +18,7 @@ from litestar.types import Receive, Send
 from whep_server.errors import NoSuchFile
 from whep_server.web.bodies import HttpRequest
 from whep_server.web.describe import OPERATIONS, Operation, describe
+from whep_server.web.exchange import HeaderLines
 from whep_server.web.on_air import Config
 from whep_server.web.replies import READ
 
@@ -108,6 +109,19 @@ class FileResponse(ASGIResponse):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
+def file_response(
+    request: HttpRequest, path: Path, size: int, part: tuple[int, int] | None, headers: HeaderLines
+) -> FileResponse:
+    """A file of ``size`` bytes, or the ``part`` of it that ``parse_range`` found."""
+    start, end = part or (0, size)
+    lines = [*headers, ("Content-Length", str(end - start))]
+    if part:
+        lines.append(("Content-Range", f"bytes {start}-{end - 1}/{size}"))
+    response = FileResponse(status_code=206 if part else 200, headers=lines, is_head_response=request.method == "HEAD")
+    response.source = (path, start, end)
+    return response
+
+
 @route("/assets/{name:path}", http_method=READ, status_code=200, opt=describe(Operation(OPERATIONS, reply="*/*")))
 async def asset(name: FromPath[str], request: HttpRequest, config: Config) -> ASGIResponse:
     """One file. Errors: 404."""
@@ -118,13 +132,8 @@ async def asset(name: FromPath[str], request: HttpRequest, config: Config) -> AS
     part = parse_range(request.headers.get("range"), found.size)
     if request.headers.get("if-range", found.etag) != found.etag:
         part = None
-    start, end = part or (0, found.size)
-    lines += [("Content-Type", TYPES[found.path.suffix]), ("Content-Length", str(end - start))]
-    if part:
-        lines.append(("Content-Range", f"bytes {start}-{end - 1}/{found.size}"))
-    response = FileResponse(status_code=206 if part else 200, headers=lines, is_head_response=request.method == "HEAD")
-    response.source = (found.path, start, end)
-    return response
+    lines.append(("Content-Type", TYPES[found.path.suffix]))
+    return file_response(request, found.path, found.size, part, lines)
 
 
 ROUTES = [asset]
