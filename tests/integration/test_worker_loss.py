@@ -16,7 +16,8 @@ pytestmark = pytest.mark.timeout(400)
 
 IDLE_WITHIN = VIDEO_HZ // 5
 """200 ms."""
-SPEAKS_WITHIN_S = 10.0
+SPEAKS_WITHIN_S = 60.0
+"""A worker's start, on a machine that other tests share."""
 OPUS_TICKS = 960
 
 
