@@ -12,6 +12,8 @@ OPUS_SAMPLES: Final = 960
 VIDEO_HZ: Final = 90_000
 """RTP clock of video (RFC 6184, RFC 7741)."""
 FRAME_RATES: Final = (10, 15, 20, 25, 30)
+RENDITIONS: Final = 3
+"""Most rungs of ``ladder``."""
 IDLE_PHASES: Final = 5
 """Copies of the idle loop with staggered keyframes: with one a second in each, one is never above 200 ms away."""
 
@@ -41,3 +43,25 @@ def start_grid(fps: int) -> int:
 def idle_grid(fps: int) -> int:
     """A live stretch ends at a multiple of this many frames: one of the idle phases has a keyframe there (200 ms)."""
     return fps // IDLE_PHASES
+
+
+_SMALLER: Final = ((3, 4, 0.5), (1, 2, 0.2))
+"""Of the full picture's sides, and of its bitrate: 1280x720 at 1.5 Mbit/s, 960x540 at 0.75, 640x360 at 0.3."""
+_SMALLEST: Final = 180
+"""Pixels of the shorter side below which a picture is not scaled down."""
+
+
+def ladder(shape: VideoFormat) -> tuple[VideoFormat, ...]:
+    """The renditions of a stream, best first: the format itself, and up to two smaller ones for slower networks."""
+    smaller = (
+        VideoFormat(
+            _even(shape.width * up, down), _even(shape.height * up, down), shape.fps, int(shape.bitrate_bps * part)
+        )
+        for up, down, part in _SMALLER
+    )
+    return (shape, *(rung for rung in smaller if min(rung.width, rung.height) >= _SMALLEST))
+
+
+def _even(pixels: int, divisor: int) -> int:
+    """Whole chroma samples."""
+    return pixels // divisor // 2 * 2

@@ -7,19 +7,42 @@ Frame numbers and audio positions count from the start of the stream: video fram
 sample n at n / 48000 seconds, on the stream's one clock.
 """
 
-from enum import StrEnum
-
 import msgspec
 
 from avatar.formats import AUDIO_HZ as AUDIO_HZ
 from avatar.formats import FRAME_RATES as FRAME_RATES
 from avatar.formats import IDLE_PHASES as IDLE_PHASES
 from avatar.formats import OPUS_SAMPLES as OPUS_SAMPLES
+from avatar.formats import RENDITIONS as RENDITIONS
 from avatar.formats import VIDEO_HZ as VIDEO_HZ
 from avatar.formats import Codec as Codec
 from avatar.formats import VideoFormat as VideoFormat
 from avatar.formats import idle_grid as idle_grid
+from avatar.formats import ladder as ladder
 from avatar.formats import start_grid as start_grid
+from avatar.speech_messages import AbandonSpeech as AbandonSpeech
+from avatar.speech_messages import CloseLive as CloseLive
+from avatar.speech_messages import ClosePcm as ClosePcm
+from avatar.speech_messages import Interrupt as Interrupt
+from avatar.speech_messages import Interrupted as Interrupted
+from avatar.speech_messages import LivePacket as LivePacket
+from avatar.speech_messages import OpenLive as OpenLive
+from avatar.speech_messages import OpenPcm as OpenPcm
+from avatar.speech_messages import PcmChunk as PcmChunk
+from avatar.speech_messages import PcmMark as PcmMark
+from avatar.speech_messages import PcmTaken as PcmTaken
+from avatar.speech_messages import RecordSpeech as RecordSpeech
+from avatar.speech_messages import SpeechAccepted as SpeechAccepted
+from avatar.speech_messages import SpeechChunk as SpeechChunk
+from avatar.speech_messages import SpeechData as SpeechData
+from avatar.speech_messages import SpeechFinished as SpeechFinished
+from avatar.speech_messages import SpeechHeld as SpeechHeld
+from avatar.speech_messages import SpeechMark as SpeechMark
+from avatar.speech_messages import SpeechRefusal as SpeechRefusal
+from avatar.speech_messages import SpeechRefused as SpeechRefused
+from avatar.speech_messages import SpeechResumed as SpeechResumed
+from avatar.speech_messages import SpeechStarted as SpeechStarted
+from avatar.speech_messages import VoiceHeard as VoiceHeard
 from avatar.user_avatars import AvatarDropped as AvatarDropped
 from avatar.user_avatars import AvatarInfo as AvatarInfo
 from avatar.user_avatars import AvatarPrepared as AvatarPrepared
@@ -39,6 +62,8 @@ class Unit(msgspec.Struct, frozen=True, tag=True):
     """Units: ticks of the RTP clock since the stream's start: 90 kHz for pictures, 48 kHz for Opus."""
     keyframe: bool
     data: bytes
+    rendition: int = 0
+    """Of a picture: which rung of ``formats.ladder`` it is."""
 
 
 # --- server to worker
@@ -87,6 +112,8 @@ class EncodeIdle(msgspec.Struct, frozen=True, tag=True):
     avatar: str
     format: VideoFormat
     codec: Codec
+    rendition: int = 0
+    """The rung of ``formats.ladder(format)`` that the pictures are scaled to."""
 
 
 class OpenStream(msgspec.Struct, frozen=True, tag=True):
@@ -105,73 +132,19 @@ class CloseStream(msgspec.Struct, frozen=True, tag=True):
     stream: str
 
 
-class SetCodecs(msgspec.Struct, frozen=True, tag=True):
-    """Which picture codecs a live stretch is encoded in: those some viewer needs. One added starts at a keyframe."""
+class Encoding(msgspec.Struct, frozen=True):
+    """One way in which a stream's pictures are encoded."""
+
+    codec: Codec
+    rendition: int = 0
+    """The rung of ``formats.ladder`` of the stream's format."""
+
+
+class SetEncodings(msgspec.Struct, frozen=True, tag=True):
+    """How a live stretch is encoded: as some viewer needs it. One that is added starts at a keyframe."""
 
     stream: str
-    codecs: list[Codec]
-
-
-class SpeechData(msgspec.Struct, frozen=True, tag=True):
-    """A piece of an utterance's file, in order; the first one opens the utterance. At most 256 KiB each."""
-
-    stream: str
-    utterance: str
-    epoch: int
-    data: bytes
-    last: bool
-
-
-class RecordSpeech(msgspec.Struct, frozen=True, tag=True):
-    """Also make files of an utterance: comes before its first ``SpeechData``; answered by ``SpeechChunk``s.
-
-    It is accepted when all of it is decoded. Where a picture comes too late for viewers, the one before it is shown for
-    longer in the files too.
-    """
-
-    stream: str
-    utterance: str
-    chunk_frames: int
-    """Frames in each chunk but the last."""
-    whole: bool = False
-    """The chunks are the pieces of one file; else each is a file of its own."""
-
-
-class OpenLive(msgspec.Struct, frozen=True, tag=True):
-    """A live utterance begins, after what is queued: a publisher's packets follow.
-
-    Answered at once, by ``SpeechAccepted`` or ``SpeechRefused``; then started and finished as a file is.
-    """
-
-    stream: str
-    utterance: str
-    epoch: int
-
-
-class LivePacket(msgspec.Struct, frozen=True, tag=True):
-    """One Opus packet of a live utterance, as it came: others may be lost, doubled, late or before their turn."""
-
-    stream: str
-    utterance: str
-    sequence: int
-    """Of RTP, extended: does not wrap."""
-    rtp_time: int
-    """Units: 48 kHz ticks, extended likewise."""
-    data: bytes
-
-
-class CloseLive(msgspec.Struct, frozen=True, tag=True):
-    """No more packets come: what is held is played, then the live utterance has finished."""
-
-    stream: str
-    utterance: str
-
-
-class AbandonSpeech(msgspec.Struct, frozen=True, tag=True):
-    """Forget an utterance that has not started, live or not. Not answered; unknown and started ones stay."""
-
-    stream: str
-    utterance: str
+    encodings: list[Encoding]
 
 
 class GoLive(msgspec.Struct, frozen=True, tag=True):
@@ -194,6 +167,7 @@ class ForceKeyframe(msgspec.Struct, frozen=True, tag=True):
 
     stream: str
     codec: Codec
+    rendition: int = 0
 
 
 ToWorker = (
@@ -203,13 +177,18 @@ ToWorker = (
     | EncodeIdle
     | OpenStream
     | CloseStream
-    | SetCodecs
+    | SetEncodings
     | RecordSpeech
     | SpeechData
     | OpenLive
     | LivePacket
     | CloseLive
     | AbandonSpeech
+    | OpenPcm
+    | PcmChunk
+    | PcmMark
+    | ClosePcm
+    | Interrupt
     | GoLive
     | Advance
     | ForceKeyframe
@@ -269,6 +248,7 @@ class IdleLoop(msgspec.Struct, frozen=True, tag=True):
     units: list[bytes]
     silence: bytes
     """One Opus packet of digital silence, the same in every phase."""
+    rendition: int = 0
 
 
 class IdleFailed(msgspec.Struct, frozen=True, tag=True):
@@ -278,6 +258,7 @@ class IdleFailed(msgspec.Struct, frozen=True, tag=True):
     format: VideoFormat
     codec: Codec
     detail: str
+    rendition: int = 0
 
 
 class StreamOpened(msgspec.Struct, frozen=True, tag=True):
@@ -293,70 +274,6 @@ class StreamRefused(msgspec.Struct, frozen=True, tag=True):
 
     stream: str
     detail: str
-
-
-class SpeechRefusal(StrEnum):
-    """Why an utterance cannot be spoken; each has its own HTTP status."""
-
-    NOT_AUDIO = "not audio"
-    EMPTY = "empty"
-    TOO_LONG = "too long"
-    TOO_LARGE = "too large"
-    TOO_SLOW = "too slow"
-    UNKNOWN_STREAM = "unknown stream"
-
-
-class SpeechAccepted(msgspec.Struct, frozen=True, tag=True):
-    """The first samples are decoded: the utterance stands in the stream's queue."""
-
-    stream: str
-    utterance: str
-    seconds: float | None
-    """Length as far as it is known already."""
-
-
-class SpeechRefused(msgspec.Struct, frozen=True, tag=True):
-    """The utterance is dropped; nothing of it was played."""
-
-    stream: str
-    utterance: str
-    reason: SpeechRefusal
-    detail: str
-
-
-class SpeechStarted(msgspec.Struct, frozen=True, tag=True):
-    """The utterance's first sample is played at ``media_time``."""
-
-    stream: str
-    utterance: str
-    media_time: int
-    """Units: 48 kHz samples on the stream's clock. Sent before the units it speaks of."""
-
-
-class SpeechFinished(msgspec.Struct, frozen=True, tag=True):
-    """The utterance's last sample is played before ``media_time``."""
-
-    stream: str
-    utterance: str
-    media_time: int
-    samples: int
-    """How many samples of it are played in all."""
-    error: str | None
-    """Why it ended early (a file that broke off), or None."""
-
-
-class SpeechChunk(msgspec.Struct, frozen=True, tag=True):
-    """Some frames of a recorded utterance, with their sound, as fragmented MP4. All come before ``SpeechFinished``."""
-
-    stream: str
-    utterance: str
-    index: int
-    total: int
-    """How many chunks the utterance has in all."""
-    frames: int
-    encode_s: float
-    """Time spent on encoding it."""
-    data: bytes
 
 
 class WentIdle(msgspec.Struct, frozen=True, tag=True):
@@ -388,6 +305,12 @@ FromWorker = (
     | SpeechStarted
     | SpeechFinished
     | SpeechChunk
+    | PcmTaken
+    | SpeechMark
+    | SpeechHeld
+    | SpeechResumed
+    | Interrupted
+    | VoiceHeard
     | Unit
     | WentIdle
     | StreamFailed

@@ -20,6 +20,7 @@ from avatar.messages import (
     AUDIO_HZ,
     VIDEO_HZ,
     Codec,
+    Encoding,
     FromWorker,
     OpenStream,
     RecordSpeech,
@@ -86,8 +87,9 @@ class Pipeline:
         self._canvas = np.empty((height, width), np.uint8)
         self._canvas_shown = False
 
-    def set_codecs(self, codecs: Sequence[Codec]) -> None:
+    def set_encodings(self, encodings: Sequence[Encoding]) -> None:
         """Send pictures in these from now on; one that is added starts at a keyframe."""
+        codecs = list(dict.fromkeys(each.codec for each in encodings))
         self._keyframe_due.update(set(codecs) - set(self._codecs))  # a recording may have been encoding it already
         self._codecs = list(codecs)
         self._fit_encoders()

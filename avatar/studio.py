@@ -35,7 +35,7 @@ from avatar.messages import (
     Pong,
     PrepareAvatar,
     RecordSpeech,
-    SetCodecs,
+    SetEncodings,
     SpeechAccepted,
     SpeechData,
     SpeechRefusal,
@@ -169,7 +169,7 @@ class Studio:
                     self._live.take(item, self._streams.get(item.stream))
                 case OpenStream() | CloseStream():
                     self._open_or_close(item)
-                case SetCodecs() | GoLive() | Advance() | ForceKeyframe():
+                case SetEncodings() | GoLive() | Advance() | ForceKeyframe():
                     self._steer(item)
                 case Ping():
                     self._send(Pong(item.serial, self._stats()))
@@ -278,13 +278,13 @@ class Studio:
             case Heard():
                 outcome.buffer.abandon()
 
-    def _steer(self, message: SetCodecs | GoLive | Advance | ForceKeyframe) -> None:
+    def _steer(self, message: SetEncodings | GoLive | Advance | ForceKeyframe) -> None:
         stream = self._streams.get(message.stream)
         if stream is None:
             return
         match message:
-            case SetCodecs():
-                stream.set_codecs(message.codecs)
+            case SetEncodings():
+                stream.set_encodings(message.encodings)
             case ForceKeyframe():
                 stream.force_keyframe(message.codec)
             case GoLive() if not stream.live:

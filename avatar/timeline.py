@@ -70,6 +70,37 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Marked:
+    """A place that who makes the utterance has marked is played at ``at``, after so many samples of it."""
+
+    utterance: str
+    name: str
+    at: int
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The utterance pauses from ``at`` on, after so many samples of it: no more was there."""
+
+    utterance: str
+    at: int
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The utterance goes on at ``at``, after so many samples of it."""
+
+    utterance: str
+    at: int
+    samples: int
+
+
+Mark = Started | Finished | Marked | Held | Resumed
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """20 ms of the stretch.
 
@@ -80,7 +111,7 @@ class Block:
     """Units: 48 kHz samples on the stream's clock."""
     play: NDArray[np.int16]
     analyse: NDArray[np.float32]
-    marks: tuple[Started | Finished, ...]
+    marks: tuple[Mark, ...]
 
 
 @dataclass(slots=True)

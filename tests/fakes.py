@@ -37,7 +37,7 @@ from avatar.messages import (
     OpenStream,
     Ready,
     RecordSpeech,
-    SetCodecs,
+    SetEncodings,
     SpeechAccepted,
     SpeechChunk,
     SpeechData,
@@ -244,8 +244,8 @@ class FakeWorker:
 
     def _act_on(self, stream: LiveStream, message: ToWorker) -> None:
         match message:
-            case SetCodecs():
-                stream.codecs = list(message.codecs)
+            case SetEncodings():
+                stream.codecs = [each.codec for each in message.encodings]
             case ForceKeyframe():
                 stream.forced.add(message.codec)
             case RecordSpeech() | SpeechData():

@@ -17,13 +17,14 @@ from avatar.messages import (
     Advance,
     CloseLive,
     Codec,
+    Encoding,
     FromWorker,
     GoLive,
     LivePacket,
     OpenLive,
     OpenStream,
     Ready,
-    SetCodecs,
+    SetEncodings,
     SpeechAccepted,
     SpeechData,
     SpeechFinished,
@@ -90,7 +91,7 @@ class Show:
         await until(lambda: self.client.state is WorkerState.READY)
         self.client.send(OpenStream(stream, avatar, shape))
         await until(lambda: self.seen.of(StreamOpened, stream))
-        self.client.send(SetCodecs(stream, [Codec.H264]))
+        self.client.send(SetEncodings(stream, [Encoding(Codec.H264)]))
 
     async def say(self, data: bytes, utterance: str = "u", stream: str = "a") -> SpeechAccepted | SpeechRefused:
         """Upload; how it was taken."""

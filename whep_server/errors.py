@@ -124,6 +124,24 @@ class AlreadyPublishing(ServerError):
         super().__init__(detail, headers={"Retry-After": str(retry_after_s)})
 
 
+class Conflict(ServerError):
+    """What cannot be done in the state that things are in (RFC 9110 section 15.5.10)."""
+
+    status, title = 409, "Conflict"
+
+
+class AlreadySpeaking(Conflict):
+    """Somebody else streams speech into the stream and has not finished: it has one voice at a time."""
+
+    title = "Already speaking"
+
+
+class Interrupted(Conflict):
+    """Speech was interrupted before this utterance could be spoken."""
+
+    title = "Interrupted"
+
+
 class AvatarKept(ServerError):
     """An avatar that may not be replaced or deleted now: it is shipped, or on air."""
 

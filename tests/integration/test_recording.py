@@ -14,10 +14,11 @@ from avatar.messages import (
     Advance,
     CloseStream,
     Codec,
+    Encoding,
     GoLive,
     OpenStream,
     RecordSpeech,
-    SetCodecs,
+    SetEncodings,
     SpeechChunk,
     SpeechData,
     SpeechFinished,
@@ -140,7 +141,7 @@ def test_pictures_between_those_that_are_drawn_are_the_same_again(tmp_path: Path
             await until(lambda: stage.client.state is WorkerState.READY)
             stage.client.send(OpenStream("a", "grey", SHAPE, 10))
             await until(lambda: stage.seen.of(StreamOpened))
-            stage.client.send(SetCodecs("a", [Codec.H264]))
+            stage.client.send(SetEncodings("a", [Encoding(Codec.H264)]))
             swell = tone(1.0) * np.linspace(0.1, 1.0, 48_000)
             await stage.accepted(wav(swell.astype(tone(0.1).dtype)))
             await stage.go_live(100)

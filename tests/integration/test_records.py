@@ -14,7 +14,7 @@ from avatar.messages import (
     GoLive,
     OpenStream,
     RecordSpeech,
-    SetCodecs,
+    SetEncodings,
     SpeechData,
     StreamFailed,
     VideoFormat,
@@ -79,7 +79,7 @@ async def test_a_render_gives_all_chunks_at_once_and_closes_its_stream(on_air):
         assert await chunks(recording) == [b"frames 0 to 50", b"frames 50 to 100", b"frames 100 to 120"]
         assert told(opener, OpenStream) == [OpenStream(name, "nova", FORMAT)]
         assert told(opener, RecordSpeech) == [RecordSpeech(name, recording.utterance, 50)]
-        assert told(opener, SetCodecs) == [SetCodecs(name, [])]
+        assert told(opener, SetEncodings) == [SetEncodings(name, [])]
         assert told(opener, GoLive) == [GoLive(name, 0)]
         assert all(advance.now == 0 for advance in told(opener, Advance))
         assert told(opener, CloseStream) == [CloseStream(name)]

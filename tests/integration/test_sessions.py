@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiortc.sdp import candidate_to_sdp
 
-from avatar.messages import Codec, ForceKeyframe, SetCodecs
+from avatar.messages import Codec, ForceKeyframe, SetEncodings
 from tests.aiortc_player import eventually, player
 from tests.fakes import FakeOpener, idle_units, speech
 from whep_server.errors import (
@@ -191,7 +191,11 @@ async def test_the_worker_encodes_what_somebody_watches(on_air):
             await one.watch(stream)
             await other.watch(stream)
         await eventually(lambda: stream.viewer_count == 0)
-        told = [message.codecs for message in opener.worker.sent if isinstance(message, SetCodecs)]
+        told = [
+            [each.codec for each in message.encodings]
+            for message in opener.worker.sent
+            if isinstance(message, SetEncodings)
+        ]
         assert told[:3] == [[], [Codec.H264], [Codec.H264, Codec.VP8]]
         assert told[-1] == []
 

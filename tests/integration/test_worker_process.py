@@ -13,10 +13,11 @@ from avatar.messages import (
     CloseStream,
     Codec,
     EncodeIdle,
+    Encoding,
     ForceKeyframe,
     GoLive,
     IdleLoop,
-    SetCodecs,
+    SetEncodings,
     SpeechAccepted,
     SpeechFinished,
     SpeechStarted,
@@ -195,11 +196,11 @@ def test_keyframes_and_codecs_on_request(tmp_path: Path):
             await stage.grant(5)
             stage.client.send(ForceKeyframe("a", Codec.H264))
             await stage.grant(5)
-            stage.client.send(SetCodecs("a", [Codec.H264, Codec.VP8]))
+            stage.client.send(SetEncodings("a", [Encoding(Codec.H264), Encoding(Codec.VP8)]))
             await stage.grant(5)
-            stage.client.send(SetCodecs("a", []))
+            stage.client.send(SetEncodings("a", []))
             await stage.grant(5)
-            stage.client.send(SetCodecs("a", [Codec.VP8]))
+            stage.client.send(SetEncodings("a", [Encoding(Codec.VP8)]))
             await stage.grant(2)
             await stage.settle()
             h264 = [(unit.media_time // 3600, unit.keyframe) for unit in stage.seen.units(Codec.H264)]

@@ -9,6 +9,7 @@ import pytest
 from avatar.engines.engine import Work
 from avatar.messages import (
     Codec,
+    Encoding,
     FromWorker,
     OpenStream,
     RecordSpeech,
@@ -53,7 +54,7 @@ class Stage:
         self.engine = LoudnessEngine()
         opened = OpenStream("a", "grey", VideoFormat(*SIZE, self.fps, 500_000), self.drawn_fps)
         self.pipeline = Pipeline(opened, make_avatar("grey"), self.engine, 10.0)
-        self.pipeline.set_codecs(self.codecs)
+        self.pipeline.set_encodings([Encoding(codec) for codec in self.codecs])
         self.frame = self.start
 
     def say(self, seconds: float, name: str = "u", *, chunk_frames: int = 0, error: str | None = None) -> int:
@@ -189,10 +190,10 @@ def test_a_recording_needs_no_viewer_and_a_viewer_who_comes_begins_at_a_keyframe
     stage.pipeline.go_live(0)
     stage.play(20)
     assert not stage.units() and len(stage.units(Codec.VP8)) == 20
-    stage.pipeline.set_codecs([Codec.VP8, Codec.H264])
+    stage.pipeline.set_encodings([Encoding(Codec.VP8), Encoding(Codec.H264)])
     stage.play(4)
     assert [unit.keyframe for unit in stage.units()] == [True, False, False, False]
-    stage.pipeline.set_codecs([Codec.VP8])
+    stage.pipeline.set_encodings([Encoding(Codec.VP8)])
     stage.play_out()
     assert len(stage.units()) == 4
     (chunk,) = stage.of(SpeechChunk)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avatar.messages import Codec, Unit
-from whep_server.live.playout import MAX_HELD, Playout
+from whep_server.live.playout import FENCES, MAX_HELD, Playout
 
 
 def unit(media_time: int, codec: Codec = Codec.H264, epoch: int = 0) -> Unit:
@@ -43,14 +43,44 @@ def test_the_next_keyframe_is_known():
     assert playout.next_keyframe(Codec.VP8) == (0, False)
 
 
-def test_older_epochs_never_come_out():
+@given(
+    st.lists(st.integers(0, 100), min_size=1, max_size=FENCES + 5).map(sorted),
+    st.lists(st.tuples(st.integers(0, FENCES + 5), st.integers(0, 100))),
+    st.booleans(),
+)
+def test_what_was_made_before_an_interruption_for_a_later_time_never_comes_out(fences, made, held):
     playout = Playout()
-    playout.push(unit(1, epoch=0))
-    playout.push(unit(2, epoch=1))
-    playout.raise_epoch(1)
-    playout.push(unit(3, epoch=0))
-    assert times(playout.pop_due(Codec.H264, 9)) == [2]
-    assert playout.dropped == 2
+    units = [unit(media_time, epoch=min(epoch, len(fences))) for epoch, media_time in made]
+    for each in units if held else []:
+        playout.push(each)
+    for epoch, at in enumerate(fences, start=1):
+        playout.fence(epoch, at, 0)
+    for each in [] if held else units:
+        playout.push(each)
+    came = playout.pop_due(Codec.H264, 100)
+    assert playout.dropped == len(units) - len(came)
+    for each in units:
+        stale = any(each.epoch < epoch and each.media_time >= at for epoch, at in enumerate(fences, start=1))
+        forgotten = len(fences) >= FENCES and each.epoch < len(fences) - FENCES + 1
+        assert came.count(each) == (0 if stale or (forgotten and not held) else units.count(each))
+
+
+def test_a_fence_knows_the_clock_of_each_track():
+    playout = Playout()
+    for media_time in (100, 200):
+        playout.push(unit(media_time))
+        playout.push(unit(media_time, Codec.OPUS))
+    playout.fence(1, 200, 150)
+    assert times(playout.pop_due(Codec.H264, 999)) == [100]
+    assert times(playout.pop_due(Codec.OPUS, 999)) == [100]
+
+
+def test_renditions_do_not_mix():
+    playout = Playout()
+    playout.push(Unit("demo", 0, Codec.H264, 1, keyframe=True, data=b"", rendition=2))
+    assert playout.pop_due(Codec.H264, 9) == []
+    assert playout.next_keyframe(Codec.H264, 2) == (1, True)
+    assert times(playout.pop_due(Codec.H264, 9, 2)) == [1]
 
 
 def test_a_cut_ends_pictures_and_sound_at_one_time():

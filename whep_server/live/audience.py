@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 
-from avatar.messages import Codec
+from avatar.messages import RENDITIONS, Encoding
 from whep_server.errors import NoSuchSession, Unavailable
 from whep_server.live.fanout import Feed, VideoFeed
 from whep_server.live.house import House
@@ -57,9 +57,12 @@ class Audience:
         pictures = [viewer.video for viewer in viewers if viewer.video is not None]
         return pictures, [viewer.audio for viewer in viewers if viewer.audio is not None]
 
-    def codecs(self) -> list[Codec]:
-        """The picture codecs that some viewer needs."""
-        return [codec for codec in VIDEO_CODECS if any(codec in each.codecs for each in self._viewers.values())]
+    def encodings(self) -> list[Encoding]:
+        """Those that some viewer needs."""
+        needed = {(feed.codec, feed.rendition) for feed in self.feeds()[0]}
+        return [
+            Encoding(codec, rung) for codec in VIDEO_CODECS for rung in range(RENDITIONS) if (codec, rung) in needed
+        ]
 
     def session(self, session_id: str) -> Session:
         """The session with that id.

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from avatar.messages import Codec
 from whep_server.live.idle import IdlePhase
 from whep_server.live.packetize import Packetised
+from whep_server.rtc.sender import Feedback
 
 
 class ViewerRing:
@@ -60,6 +61,11 @@ class Feed:
         """Units that the viewer was too slow for."""
         return self._ring.dropped
 
+    @property
+    def feedback(self) -> Feedback:
+        """What the viewer's reports say."""
+        return Feedback()
+
     def push(self, unit: Packetised) -> bool:
         """As ``ViewerRing.push``; wakes the reader."""
         needs_keyframe = self._ring.push(unit)
@@ -85,6 +91,8 @@ class VideoFeed(Feed):
 
     def __init__(self, codec: Codec, size: int, on_reading: Callable[[], None]) -> None:
         super().__init__(codec, size, on_reading)
+        self.rendition = 0
+        """The rung of ``formats.ladder`` that it shows."""
         self.live = False
         """Whether it shows the live stretch; else it shows ``phase`` of the idle loop."""
         self.phase: IdlePhase | None = None

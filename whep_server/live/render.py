@@ -14,7 +14,7 @@ from avatar.messages import (
     Advance,
     CloseStream,
     GoLive,
-    SetCodecs,
+    SetEncodings,
     SpeechAccepted,
     SpeechFinished,
     SpeechStarted,
@@ -62,7 +62,7 @@ class Render:
         """Upload; returns when all is with the worker. Errors: as ``Voice.record``."""
         self._window = max(WINDOW_S * self._programme.video.fps, 2 * chunk_frames)
         tell(self._worker, self._programme.opening)
-        tell(self._worker, SetCodecs(self._programme.key, []))
+        tell(self._worker, SetEncodings(self._programme.key, []))
         complete = False
         try:
             recording = await self._voice.record(pieces, self._changed, chunk_frames=chunk_frames, whole=whole)

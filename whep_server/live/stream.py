@@ -20,9 +20,10 @@ from avatar.messages import (
     Advance,
     CloseStream,
     Codec,
+    Encoding,
     ForceKeyframe,
     GoLive,
-    SetCodecs,
+    SetEncodings,
     StreamFailed,
     StreamRefused,
     Unit,
@@ -97,7 +98,7 @@ class Stream:
         self._floor = Floor(self._key, self._voice.speech, house, self._events.emit)
         self._frame = self._packet = -1  # the last ones that were handed out
         self._asked_keyframe_s: dict[Codec, float] = {}
-        self._codecs: list[Codec] = []
+        self._encodings: list[Encoding] = []
         self._told_state = StreamState.PREPARING
 
     # --- what others see
@@ -260,7 +261,7 @@ class Stream:
     def worker_ready(self) -> None:
         """A worker has started and knows nothing of this stream."""
         tell(self._worker, self._programme.opening)
-        tell(self._worker, SetCodecs(self._key, self._codecs))
+        tell(self._worker, SetEncodings(self._key, self._encodings))
         self._events.emit(StreamEvent("worker", {"state": "ready"}))
 
     def worker_lost(self, detail: str) -> None:
@@ -340,10 +341,10 @@ class Stream:
         return await self._floor.join(offer)
 
     def _viewers_changed(self) -> None:
-        needed = self._audience.codecs()
-        if needed != self._codecs:
-            self._codecs = needed
-            tell(self._worker, SetCodecs(self._key, needed))
+        needed = self._audience.encodings()
+        if needed != self._encodings:
+            self._encodings = needed
+            tell(self._worker, SetEncodings(self._key, needed))
         self._events.emit(self._viewers_event())
 
     # --- speech

@@ -15,6 +15,7 @@ A later sender that encrypts one packetised unit for all viewers at once takes t
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, NoReturn, Protocol, cast
 
 from aiortc import MediaStreamTrack, RTCRtpSender
@@ -54,6 +55,21 @@ class Sendable(Protocol):
     def rtp_time(self) -> int:
         """Media time in ticks of the RTP clock; the sender adds its random origin."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a viewer's reports say of the way to it; None where they have not said."""
+
+    reports: int = 0
+    """How many came: a higher number means that the rest is news."""
+    remb_bps: int | None = None
+    """What it believes to be able to receive, all tracks together (draft-alvestrand-rmcat-remb)."""
+    fraction_lost: float | None = None
+    """Between its last two reports, 0 to 1."""
+    round_trip_s: float | None = None
+    sent_bps: float = 0.0
+    """What it was sent in the last second or so, of this track."""
 
 
 class UnitSource(Protocol):

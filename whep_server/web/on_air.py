@@ -12,6 +12,12 @@ from avatar.messages import AvatarInfo, Codec, VideoFormat
 from whep_server.metrics.facts import LiveFacts, SessionStats, StreamStats, WorkerFacts
 from whep_server.metrics.ledger import Ledger
 from whep_server.settings import Settings
+from whep_server.web.on_air_speech import Chunk as Chunk
+from whep_server.web.on_air_speech import Interruption as Interruption
+from whep_server.web.on_air_speech import PcmEvent as PcmEvent
+from whep_server.web.on_air_speech import PcmSpeech as PcmSpeech
+from whep_server.web.on_air_speech import Recording as Recording
+from whep_server.web.on_air_speech import Utterance as Utterance
 
 
 class Event(Protocol):
@@ -25,78 +31,6 @@ class Event(Protocol):
     @property
     def data(self) -> Mapping[str, object]:
         """Its JSON."""
-        ...
-
-
-class Utterance(Protocol):
-    """Speech that stands in a stream's queue."""
-
-    @property
-    def id(self) -> str:
-        """Its name in the events."""
-        ...
-
-    @property
-    def seconds(self) -> float | None:
-        """Length as far as it is known."""
-        ...
-
-    @property
-    def queued(self) -> int:
-        """How many utterances are before it."""
-        ...
-
-
-class Chunk(Protocol):
-    """Some frames of a recorded utterance with their sound, as a file (``avatar.messages.SpeechChunk``)."""
-
-    @property
-    def index(self) -> int:
-        """From 0."""
-        ...
-
-    @property
-    def total(self) -> int:
-        """How many there are in all."""
-        ...
-
-    @property
-    def frames(self) -> int:
-        """Pictures in it."""
-        ...
-
-    @property
-    def encode_s(self) -> float:
-        """Time spent on encoding it."""
-        ...
-
-    @property
-    def data(self) -> bytes:
-        """Fragmented MP4."""
-        ...
-
-
-class Recording(Protocol):
-    """The chunks of one utterance as they are made; iterated once. Ends after the last.
-
-    Errors while iterating: NotSpeech, TooLarge, WorkerLost, Unavailable.
-    """
-
-    @property
-    def utterance(self) -> str:
-        """Its id in events and logs."""
-        ...
-
-    def __aiter__(self) -> AsyncIterator[Chunk]:
-        """Itself."""
-        ...
-
-    async def __anext__(self) -> Chunk:
-        """The next chunk; waits for it."""
-        ...
-
-    def close(self) -> None:
-        """Nobody wants the rest."""
         ...
 
 
@@ -277,6 +211,21 @@ class Stream(Protocol):
 
         Spoken live, and the chunks are of the same pictures, where somebody watches; else made as fast as can be.
         Whether it is speech at all shows in the recording. Errors: those of ``speak`` but NotSpeech.
+        """
+        ...
+
+    def open_pcm(self, sample_rate: int, channels: int, *, start_ms: int | None = None) -> PcmSpeech:
+        """Begin an utterance whose samples follow, after what is queued. ``start_ms`` None: as configured, or as the
+        producer's jitter asks for.
+
+        Errors: BadRequest; AlreadySpeaking where another one is open; AlreadyPublishing, TooMany, Unavailable.
+        """
+        ...
+
+    async def interrupt(self) -> Interruption:
+        """Fall silent within a few packets, and drop what waits; returns when the worker has said what was played.
+
+        Errors: Unavailable where the worker does not answer; all is silent then, too.
         """
         ...
 
