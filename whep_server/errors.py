@@ -13,6 +13,9 @@
     ├── NoSuchFile                  404
     ├── AlreadyOnAir                409
     ├── AlreadyPublishing           409   a publisher has the stream; with Retry-After
+    ├── Conflict                    409   what cannot be done in the state that things are in
+    │   ├── AlreadySpeaking         409   somebody streams speech into the stream
+    │   └── Interrupted             409   speech was interrupted before this utterance could be spoken
     ├── AvatarKept                  409   an avatar that may not be replaced or deleted: shipped, or on air
     ├── PreconditionFailed          412
     ├── TooLarge                    413
