@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar.encode import OpusEncoder, PictureEncoder
+from avatar.encode import OpusEncoder
+from avatar.encoders import RECORDED, Encoders
 from avatar.engines.engine import Engine, FrameJob, Patch
 from avatar.messages import (
     AUDIO_HZ,
@@ -76,12 +77,10 @@ class Pipeline:
         self._ahead: deque[Block] = deque()
         self._ease = Ease(self.format.fps)
         self._drawn_fps = opened.drawn_fps or self.format.fps
-        self._codecs: list[Codec] = []
+        self._encoders = Encoders(self.format)
         self._recorders: dict[str, Recorder] = {}
         self._held_back: dict[str, SpeechFinished] = {}
         """Ends of recorded utterances, of which a chunk is yet to come."""
-        self._encoders: dict[Codec, PictureEncoder] = {}
-        self._keyframe_due: set[Codec] = set()
         self._opus = OpusEncoder()
         height, width = self.format.height * 3 // 2, self.format.width
         self._canvas = np.empty((height, width), np.uint8)
@@ -89,36 +88,23 @@ class Pipeline:
 
     def set_encodings(self, encodings: Sequence[Encoding]) -> None:
         """Send pictures in these from now on; one that is added starts at a keyframe."""
-        codecs = list(dict.fromkeys(each.codec for each in encodings))
-        self._keyframe_due.update(set(codecs) - set(self._codecs))  # a recording may have been encoding it already
-        self._codecs = list(codecs)
-        self._fit_encoders()
+        self._encoders.want(encodings)
 
-    def _fit_encoders(self) -> None:
-        """Those that viewers or a recording need."""
-        codecs = [*self._codecs, *([Codec.H264] if self._recorders else [])]
-        for gone in self._encoders.keys() - set(codecs):
-            del self._encoders[gone]
-        for codec in codecs:
-            if codec not in self._encoders:
-                self._encoders[codec] = PictureEncoder(codec, self.format)
-                self._keyframe_due.add(codec)
-
-    def force_keyframe(self, codec: Codec) -> None:
+    def force_keyframe(self, encoding: Encoding) -> None:
         """Make the next picture a keyframe."""
-        self._keyframe_due.add(codec)
+        self._encoders.force_keyframe(encoding)
 
     def record(self, order: RecordSpeech, samples: int) -> None:
         """Make chunks of an utterance that is about to be enqueued, so many 48 kHz samples long."""
         self._recorders[order.utterance] = Recorder(order, samples, self.format)
-        self._fit_encoders()
+        self._encoders.record(bool(self._recorders))
 
     def abandon(self, utterance: str) -> None:
         """Drop ``utterance`` where it has not started."""
         self.timeline.abandon(utterance)
         if utterance in self._recorders and not self._recorders[utterance].begun:
             del self._recorders[utterance]
-            self._fit_encoders()
+            self._encoders.record(bool(self._recorders))
 
     def enqueue(self, utterance: str, source: Source) -> None:
         """Speak ``utterance`` after what is queued."""
@@ -134,7 +120,7 @@ class Pipeline:
         self._ahead.clear()
         self._ease = Ease(self.format.fps)
         self._canvas_shown = False
-        self._keyframe_due.update(self._encoders)
+        self._encoders.begin()
         self._opus = OpusEncoder()  # the idle packets before it came from another one: start from silence as they did
         self.live = True
 
@@ -240,19 +226,14 @@ class Pipeline:
         meter.add("compose", time.perf_counter() - began_s)
 
     def _send_picture(self, frame: int, send: Send, meter: Meter) -> None:
-        for codec, encoder in self._encoders.items():
-            began_s = time.perf_counter()
-            recorders = self._taking(frame) if codec is Codec.H264 else []
-            keyframe = codec in self._keyframe_due or (bool(recorders) and self._begins_chunk(frame))
-            picture = encoder.encode(self._canvas, frame, keyframe=keyframe)
-            self._keyframe_due.discard(codec)
-            spent_s = time.perf_counter() - began_s
-            for recorder in recorders:
-                recorder.add_picture(picture, spent_s)
-            if codec in self._codecs:
-                time_90k = frame * VIDEO_HZ // self.format.fps
-                send(Unit(self.name, self.epoch, codec, time_90k, picture.keyframe, picture.data))
-            meter.add("encode", spent_s)
+        taking, time_90k = self._taking(frame), frame * VIDEO_HZ // self.format.fps
+        for made in self._encoders.encode(self._canvas, frame, recorded_keyframe=self._begins_chunk(frame)):
+            picture, codec, rendition = made.picture, made.encoding.codec, made.encoding.rendition
+            for recorder in taking if made.encoding == RECORDED else []:
+                recorder.add_picture(picture, made.spent_s)
+            if made.wanted:
+                send(Unit(self.name, self.epoch, codec, time_90k, picture.keyframe, picture.data, rendition))
+            meter.add("encode", made.spent_s)
 
     def _send_marks(self, block: Block, send: Send) -> None:
         for mark in block.marks:
@@ -282,7 +263,7 @@ class Pipeline:
             if recorder.complete and recorder.utterance in self._held_back:
                 send(self._held_back.pop(recorder.utterance))
                 del self._recorders[recorder.utterance]
-                self._fit_encoders()
+                self._encoders.record(bool(self._recorders))
 
     def _end_recordings(self, send: Send) -> None:
         """The stretch ends: a recording that lacks something cannot get it any more."""
@@ -290,7 +271,7 @@ class Pipeline:
             del self._recorders[name]
             send(msgspec.structs.replace(finished, error=finished.error or "pictures were lost"))
         self._held_back.clear()
-        self._fit_encoders()
+        self._encoders.record(bool(self._recorders))
 
     def fail(self) -> tuple[int, list[str]]:
         """Give the stretch up: the frame from which the stream is idle, and the utterances that are lost."""
@@ -303,7 +284,7 @@ class Pipeline:
     def _forget_recordings(self) -> None:
         self._recorders.clear()
         self._held_back.clear()
-        self._fit_encoders()
+        self._encoders.record(bool(self._recorders))
 
     def close(self) -> list[str]:
         """Free the slot; the utterances that are lost."""

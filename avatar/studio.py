@@ -25,6 +25,7 @@ from avatar.messages import (
     CloseStream,
     DropAvatar,
     EncodeIdle,
+    Encoding,
     ForceKeyframe,
     FromWorker,
     GoLive,
@@ -286,7 +287,7 @@ class Studio:
             case SetEncodings():
                 stream.set_encodings(message.encodings)
             case ForceKeyframe():
-                stream.force_keyframe(message.codec)
+                stream.force_keyframe(Encoding(message.codec, message.rendition))
             case GoLive() if not stream.live:
                 stream.go_live(message.frame)
             case Advance() if stream.live:
