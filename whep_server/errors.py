@@ -26,6 +26,8 @@
     ├── NotAvatarVideo              422   a video that no avatar can be made from
     ├── PreconditionMissing         428   a PATCH without If-Match, in strict mode
     ├── TooMany                     429   with Retry-After
+    ├── NoSpeechSynthesis           501   text, and nothing here that reads it aloud
+    ├── SynthesisFailed             502   what reads text aloud answered, but not with sound
     └── Unavailable                 503   with Retry-After
         └── WorkerLost              503
 
@@ -210,6 +212,18 @@ class TooMany(ServerError):
 
     def __init__(self, detail: str, *, retry_after_s: int = 5) -> None:
         super().__init__(detail, headers={"Retry-After": str(retry_after_s)})
+
+
+class NoSpeechSynthesis(ServerError):
+    """Text is to be spoken, and whoever runs the server has set up nothing that reads it aloud."""
+
+    status, title = 501, "No speech synthesis"
+
+
+class SynthesisFailed(ServerError):
+    """What reads text aloud answered, but not with sound."""
+
+    status, title = 502, "Speech synthesis failed"
 
 
 class Unavailable(ServerError):

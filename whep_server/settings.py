@@ -107,6 +107,21 @@ class Settings(BaseSettings):
     lead_ms: int = Field(120, ge=40, le=400, description="How far ahead of its time a live picture is made")
     event_queue: int = Field(256, ge=8, description="Events one listener may fall behind before it is cut off")
 
+    # text that is read aloud (docs/text-to-speech.md)
+    tts_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/?#@]+(/[^\s?#]*)?)?$",
+        description="Base address of an OpenAI-compatible speech endpoint, as https://api.openai.com/v1; text is read "
+        "there, and nowhere else. Empty: by espeak-ng where it is installed",
+    )
+    tts_key: SecretStr = Field(SecretStr(""), description="Bearer token for it; empty for none")
+    tts_model: str = Field("tts-1", min_length=1, description="Its model, where a request names none")
+    tts_voice: str = Field(
+        "", description="Voice, where a request names none; empty: alloy at an endpoint, en-us with espeak-ng"
+    )
+    tts_timeout_s: float = Field(20.0, gt=0, description="What reads text is given up when it is silent for so long")
+    max_text_chars: int = Field(5000, ge=1, le=100_000, description="Longest text: five minutes of speech; more: 413")
+
     # the original server's contract (docs/api.md)
     session_ttl_s: float = Field(
         3600.0,
@@ -208,6 +223,15 @@ class Settings(BaseSettings):
         if not text.isascii() or not text.isprintable() or set(text) & set(' <>"\\,;'):
             raise ValueError("must be printable ASCII without spaces, quotes, brackets, commas and semicolons")
         return value
+
+    @field_validator("tts_key")
+    @classmethod
+    def check_key(cls, value: SecretStr) -> SecretStr:
+        """It is written into a header."""
+        key = value.get_secret_value().strip()
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise ValueError("must be printable ASCII without spaces")
+        return SecretStr(key)
 
     @field_validator("public_base_path")
     @classmethod

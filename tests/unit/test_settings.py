@@ -50,7 +50,9 @@ def test_the_original_names_of_ice_settings_are_read(monkeypatch):
         {"public_base_path": "avatar"}, {"public_base_path": "/a b"}, {"public_base_path": "//"},
         {"demo_stream": "a/b"}, {"avatar": ""}, {"bitrate_bps": 99_999}, {"lead_ms": 39}, {"max_upload_bytes": 0},
         {"stun_urls": ["http://a.example"]}, {"turn_urls": ['turn:a"b']}, {"turn_urls": ["turn:a\r\nX: y"]},
-        {"log_level": "LOUD"}, {"no_such_setting": 1},
+        {"log_level": "LOUD"}, {"no_such_setting": 1}, {"tts_url": "api.openai.com/v1"}, {"tts_url": "file:///etc"},
+        {"tts_url": "https://key@a.example/v1"}, {"tts_url": "http://a.example/v1?x=1"}, {"tts_key": "a\r\nX: y"},
+        {"tts_timeout_s": 0}, {"max_text_chars": 0},
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused(wrong):
@@ -80,7 +82,7 @@ def test_a_wrong_value_is_not_repeated_in_the_error():
 
 
 def test_what_is_printed_can_be_read_again_and_holds_no_secret(monkeypatch, tmp_path: Path):
-    secrets = dict.fromkeys(("turn_pass", "turn_secret", "watch_token", "publish_token"), "hushhush")
+    secrets = dict.fromkeys(("turn_pass", "turn_secret", "watch_token", "publish_token", "tts_key"), "hushhush")
     settings = Settings(**secrets, turn_urls="turn:a.example", fps=30, cache=tmp_path)
     printed = as_toml(settings)
     assert "hushhush" not in printed and "hushhush" not in repr(settings)
