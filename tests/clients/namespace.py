@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.clients.bad_road import DEVICE, NEAR
 from tests.clients.server_process import CACHE, START_S, environment, spawned
 from tests.clients.waiting import until_now
 
@@ -114,5 +115,23 @@ def neighbour(space: Namespace) -> Iterator[Neighbour]:
         ip("-n", host.name, "link", "set", "lo", "up")
         ip("-n", host.name, "route", "add", "default", "via", "10.202.0.1", "dev", host.device)
         yield host
+    finally:
+        ip("netns", "delete", host.name)
+
+
+@contextmanager
+def distant(space: Namespace, **road: float) -> Iterator[Namespace]:
+    """A second namespace at the other end of a ``bad_road``, of which ``road`` says how bad; gone with the block."""
+    host = Namespace(f"whep-{os.getpid()}-{next(_serials)}")
+    ip("netns", "add", host.name)
+    try:
+        ip("-n", host.name, "link", "set", "lo", "up")
+        settings = [f"{name}={value}" for name, value in road.items()]
+        command = [sys.executable, "-m", "tests.clients.bad_road", space.name, host.name, *settings]
+        log = CACHE / f"{host.name}.log"
+        with spawned(command, log) as process:
+            until_now(lambda: not process.is_running() or "up" in log.read_text(), 20, f"the road open; see {log}")
+            ip("-n", host.name, "route", "add", "default", "via", NEAR, "dev", DEVICE)
+            yield host
     finally:
         ip("netns", "delete", host.name)

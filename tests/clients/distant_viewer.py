@@ -1,0 +1,88 @@
+"""Chromium on the built-in player at the far end of a bad road, while the avatar speaks. Prints one JSON object.
+
+    python -m tests.clients.distant_viewer BASE WAV PICTURES [PAUSE_S]
+
+runs in a network namespace of its own. Plays until so many pictures are shown; then, with PAUSE_S, pauses the player
+for so long and plays on. What is said of sound against picture is Chromium's own estimate, of both tracks at one time.
+"""
+
+import asyncio
+import json
+import statistics
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+from playwright.async_api import Page, async_playwright
+
+from tests.clients.chromium import EXECUTABLE, FLAGS, PROBE
+from tests.clients.player_page import PLAY
+
+WAIT_MS = 120_000
+OFFSETS = """() => __probe.polls.map(({ video, audio }) =>
+  video?.estimatedPlayoutTimestamp && audio?.estimatedPlayoutTimestamp
+    ? video.estimatedPlayoutTimestamp - audio.estimatedPlayoutTimestamp : null)"""
+
+
+async def shown(page: Page, pictures: int) -> None:
+    """Wait for so many more pictures."""
+    count = int(await page.evaluate("__probe.frames.length")) + pictures
+    await page.wait_for_function(f"__probe.frames.length >= {count}", timeout=WAIT_MS)
+
+
+async def speak(base: str, wav: bytes, times: int) -> None:
+    """Have it speak: a viewer that sees an idle face learns nothing of lips."""
+    async with httpx.AsyncClient(base_url=base, timeout=60, trust_env=False) as client:
+        for _ in range(times):
+            (await client.post("/streams/demo/speech", content=wav)).raise_for_status()
+
+
+async def offsets(page: Page, first: int) -> list[float]:
+    """Milliseconds by which sound is ahead of the picture, in each reading from the one numbered ``first`` on."""
+    return [each for each in (await page.evaluate(OFFSETS))[first:] if each is not None]
+
+
+async def watch(base: str, wav: bytes, pictures: int, pause_s: float) -> dict[str, object]:
+    """Play, speak, perhaps pause, play on."""
+    flags = [flag for flag in FLAGS if not flag.startswith("--host-resolver-rules")]
+    rules = f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {urlsplit(base).hostname}"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=EXECUTABLE, args=[*flags, rules])
+        try:
+            page = await browser.new_page()
+            await page.add_init_script(path=PROBE)
+            await page.goto(f"{base}/player/demo", timeout=WAIT_MS)
+            await page.click(PLAY)
+            await page.wait_for_function("document.querySelector('#live').currentTime > 1", timeout=WAIT_MS)
+            await speak(base, wav, 2)
+            await page.evaluate("void __probe.record()")
+            await shown(page, pictures)
+            before = await offsets(page, 0)
+            after: list[float] = []
+            if pause_s:
+                polled = int(await page.evaluate("__probe.polls.length"))
+                await page.evaluate("document.querySelector('#live').pause()")
+                await page.wait_for_function(f"__probe.polls.length > {polled + 4 * pause_s}", timeout=WAIT_MS)
+                polled = int(await page.evaluate("__probe.polls.length"))
+                await page.evaluate("void document.querySelector('#live').play()")
+                await shown(page, pictures)
+                after = await offsets(page, polled)
+            reading = await page.evaluate("__probe.read()")
+            errors = await page.evaluate("__probe.errors")
+        finally:
+            await browser.close()
+    return {
+        "offset_ms": statistics.median(before),
+        "offset_after_ms": statistics.median(after) if after else None,
+        "video": reading["video"],
+        "audio": reading["audio"],
+        "errors": errors,
+    }
+
+
+if __name__ == "__main__":
+    base, wav, pictures, *pause = sys.argv[1:]
+    print(
+        json.dumps(asyncio.run(watch(base, Path(wav).read_bytes(), int(pictures), float(pause[0]) if pause else 0.0)))
+    )
