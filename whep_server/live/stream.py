@@ -1,9 +1,7 @@
-"""One avatar on air: its clock, its playout, its viewers, and what it says to the worker.
+"""One avatar on air: its life, its viewers, and what passes between it and the worker.
 
-The stream ticks with its media time: a picture every 1 / fps, an audio packet every 20 ms, both put into the viewers'
-rings in one go. It sleeps while nobody watches and nobody speaks. What is due when is decided in the pure parts
-(``stretches``, ``pictures``, ``sounds``), what is said in ``stream_voice``; here are the one timer, the messages and
-the sessions.
+The stream ticks with its media time, and sleeps while nobody watches and nobody speaks. What is due when is
+``transmission``'s, what is said ``stream_voice``'s; here are the one timer, the messages and the sessions.
 """
 
 import asyncio
@@ -12,17 +10,12 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
 from enum import StrEnum
-from typing import Final
 
 from avatar.messages import (
-    AUDIO_HZ,
-    OPUS_SAMPLES,
-    Advance,
     CloseStream,
     Codec,
     Encoding,
     ForceKeyframe,
-    GoLive,
     SetEncodings,
     StreamFailed,
     StreamRefused,
@@ -31,31 +24,21 @@ from avatar.messages import (
 )
 from whep_server.errors import ServerError, Unavailable, WorkerLost
 from whep_server.live.audience import Audience
-from whep_server.live.clock import StreamClock
 from whep_server.live.events import EventQueue, Events, StreamEvent
 from whep_server.live.house import House
 from whep_server.live.idle import IdleLoops
-from whep_server.live.pictures import Pictures
-from whep_server.live.playout import Playout
 from whep_server.live.programme import Programme
 from whep_server.live.publisher import Floor
 from whep_server.live.session import Session
-from whep_server.live.sounds import Sounds
 from whep_server.live.speech_recording import Recording
 from whep_server.live.stream_voice import SpeechMessage, Voice
-from whep_server.live.stretches import Stretches
 from whep_server.live.telling import tell
+from whep_server.live.transmission import Transmission
 from whep_server.live.utterances import Utterance
 from whep_server.metrics.facts import StreamStats
 from whep_server.signaling.negotiation import level_of
 
 logger = logging.getLogger(__name__)
-
-CATCH_UP_S: Final = 0.5
-"""A loop that stood still for less sends what it missed, in order; after more it goes on at the present."""
-
-AHEAD_S: Final = 15
-"""So far ahead of its time the worker may make what is also recorded; ``playout.MAX_HELD`` holds 20 s."""
 
 StreamMessage = Unit | WentIdle | SpeechMessage | StreamFailed
 
@@ -85,18 +68,12 @@ class Stream:
         self._loops = loops
         self._worker = house.worker
         self._time = asyncio.get_running_loop().time
-        self._clock = StreamClock(self._time(), video.fps)
-        self._lead = math.ceil(settings.lead_ms * video.fps / 1000)
-        self._playout = Playout()
-        self._pictures = Pictures(self._clock, loops, self._playout, self._force_keyframe)
-        self._sounds = Sounds(loops, self._playout)
-        self._stretches = Stretches(video.fps)
+        self._air = Transmission(self._key, video.fps, loops, house, self._force_keyframe)
         self._events = Events(settings.event_queue)
         self._wake = asyncio.Event()
         self._audience = Audience(self._key, house, self._viewers_changed, self._wake.set)
         self._voice = Voice(self._key, house.worker, settings, house.ledger, self._events.emit)
         self._floor = Floor(self._key, self._voice.speech, house, self._events.emit)
-        self._frame = self._packet = -1  # the last ones that were handed out
         self._asked_keyframe_s: dict[Codec, float] = {}
         self._encodings: list[Encoding] = []
         self._told_state = StreamState.PREPARING
@@ -106,7 +83,7 @@ class Stream:
     @property
     def state(self) -> StreamState:
         """What the stream is doing now."""
-        if self._stretches.speaking(self._clock.frame_at(self._time())):
+        if self._air.speaking:
             return StreamState.SPEAKING
         return StreamState.IDLE if Codec.H264 in self._loops.codecs else StreamState.PREPARING
 
@@ -138,7 +115,7 @@ class Stream:
     @property
     def on_air_s(self) -> float:
         """Time since the stream went on air."""
-        return self._time() - self._clock.started_s
+        return self._time() - self._air.clock.started_s
 
     @property
     def codecs(self) -> list[Codec]:
@@ -158,8 +135,8 @@ class Stream:
             viewers=self.viewer_count,
             publisher=self.publisher,
             queued=self.queued,
-            units_dropped=self._playout.dropped,
-            silent_packets=self._sounds.silent_live,
+            units_dropped=self._air.playout.dropped,
+            silent_packets=self._air.sounds.silent_live,
             utterances=dict(self._voice.ended),
             last_utterance=self._voice.last_utterance(),
         )
@@ -209,52 +186,23 @@ class Stream:
                 self._wake.clear()
                 self._tell_state()
                 await self._wake.wait()
-                self._resume()
+                self._air.resume()
             self._tick(self._time())
-            due_s = min(self._clock.frame_due_s(self._frame + 1), self._clock.packet_due_s(self._packet + 1))
+            due_s = self._air.next_due_s()
             await asyncio.sleep(max(0.0, due_s - self._time()))
             self._house.ledger.lag.note(due_s, self._time())
 
     def _busy(self) -> bool:
-        return self._audience.reading or self._voice.speech.pending or self._stretches.speaking(self._frame)
-
-    def _resume(self) -> None:
-        """Nothing was due while nobody watched: go on at the present."""
-        now_s = self._time()
-        self._frame = max(self._frame, self._clock.frame_at(now_s) - 1)
-        self._packet = max(self._packet, self._clock.packet_at(now_s) - 1)
-        self._sounds.skip_to(self._packet + 1)
+        return self._audience.reading or self._voice.speech.pending or self._air.unfinished
 
     def _tick(self, now_s: float) -> None:
-        """Hand out what is due; audio and video of one media time leave together."""
-        frame, packet = self._clock.frame_at(now_s), self._clock.packet_at(now_s)
-        if frame - self._frame > CATCH_UP_S * self.format.fps:
-            logger.warning("stream %s: the event loop stood still for %d frames", self._key, frame - self._frame)
-            self._resume()
-        pictures, sounds = self._audience.feeds()
-        while self._frame < frame:
-            self._frame += 1
-            self._pictures.show(self._frame, pictures, self._stretches.live_at(self._frame))
-        while self._packet < packet:
-            self._packet += 1
-            live = self._stretches.live_at(self._clock.frame_of_packet(self._packet))
-            self._sounds.play(self._packet, sounds, live)
-        if self._stretches.speaking(frame):
-            tell(self._worker, Advance(self._key, self._granted(frame), frame))
-            self._voice.pictured(self._pictures.last_live_frame * AUDIO_HZ // self.format.fps)
-        self._voice.tell_due((packet + 1) * OPUS_SAMPLES - 1)
+        self._air.show(now_s, *self._audience.feeds())
+        if self._air.unfinished:
+            # a publisher's voice is not there before its time, so nothing is made far ahead while there is one
+            self._air.grant(0 if self._floor.taken else self._voice.speech.ahead(self._air.stretch_begins))
+            self._voice.pictured(self._air.pictured)
+        self._voice.tell_due(self._air.played)
         self._tell_state()
-
-    def _granted(self, frame: int) -> int:
-        """Up to which frame the worker may go: a little ahead of the clock, or far where it makes a recording.
-
-        Not where a publisher follows, whose voice is not there before its time.
-        """
-        usual = frame + self._lead + 1
-        if self._floor.taken:
-            return usual
-        recorded = self._voice.speech.ahead(self._stretches.start * AUDIO_HZ // self.format.fps)
-        return max(usual, min(frame + AHEAD_S * self.format.fps, recorded * self.format.fps // AUDIO_HZ))
 
     # --- the worker
 
@@ -267,12 +215,10 @@ class Stream:
     def worker_lost(self, detail: str) -> None:
         """Play what is there until the next idle keyframe; what was accepted and not finished fails."""
         self._voice.worker_lost()
-        self._fall_idle(self._stretches.cut(self._now_frame()), WorkerLost(detail))
+        self._fall_idle(self._air.cut(), WorkerLost(detail))
         self._events.emit(StreamEvent("worker", {"state": "lost"}))
 
-    def _fall_idle(self, frame: int, error: ServerError, only: list[str] | None = None) -> None:
-        heard_until = frame * AUDIO_HZ // self.format.fps
-        self._playout.cut(self._clock.video_time(frame), heard_until)
+    def _fall_idle(self, heard_until: int, error: ServerError, only: list[str] | None = None) -> None:
         self._voice.fail(error, heard_until, only)
         self._wake.set()
 
@@ -284,7 +230,7 @@ class Stream:
         """What the worker says about this stream."""
         match message:
             case Unit():
-                self._playout.push(message)
+                self._air.push(message)
             case WentIdle():
                 self._went_idle(message)
             case StreamFailed():
@@ -293,25 +239,23 @@ class Stream:
                 logger.error("the worker refuses stream %s: %s", self._key, message.detail)
                 self._voice.message(message)
             case _:
-                if self._voice.message(message) and not self._stretches.open:
+                if self._voice.message(message) and not self._air.stretches.open:
                     self._go_live()
 
     def _went_idle(self, message: WentIdle) -> None:
-        self._stretches.end(message.frame)
+        self._air.stretches.end(message.frame)
         if self._voice.speech.queued:  # accepted when the worker was already on its way to idle
             self._go_live()
 
     def _go_live(self) -> None:
-        now = self._now_frame()
-        tell(self._worker, GoLive(self._key, self._stretches.begin(now, self._lead)))
-        tell(self._worker, Advance(self._key, now + self._lead + 1, now))
+        self._air.go_live()
         self._wake.set()
         self._tell_state()
 
     def _failed(self, message: StreamFailed) -> None:
         logger.error("stream %s: the worker failed to speak: %s", self._key, message.detail)
-        end = self._stretches.cut(max(self._now_frame(), message.frame - 1))  # what is made already is shown
-        self._fall_idle(end, Unavailable(message.detail), message.utterances)
+        heard_until = self._air.cut(message.frame - 1)  # what is made already is shown
+        self._fall_idle(heard_until, Unavailable(message.detail), message.utterances)
 
     def _force_keyframe(self, codec: Codec) -> None:
         """Ask the encoder, at most once in ``keyframe_interval_ms``: one keyframe serves all who wait."""
@@ -319,9 +263,6 @@ class Stream:
         if now_s - self._asked_keyframe_s.get(codec, -math.inf) >= self._house.settings.keyframe_interval_ms / 1000:
             self._asked_keyframe_s[codec] = now_s
             tell(self._worker, ForceKeyframe(self._key, codec))
-
-    def _now_frame(self) -> int:
-        return self._clock.frame_at(self._time())
 
     # --- viewers and publishers
 

@@ -1,0 +1,136 @@
+"""What a stream sends, and when: pictures and sound of live stretches or of the idle loop, put into viewers' feeds.
+
+A picture every 1 / fps, an audio packet every 20 ms, those of one media time in one go. What is due when is decided in
+the pure parts (``stretches``, ``pictures``, ``sounds``); here they meet the clock, and the worker is granted frames.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from avatar.messages import AUDIO_HZ, OPUS_SAMPLES, Advance, Codec, GoLive, Unit
+from whep_server.live.clock import StreamClock
+from whep_server.live.fanout import Feed, VideoFeed
+from whep_server.live.house import House
+from whep_server.live.idle import IdleLoops
+from whep_server.live.pictures import Pictures
+from whep_server.live.playout import Playout
+from whep_server.live.sounds import Sounds
+from whep_server.live.stretches import Stretches
+from whep_server.live.telling import tell
+
+logger = logging.getLogger(__name__)
+
+CATCH_UP_S: Final = 0.5
+"""A loop that stood still for less sends what it missed, in order; after more it goes on at the present."""
+AHEAD_S: Final = 15
+"""So far ahead of its time the worker may make what is also recorded; ``playout.MAX_HELD`` holds 20 s."""
+
+
+class Transmission:
+    """One stream's pictures and sound on its clock. ``key`` is what the worker and the log call the stream."""
+
+    def __init__(
+        self, key: str, fps: int, loops: IdleLoops, house: House, force_keyframe: Callable[[Codec], None]
+    ) -> None:
+        self._time = asyncio.get_running_loop().time
+        self.clock = StreamClock(self._time(), fps)
+        self.playout = Playout()
+        self.stretches = Stretches(fps)
+        self.sounds = Sounds(loops, self.playout)
+        self._pictures = Pictures(self.clock, loops, self.playout, force_keyframe)
+        self._key, self._fps, self._worker = key, fps, house.worker
+        self._lead = math.ceil(house.settings.lead_ms * fps / 1000)
+        self._frame = self._packet = -1  # the last ones that were handed out
+
+    @property
+    def frame(self) -> int:
+        """The frame that is due now."""
+        return self.clock.frame_at(self._time())
+
+    @property
+    def speaking(self) -> bool:
+        """Whether a live stretch is on or about to be."""
+        return self.stretches.speaking(self.frame)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether frames of a live stretch are yet to be handed out."""
+        return self.stretches.speaking(self._frame)
+
+    @property
+    def pictured(self) -> int:
+        """Up to where viewers were given live pictures. Units: 48 kHz samples."""
+        return self._sample_of(self._pictures.last_live_frame)
+
+    @property
+    def played(self) -> int:
+        """What is heard by now. Units: 48 kHz samples."""
+        return (self._packet + 1) * OPUS_SAMPLES - 1
+
+    @property
+    def stretch_begins(self) -> int:
+        """Where the live stretch that is open starts. Units: 48 kHz samples."""
+        return self._sample_of(self.stretches.start)
+
+    def _sample_of(self, frame: int) -> int:
+        return frame * AUDIO_HZ // self._fps
+
+    # --- what is due
+
+    def next_due_s(self) -> float:
+        """When something is due next."""
+        return min(self.clock.frame_due_s(self._frame + 1), self.clock.packet_due_s(self._packet + 1))
+
+    def resume(self) -> None:
+        """Nothing was due while nobody watched: go on at the present."""
+        now_s = self._time()
+        self._frame = max(self._frame, self.clock.frame_at(now_s) - 1)
+        self._packet = max(self._packet, self.clock.packet_at(now_s) - 1)
+        self.sounds.skip_to(self._packet + 1)
+
+    def show(self, now_s: float, pictures: Iterable[VideoFeed], sounds: Iterable[Feed]) -> None:
+        """Hand out what is due; audio and video of one media time leave together."""
+        frame, packet = self.clock.frame_at(now_s), self.clock.packet_at(now_s)
+        if frame - self._frame > CATCH_UP_S * self._fps:
+            logger.warning("stream %s: the event loop stood still for %d frames", self._key, frame - self._frame)
+            self.resume()
+        while self._frame < frame:
+            self._frame += 1
+            self._pictures.show(self._frame, pictures, self.stretches.live_at(self._frame))
+        while self._packet < packet:
+            self._packet += 1
+            self.sounds.play(self._packet, sounds, self.stretches.live_at(self.clock.frame_of_packet(self._packet)))
+
+    # --- live stretches
+
+    def push(self, unit: Unit) -> None:
+        """The worker has made one."""
+        self.playout.push(unit)
+
+    def go_live(self) -> None:
+        """Open a stretch as soon as a picture can be made in time."""
+        now = self.frame
+        tell(self._worker, GoLive(self._key, self.stretches.begin(now, self._lead)))
+        tell(self._worker, Advance(self._key, now + self._lead + 1, now))
+
+    def grant(self, recorded: int) -> None:
+        """Let the worker go on: a little ahead of the clock, or far where it makes a recording.
+
+        Units: ``recorded``, where what is recorded ends, in 48 kHz samples.
+        """
+        frame = self._frame
+        far = min(frame + AHEAD_S * self._fps, recorded * self._fps // AUDIO_HZ)
+        tell(self._worker, Advance(self._key, max(frame + self._lead + 1, far), frame))
+
+    def cut(self, least: int = 0) -> int:
+        """The worker makes no more: idle from the next idle keyframe on, or from the one after frame ``least``.
+
+        Answers up to where what is there will still be heard. Units: 48 kHz samples.
+        """
+        frame = self.stretches.cut(max(self.frame, least))
+        heard_until = self._sample_of(frame)
+        self.playout.cut(self.clock.video_time(frame), heard_until)
+        return heard_until
