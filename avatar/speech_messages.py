@@ -43,6 +43,10 @@ class OpenLive(msgspec.Struct, frozen=True, tag=True):
     epoch: int
     barges_in: bool = False
     """Whether ``VoiceHeard`` is to be told when its voice is heard before its turn."""
+    listens: bool = False
+    """Its turn never comes: it is only listened to, until it is closed or abandoned, whatever is interrupted meanwhile.
+    ``VoiceHeard`` is told each time a voice begins; it is neither started nor finished.
+    """
 
 
 class LivePacket(msgspec.Struct, frozen=True, tag=True):
@@ -250,7 +254,9 @@ class Interrupted(msgspec.Struct, frozen=True, tag=True):
 
 
 class VoiceHeard(msgspec.Struct, frozen=True, tag=True):
-    """Somebody speaks in a live utterance whose turn has not come; once, where ``OpenLive`` asks for it."""
+    """Somebody speaks in a live utterance whose turn has not come; once, where ``OpenLive`` asks for it, and each time
+    a voice begins where it ``listens``.
+    """
 
     stream: str
     utterance: str

@@ -24,7 +24,7 @@ from whep_server.live.session import Restarted
 from whep_server.live.session_events import SessionEvents
 from whep_server.metrics.facts import CandidatePair, LiveFacts, MediaStats, SessionStats, StreamStats, WorkerFacts
 from whep_server.metrics.ledger import Ledger
-from whep_server.settings import Settings
+from whep_server.settings import BargeIn, Settings
 
 
 @dataclass(frozen=True)
@@ -234,7 +234,7 @@ class FakeStream:
     def publisher(self) -> bool:
         return bool(self.publishers)
 
-    async def open_publisher(self, offer: str) -> FakeSession:
+    async def open_publisher(self, offer: str, *, interrupts: BargeIn | None = None) -> FakeSession:
         if self.publisher:
             raise AlreadyPublishing("a publisher has this stream")
         session = await self.open_viewer(offer)

@@ -7,6 +7,7 @@ Read, first wins: keyword arguments (the command line), environment variables ``
 import json
 import os
 import textwrap
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -27,6 +28,17 @@ CONFIG_VARIABLE: Final = f"{PREFIX}CONFIG"
 FRAME_RATES: Final = (10, 15, 20, 25, 30)
 """Those at which pictures and 20 ms audio packets meet often enough (``avatar.messages`` has the same)."""
 MASK: Final = "**********"
+
+
+class BargeIn(StrEnum):
+    """What the voice of a publisher does to speech that is being spoken when it begins."""
+
+    NO = "no"
+    """Nothing: it is heard after what was accepted before."""
+    SPEECH = "speech"
+    """It interrupts that and is spoken itself."""
+    LISTEN = "listen"
+    """It interrupts that, each time it begins, and is never spoken itself: a microphone before an assistant."""
 
 
 class ConfigFileError(ValueError):
@@ -104,6 +116,20 @@ class Settings(BaseSettings):
         16, ge=1, description="Recordings made at once that nobody watches; more are refused (429)"
     )
     max_speech_s: float = Field(600.0, gt=0, description="Longest utterance")
+    pcm_window_s: float = Field(
+        10.0, ge=0.5, le=60, description="Streamed speech that may wait unplayed; who makes more of it is held up"
+    )
+    pcm_start_ms: int = Field(
+        120,
+        ge=20,
+        le=1000,
+        description="Streamed speech begins with so much in hand, and with more where its sender's pace was uneven",
+    )
+    whip_interrupts: BargeIn = Field(
+        BargeIn.NO,
+        description="What a publisher's voice does to what is being spoken, where its offer does not say: no, speech "
+        "(it stops that and speaks), or listen (it stops that each time it begins, and is never heard itself)",
+    )
     lead_ms: int = Field(120, ge=40, le=400, description="How far ahead of its time a live picture is made")
     event_queue: int = Field(256, ge=8, description="Events one listener may fall behind before it is cut off")
 

@@ -30,7 +30,7 @@ from whep_server.compat.office import Office
 from whep_server.compat.origins import can_be_echoed, is_original
 from whep_server.errors import AlreadyPublishing
 from whep_server.live.session import Restarted
-from whep_server.settings import Settings
+from whep_server.settings import BargeIn, Settings
 from whep_server.signaling.ingest import plan_ingest
 from whep_server.signaling.negotiation import Plan, dress_answer
 from whep_server.signaling.sdp import parse_offer
@@ -74,7 +74,7 @@ class ReadStream(FakeStream):
     async def open_viewer(self, offer: str) -> FakeSession:
         return self._answered(plan_for_player(parse_offer(offer)))
 
-    async def open_publisher(self, offer: str) -> FakeSession:
+    async def open_publisher(self, offer: str, *, interrupts: BargeIn | None = None) -> FakeSession:
         plan = plan_ingest(parse_offer(offer))
         if len(offer) % 2:
             raise AlreadyPublishing("a publisher has this stream")

@@ -19,6 +19,7 @@ from whep_server.live.session import Departed, Ending, Session, answer_peer
 from whep_server.live.telling import tell
 from whep_server.live.utterances import Entry, Speech, Stage
 from whep_server.rtc.peer import publisher_peer
+from whep_server.settings import BargeIn
 from whep_server.signaling.ingest import plan_ingest
 from whep_server.signaling.sdp import parse_offer
 
@@ -40,6 +41,7 @@ class Floor:
         self._time = asyncio.get_running_loop().time
         self._session: Session | None = None
         self._joining = False
+        self._barges_in = BargeIn.NO
         self._departed = Departed()
         self._entry: Entry | None = None
         self._opened_s = -REOPEN_S
@@ -80,7 +82,7 @@ class Floor:
         if not self._departed.settle(session_id):
             await self.session(session_id).close()
 
-    async def join(self, offer: str) -> Session:
+    async def join(self, offer: str, barges_in: BargeIn) -> Session:
         """A session for a publisher's offer, with its answer.
 
         Errors: MalformedSdp, NotAcceptable, AlreadyPublishing, Unavailable.
@@ -100,7 +102,7 @@ class Floor:
         if self.group is None:
             await session.discard()
             raise Unavailable("the stream is being taken off the air")
-        self._session = session
+        self._session, self._barges_in = session, barges_in
         self.group.create_task(self._run(session))
         self._emit(self.event())
         return session
@@ -140,7 +142,8 @@ class Floor:
             return None
         self._opened_s = now_s
         self._entry = self._speech.open_live()
-        tell(self._worker, OpenLive(self._stream, self._entry.id, self._speech.epoch))
+        barges_in = self._barges_in is BargeIn.SPEECH
+        tell(self._worker, OpenLive(self._stream, self._entry.id, self._speech.epoch, barges_in=barges_in))
         return self._entry
 
     def _end_utterance(self) -> None:

@@ -36,6 +36,7 @@ from whep_server.live.telling import tell
 from whep_server.live.transmission import Transmission
 from whep_server.live.utterances import Utterance
 from whep_server.metrics.facts import StreamStats
+from whep_server.settings import BargeIn
 from whep_server.signaling.negotiation import level_of
 
 logger = logging.getLogger(__name__)
@@ -274,12 +275,12 @@ class Stream:
         level_idc = self._loops.level_idc or level_of(self.format.width, self.format.height, self.format.fps)
         return await self._audience.join(offer, level_idc)
 
-    async def open_publisher(self, offer: str) -> Session:
-        """A session for a publisher's offer, with its answer.
+    async def open_publisher(self, offer: str, *, interrupts: BargeIn | None = None) -> Session:
+        """A session for a publisher's offer, with its answer. ``interrupts`` None: as configured.
 
         Errors: MalformedSdp, NotAcceptable, AlreadyPublishing, Unavailable.
         """
-        return await self._floor.join(offer)
+        return await self._floor.join(offer, self._house.settings.whip_interrupts if interrupts is None else interrupts)
 
     def _viewers_changed(self) -> None:
         needed = self._audience.encodings()

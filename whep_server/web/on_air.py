@@ -11,7 +11,7 @@ from litestar.params import SkipValidation
 from avatar.messages import AvatarInfo, Codec, VideoFormat
 from whep_server.metrics.facts import LiveFacts, SessionStats, StreamStats, WorkerFacts
 from whep_server.metrics.ledger import Ledger
-from whep_server.settings import Settings
+from whep_server.settings import BargeIn, Settings
 from whep_server.web.on_air_speech import Chunk as Chunk
 from whep_server.web.on_air_speech import Interruption as Interruption
 from whep_server.web.on_air_speech import PcmEvent as PcmEvent
@@ -182,8 +182,8 @@ class Stream(Protocol):
         """Errors: NoSuchSession."""
         ...
 
-    async def open_publisher(self, offer: str) -> Session:
-        """Errors: MalformedSdp, NotAcceptable, AlreadyPublishing, Unavailable."""
+    async def open_publisher(self, offer: str, *, interrupts: BargeIn | None = None) -> Session:
+        """``interrupts`` None: as configured. Errors: MalformedSdp, NotAcceptable, AlreadyPublishing, Unavailable."""
         ...
 
     def publisher_session(self, session_id: str) -> Session:
