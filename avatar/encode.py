@@ -88,8 +88,10 @@ class PictureEncoder:
 
         Shapes: picture (height * 3 // 2, width), I420.
         """
-        # the encoder copies the picture before it returns, so the caller's memory is lent, not copied once more
-        video = av.VideoFrame.from_numpy_buffer(picture, format="yuv420p")
+        # the encoder copies the picture before it returns, so the caller's memory is lent, not copied once more; where
+        # the height is no multiple of 4, PyAV (18.1) would lend the wrong rows
+        lend = av.VideoFrame.from_ndarray if picture.shape[0] % 6 else av.VideoFrame.from_numpy_buffer
+        video = lend(picture, format="yuv420p")
         video.pts = frame
         video.pict_type = PictureType.I if keyframe else PictureType.NONE
         packets = self._context.encode(video)

@@ -77,6 +77,18 @@ def test_keyframes_come_when_asked_for_and_every_picture_decodes(codec: Codec, i
     assert len(joined) == 20, "a viewer that joins at a keyframe decodes all that follows"
 
 
+@pytest.mark.parametrize("codec", [Codec.H264, Codec.VP8])
+@pytest.mark.parametrize("height", [142, 144])
+def test_colours_are_right_at_every_even_height(codec: Codec, height: int):
+    shape = VideoFormat(256, height, 25, 2_000_000)
+    picture = moving(shape, 0)
+    picture[height : height * 5 // 4] = np.linspace(60, 200, shape.width, dtype=np.uint8)
+    (frame,) = decode_all(codec, [PictureEncoder(codec, shape).encode(picture, 0, keyframe=True).data])
+    assert (frame.width, frame.height) == (256, height)
+    error = frame.to_ndarray().astype(float) - picture
+    assert np.sqrt((error[:height] ** 2).mean()) < 6 and np.sqrt((error[height:] ** 2).mean()) < 6
+
+
 def test_parameter_sets_stand_before_every_h264_keyframe_and_only_there():
     encoder = PictureEncoder(Codec.H264, SMALL)
     for frame in range(10):
