@@ -1,21 +1,31 @@
 """A stream's picture encoders: one for each encoding that its viewers need, and the one that a recording needs.
 
-An encoder that is added begins with a keyframe. What a recording takes is what a viewer of the full picture gets.
+An encoder that is added begins with a keyframe. What a recording takes is what a viewer of the full picture gets. A
+picture is scaled once for each smaller size, however many codecs show it.
 """
 
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avatar.encode import Picture, PictureEncoder
-from avatar.messages import Codec, Encoding, VideoFormat
+from avatar.messages import Codec, Encoding, VideoFormat, ladder
+from avatar.scale import scale
 
 RECORDED: Final = Encoding(Codec.H264)
 """What recordings are made of."""
+
+
+class Meter(Protocol):
+    """Where times are added up."""
+
+    def add(self, stage: str, seconds: float) -> None:
+        """``seconds`` more were spent on ``stage``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +43,23 @@ class Encoders:
     """The encoders of one stream."""
 
     def __init__(self, shape: VideoFormat) -> None:
-        self._shape = shape
+        self._ladder = ladder(shape)
         self._wanted: list[Encoding] = []
         self._recording = False
         self._encoders: dict[Encoding, PictureEncoder] = {}
         self._keyframe_due: set[Encoding] = set()
+        self._smaller: dict[int, NDArray[np.uint8]] = {}
+        """Memory for scaled pictures, by rung."""
 
     def __bool__(self) -> bool:
         """Whether anybody needs a picture."""
         return bool(self._encoders)
 
     def want(self, encodings: Sequence[Encoding]) -> None:
-        """What viewers need from now on; one that is added starts at a keyframe."""
-        self._keyframe_due.update(set(encodings) - set(self._wanted))  # a recording may have been encoding it already
-        self._wanted = list(dict.fromkeys(encodings))
+        """What viewers need from now on, as far as the ladder goes; one that is added starts at a keyframe."""
+        wanted = [each for each in dict.fromkeys(encodings) if each.rendition < len(self._ladder)]
+        self._keyframe_due.update(set(wanted) - set(self._wanted))  # a recording may have been encoding it already
+        self._wanted = wanted
         self._fit()
 
     def record(self, recording: bool) -> None:
@@ -58,9 +71,11 @@ class Encoders:
         needed = [*self._wanted, *([RECORDED] if self._recording else [])]
         for gone in self._encoders.keys() - set(needed):
             del self._encoders[gone]
+        for rung in self._smaller.keys() - {each.rendition for each in needed}:
+            del self._smaller[rung]
         for encoding in needed:
             if encoding not in self._encoders:
-                self._encoders[encoding] = PictureEncoder(encoding.codec, self._shape)
+                self._encoders[encoding] = PictureEncoder(encoding.codec, self._ladder[encoding.rendition])
                 self._keyframe_due.add(encoding)
 
     def force_keyframe(self, encoding: Encoding) -> None:
@@ -71,14 +86,30 @@ class Encoders:
         """A live stretch begins: everything starts at a keyframe."""
         self._keyframe_due.update(self._encoders)
 
-    def encode(self, canvas: NDArray[np.uint8], frame: int, *, recorded_keyframe: bool) -> Iterator[Encoded]:
+    def encode(
+        self, canvas: NDArray[np.uint8], frame: int, meter: Meter, *, recorded_keyframe: bool
+    ) -> Iterator[Encoded]:
         """One picture in every encoding; ``recorded_keyframe`` where a recording needs it to be one.
 
         Shapes: canvas (height * 3 // 2, width), I420.
         """
+        pictures = {0: canvas}
         for encoding, encoder in self._encoders.items():
+            if encoding.rendition not in pictures:
+                pictures[encoding.rendition] = self._scaled(canvas, encoding.rendition, meter)
             began_s = time.perf_counter()
             keyframe = encoding in self._keyframe_due or (recorded_keyframe and encoding == RECORDED)
-            picture = encoder.encode(canvas, frame, keyframe=keyframe)
+            picture = encoder.encode(pictures[encoding.rendition], frame, keyframe=keyframe)
             self._keyframe_due.discard(encoding)
-            yield Encoded(encoding, picture, encoding in self._wanted, time.perf_counter() - began_s)
+            spent_s = time.perf_counter() - began_s
+            meter.add("encode", spent_s)
+            yield Encoded(encoding, picture, encoding in self._wanted, spent_s)
+
+    def _scaled(self, canvas: NDArray[np.uint8], rung: int, meter: Meter) -> NDArray[np.uint8]:
+        began_s = time.perf_counter()
+        if rung not in self._smaller:
+            shape = self._ladder[rung]
+            self._smaller[rung] = np.empty((shape.height * 3 // 2, shape.width), np.uint8)
+        scale(canvas, self._smaller[rung])
+        meter.add("scale", time.perf_counter() - began_s)
+        return self._smaller[rung]

@@ -45,8 +45,8 @@ def idle_grid(fps: int) -> int:
     return fps // IDLE_PHASES
 
 
-_SMALLER: Final = ((3, 4, 0.5), (1, 2, 0.2))
-"""Of the full picture's sides, and of its bitrate: 1280x720 at 1.5 Mbit/s, 960x540 at 0.75, 640x360 at 0.3."""
+_SMALLER: Final = ((3, 4, 1 / 2), (1, 2, 1 / 6))
+"""Of the full picture's sides, and of its bitrate: 1280x720 at 1.5 Mbit/s, 960x540 at 0.75, 640x360 at 0.25."""
 _SMALLEST: Final = 180
 """Pixels of the shorter side below which a picture is not scaled down."""
 

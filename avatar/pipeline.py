@@ -8,14 +8,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from avatar.encode import OpusEncoder
-from avatar.encoders import RECORDED, Encoders
+from avatar.encoders import RECORDED, Encoders, Meter
 from avatar.engines.engine import Engine, FrameJob, Patch
 from avatar.messages import (
     AUDIO_HZ,
@@ -39,14 +38,6 @@ from avatar.timeline import Block, Ease, Finished, Source, Started, Timeline
 
 Compose = Callable[[NDArray[np.uint8], Patch, NDArray[np.uint8]], object]
 Send = Callable[[FromWorker], None]
-
-
-class Meter(Protocol):
-    """Where times are added up."""
-
-    def add(self, stage: str, seconds: float) -> None:
-        """``seconds`` more were spent on ``stage``."""
-        ...
 
 
 @dataclass(slots=True)
@@ -227,13 +218,12 @@ class Pipeline:
 
     def _send_picture(self, frame: int, send: Send, meter: Meter) -> None:
         taking, time_90k = self._taking(frame), frame * VIDEO_HZ // self.format.fps
-        for made in self._encoders.encode(self._canvas, frame, recorded_keyframe=self._begins_chunk(frame)):
+        for made in self._encoders.encode(self._canvas, frame, meter, recorded_keyframe=self._begins_chunk(frame)):
             picture, codec, rendition = made.picture, made.encoding.codec, made.encoding.rendition
             for recorder in taking if made.encoding == RECORDED else []:
                 recorder.add_picture(picture, made.spent_s)
             if made.wanted:
                 send(Unit(self.name, self.epoch, codec, time_90k, picture.keyframe, picture.data, rendition))
-            meter.add("encode", made.spent_s)
 
     def _send_marks(self, block: Block, send: Send) -> None:
         for mark in block.marks:
