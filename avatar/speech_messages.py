@@ -118,10 +118,12 @@ class ClosePcm(msgspec.Struct, frozen=True, tag=True):
 
 
 class Interrupt(msgspec.Struct, frozen=True, tag=True):
-    """Fall silent: what is spoken at ``at`` is faded out from there and is over; answered by ``Interrupted``.
+    """Fall silent: what is spoken at ``at`` is faded out from there and is over; answered by ``Interrupted``, always.
 
     Units made from now on, for times from ``at`` on, bear ``epoch``. Those for such times that were made before are
-    made anew, beginning with a keyframe, the mouth easing shut.
+    made anew, pictures from the first frame at or after ``at``, beginning with a keyframe, the mouth easing shut. A
+    stretch that was to end at a later frame (``WentIdle`` was sent) is live again and ends anew. What is to go on and
+    was to start at ``at`` or later starts anew, with another ``SpeechStarted``.
     """
 
     stream: str
