@@ -1,8 +1,9 @@
 """Encoded idle loops: made once for an avatar, format and codec, kept on disk, sent phase by phase.
 
 Every picture is composed with the engine's neutral mouth, exactly as a live one is, so idle and speech meet without a
-seam. The work runs in one thread of low priority; the engine's part of it (2 % of it) is done by the render thread, one
-picture at a time. H.264 goes before VP8, because more viewers can play it.
+seam; smaller renditions are scaled from the same pictures. The work runs in one thread of low priority; the engine's
+part of it (2 % of it) is done by the render thread, one picture at a time. Full pictures go before smaller ones, and
+H.264 before VP8, because more viewers can play it.
 """
 
 import contextlib
@@ -24,9 +25,21 @@ import numpy as np
 
 from avatar.encode import SETTINGS_VERSION, PictureEncoder, opus_silence
 from avatar.engines.engine import Engine, Patch
-from avatar.messages import IDLE_PHASES, Codec, EncodeIdle, FromWorker, IdleFailed, IdleLoop, WorkerConfig, idle_grid
+from avatar.messages import (
+    IDLE_PHASES,
+    Codec,
+    EncodeIdle,
+    FromWorker,
+    IdleFailed,
+    IdleLoop,
+    VideoFormat,
+    WorkerConfig,
+    idle_grid,
+    ladder,
+)
 from avatar.pipeline import Compose
 from avatar.prepared import PreparedAvatar
+from avatar.scale import scale
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +55,7 @@ RunErrand = Callable[[Callable[[], None]], None]
 
 @dataclass(order=True, slots=True)
 class _Entry:
-    rank: tuple[int, int]
+    rank: tuple[bool, int, int]
     request: EncodeIdle = field(compare=False)
 
 
@@ -66,9 +79,10 @@ class IdleEncoder:
         threading.Thread(target=self._run, name="idle-loop", daemon=True).start()
 
     def put(self, request: EncodeIdle) -> None:
-        """Make one, after those of its codec asked for before."""
+        """Make one, after those of its kind asked for before."""
         self._serial += 1
-        self._requests.put(_Entry((_ORDER.get(request.codec, len(_ORDER)), self._serial), request))
+        rank = request.rendition > 0, _ORDER.get(request.codec, len(_ORDER)), self._serial
+        self._requests.put(_Entry(rank, request))
 
     def _run(self) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)  # Linux: of this thread alone
@@ -78,13 +92,12 @@ class IdleEncoder:
                 self._make(request)
             except Exception as error:
                 log.exception("idle loop of %s failed", request.avatar)
-                self._send(IdleFailed(request.avatar, request.format, request.codec, f"{error}"))
+                self._send(
+                    IdleFailed(request.avatar, request.format, request.codec, f"{error}", request.rendition),
+                )
 
     def _make(self, request: EncodeIdle) -> None:
-        shape = request.format
-        if request.codec not in _ORDER:
-            raise ValueError(f"{request.codec} is not a picture codec")
-        size = shape.width, shape.height
+        shape, size = rung_of(request), (request.format.width, request.format.height)
         avatar = self._get_avatar(request.avatar, size)
         label = f"idle loop {avatar.name} {shape.width}x{shape.height}@{shape.fps} {request.codec}"
         began_s = time.monotonic()
@@ -121,21 +134,33 @@ class IdleEncoder:
         patches.append(self._engine.neutral(slot, picture))
 
 
+def rung_of(request: EncodeIdle) -> VideoFormat:
+    """What the loop's pictures are encoded as. Errors: ValueError for what they cannot be."""
+    rungs = ladder(request.format)
+    if request.codec not in _ORDER or not 0 <= request.rendition < len(rungs):
+        raise ValueError(f"no rendition {request.rendition} of pictures in {request.codec}")
+    return rungs[request.rendition]
+
+
 def encode_phase(
     avatar: PreparedAvatar, neutral: list[Patch], request: EncodeIdle, phase: int, compose: Compose
 ) -> IdleLoop:
     """One phase: the whole loop, a keyframe every second, the first at ``phase * idle_grid``."""
-    shape = request.format
+    shape = rung_of(request)
     frames = avatar.loop_length * shape.fps // avatar.fps
     first = phase * idle_grid(shape.fps)
     encoder = PictureEncoder(request.codec, shape, idle=True)
     canvas = np.empty(avatar.pictures[0].shape, np.uint8)
+    shown = np.empty((shape.height * 3 // 2, shape.width), np.uint8) if request.rendition else canvas
     units: list[bytes] = []
     for index in range(frames):
         picture = avatar.picture_at((first + index) % frames, shape.fps)
         compose(avatar.pictures[picture], neutral[picture], canvas)
-        units.append(encoder.encode(canvas, index, keyframe=index % shape.fps == 0).data)
-    return IdleLoop(request.avatar, shape, request.codec, phase, shape.fps, first, units, opus_silence())
+        if shown is not canvas:
+            scale(canvas, shown)
+        units.append(encoder.encode(shown, index, keyframe=index % shape.fps == 0).data)
+    silence, codec, rendition = opus_silence(), request.codec, request.rendition
+    return IdleLoop(request.avatar, request.format, codec, phase, shape.fps, first, units, silence, rendition)
 
 
 class LoopCache:
@@ -151,7 +176,7 @@ class LoopCache:
 
     def load(self, digest: str, request: EncodeIdle, phase: int) -> IdleLoop | None:
         """A phase stored before, or None."""
-        path = self._path(digest, request.format, request.codec, phase)
+        path = self._path(digest, request, phase)
         try:
             loop = self._decode(path.read_bytes())
         except FileNotFoundError:
@@ -161,12 +186,13 @@ class LoopCache:
             return None
         with contextlib.suppress(OSError):
             os.utime(path)
-        whole = (loop.format, loop.codec, loop.phase) == (request.format, request.codec, phase) and all(loop.units)
+        is_it = (loop.format, loop.codec, loop.rendition) == (request.format, request.codec, request.rendition)
+        whole = is_it and loop.phase == phase and all(loop.units)
         return msgspec.structs.replace(loop, avatar=request.avatar) if whole else None
 
     def store(self, digest: str, loop: IdleLoop) -> None:
         """Keep a phase where the disk lets us."""
-        path = self._path(digest, loop.format, loop.codec, loop.phase)
+        path = self._path(digest, EncodeIdle(loop.avatar, loop.format, loop.codec, loop.rendition), loop.phase)
         scratch = path.with_suffix(f".{os.getpid()}.part")
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -186,6 +212,9 @@ class LoopCache:
             if total > self._most_bytes:
                 path.unlink()
 
-    def _path(self, digest: str, shape: object, codec: Codec, phase: int) -> Path:
-        name = hashlib.sha256(repr((digest, shape, codec.value, SETTINGS_VERSION)).encode()).hexdigest()[:32]
+    def _path(self, digest: str, request: EncodeIdle, phase: int) -> Path:
+        depends: tuple[object, ...] = (digest, request.format, request.codec.value, SETTINGS_VERSION)
+        if request.rendition:
+            depends += (rung_of(request),)
+        name = hashlib.sha256(repr(depends).encode()).hexdigest()[:32]
         return self._directory / f"idle-{name}-{phase}.msgpack"

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import itertools
 import os
 import queue
@@ -9,16 +10,19 @@ import msgspec
 import numpy as np
 import pytest
 
+from avatar.encode import SETTINGS_VERSION
 from avatar.idle_loop import IdleEncoder, LoopCache, encode_phase
 from avatar.messages import (
     IDLE_PHASES,
     Codec,
     EncodeIdle,
     FromWorker,
+    IdleFailed,
     IdleLoop,
     VideoFormat,
     WorkerConfig,
     idle_grid,
+    ladder,
 )
 from avatar.prepared import PreparedAvatar
 from tests.fake_engine import BOX, PICTURES, SIZE, FakeLibrary, LoudnessEngine, make_avatar
@@ -78,6 +82,104 @@ def test_a_keyframe_is_never_more_than_200_ms_away_at_any_rate(fps: int):
 def test_other_rates_keep_the_speed_of_the_motion():
     _, loop = phase_of(0, VideoFormat(SIZE[0], SIZE[1], 10, 500_000))
     assert len(loop.units) == 80 and loop.interval == 10
+
+
+LARGE = VideoFormat(320, 240, 25, 900_000)
+
+
+def large_avatar(name: str = "grey") -> PreparedAvatar:
+    """The grey avatar in a size that has smaller renditions, with a dark left half so that its sides are known."""
+    pictures = np.full((PICTURES, LARGE.height * 3 // 2, LARGE.width), 128, np.uint8)
+    pictures[:, : LARGE.height, : LARGE.width // 2] = 60
+    pictures[:, LARGE.height : LARGE.height * 5 // 4] = 90
+    return dataclasses.replace(make_avatar(name), pictures=pictures)
+
+
+def encode(encoder: IdleEncoder, said: queue.SimpleQueue[FromWorker], *requests: EncodeIdle) -> list[FromWorker]:
+    """What an encoder answers to requests that it is given at once."""
+    for request in requests:
+        encoder.put(request)
+    return [said.get(timeout=60) for _ in range(IDLE_PHASES * len(requests))]
+
+
+def encoder_of(avatar: PreparedAvatar, cache: Path) -> tuple[IdleEncoder, queue.SimpleQueue[FromWorker]]:
+    said: queue.SimpleQueue[FromWorker] = queue.SimpleQueue()
+    config = WorkerConfig("", "", str(cache))
+    compose, engine = FakeLibrary(config).compose, LoudnessEngine()
+    return IdleEncoder(config, lambda *_: avatar, compose, engine, lambda call: call(), said.put), said
+
+
+@pytest.mark.parametrize("codec", [Codec.H264, Codec.VP8])
+def test_a_smaller_rendition_is_the_same_loop_scaled(codec: Codec):
+    avatar, engine = large_avatar(), LoudnessEngine()
+    slot = engine.open(avatar, 25)
+    neutral = [engine.neutral(slot, picture) for picture in range(PICTURES)]
+    loops = [
+        encode_phase(
+            avatar, neutral, EncodeIdle("grey", LARGE, codec, rung), 2, FakeLibrary.__new__(FakeLibrary).compose
+        )
+        for rung in range(len(ladder(LARGE)))
+    ]
+    full, *smaller = loops
+    assert smaller and [loop.rendition for loop in loops] == list(range(len(loops)))
+    for loop, shape in zip(loops, ladder(LARGE), strict=True):
+        assert (loop.format, loop.phase, loop.first_frame, loop.interval) == (LARGE, 2, full.first_frame, 25)
+        assert len(loop.units) == len(full.units)
+        frames = decoded(loop, loop.units[:25])
+        assert {frame.shape for frame in frames} == {(shape.height * 3 // 2, shape.width)}
+        luma = frames[-1][shape.height * 3 // 4 : shape.height]
+        assert abs(float(luma[:, : shape.width // 2].mean()) - 60) < 2
+        assert abs(float(luma[:, shape.width // 2 :].mean()) - 128) < 2
+        cb, cr = frames[-1][shape.height :].reshape(2, -1)
+        assert abs(float(cb.mean()) - 90) < 2 and abs(float(cr.mean()) - 128) < 2
+    assert sum(map(len, smaller[-1].units)) < sum(map(len, full.units))
+
+
+def test_full_pictures_go_first_whatever_was_asked_for_first(tmp_path: Path):
+    encoder, said = encoder_of(large_avatar(), tmp_path)
+    codecs = (Codec.VP8, Codec.H264)
+    warm = EncodeIdle("grey", msgspec.structs.replace(LARGE, fps=10), Codec.H264)  # busy while the others come
+    answers = encode(
+        encoder, said, warm, *(EncodeIdle("grey", LARGE, codec, rung) for rung in (1, 0) for codec in codecs)
+    )
+    loops = [loop for loop in answers if isinstance(loop, IdleLoop) and loop.format == LARGE and loop.phase == 0]
+    expected = [(Codec.H264, 0), (Codec.VP8, 0), (Codec.H264, 1), (Codec.VP8, 1)]
+    assert [(loop.codec, loop.rendition) for loop in loops] == expected
+
+
+def test_renditions_are_kept_side_by_side(tmp_path: Path):
+    cache = LoopCache(tmp_path)
+    _, loop = phase_of(0)
+    loops = [msgspec.structs.replace(loop, format=LARGE, rendition=rung, units=[bytes([rung])]) for rung in range(2)]
+    for each in loops:
+        cache.store("digest", each)
+    for each in loops:
+        found = cache.load("digest", EncodeIdle("grey", LARGE, Codec.H264, each.rendition), 0)
+        assert found is not None and found.units == each.units
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_loops_that_were_kept_before_there_were_renditions_are_found(tmp_path: Path):
+    cache = LoopCache(tmp_path)
+    _, loop = phase_of(0)
+    cache.store("digest", loop)
+    name = hashlib.sha256(repr(("digest", SHAPE, "H264", SETTINGS_VERSION)).encode()).hexdigest()[:32]
+    path = tmp_path / f"idle-{name}-0.msgpack"
+    assert path.exists()
+    before = msgspec.to_builtins(loop)
+    del before["rendition"]
+    path.write_bytes(msgspec.msgpack.encode(before))
+    assert cache.load("digest", EncodeIdle("grey", SHAPE, Codec.H264), 0) == loop
+
+
+@pytest.mark.parametrize(("codec", "rendition"), [(Codec.OPUS, 0), (Codec.H264, 1), (Codec.VP8, -1)])
+def test_what_cannot_be_made_is_said_and_the_next_is_made(tmp_path: Path, codec: Codec, rendition: int):
+    encoder, said = encoder_of(make_avatar("grey"), tmp_path)
+    encoder.put(EncodeIdle("grey", SHAPE, codec, rendition))
+    failed = said.get(timeout=60)
+    assert isinstance(failed, IdleFailed)
+    assert (failed.codec, failed.rendition) == (codec, rendition)
+    assert all(isinstance(answer, IdleLoop) for answer in encode(encoder, said, EncodeIdle("grey", SHAPE, Codec.H264)))
 
 
 def test_no_phase_of_an_avatar_that_was_replaced_is_sent(tmp_path: Path):
