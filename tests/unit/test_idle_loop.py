@@ -84,7 +84,7 @@ def test_other_rates_keep_the_speed_of_the_motion():
     assert len(loop.units) == 80 and loop.interval == 10
 
 
-LARGE = VideoFormat(320, 240, 25, 900_000)
+LARGE = VideoFormat(320, 240, 10, 900_000)
 
 
 def large_avatar(name: str = "grey") -> PreparedAvatar:
@@ -112,7 +112,7 @@ def encoder_of(avatar: PreparedAvatar, cache: Path) -> tuple[IdleEncoder, queue.
 @pytest.mark.parametrize("codec", [Codec.H264, Codec.VP8])
 def test_a_smaller_rendition_is_the_same_loop_scaled(codec: Codec):
     avatar, engine = large_avatar(), LoudnessEngine()
-    slot = engine.open(avatar, 25)
+    slot = engine.open(avatar, LARGE.fps)
     neutral = [engine.neutral(slot, picture) for picture in range(PICTURES)]
     loops = [
         encode_phase(
@@ -123,11 +123,11 @@ def test_a_smaller_rendition_is_the_same_loop_scaled(codec: Codec):
     full, *smaller = loops
     assert smaller and [loop.rendition for loop in loops] == list(range(len(loops)))
     for loop, shape in zip(loops, ladder(LARGE), strict=True):
-        assert (loop.format, loop.phase, loop.first_frame, loop.interval) == (LARGE, 2, full.first_frame, 25)
+        assert (loop.format, loop.phase, loop.first_frame, loop.interval) == (LARGE, 2, 2 * idle_grid(10), 10)
         assert len(loop.units) == len(full.units)
-        frames = decoded(loop, loop.units[:25])
+        frames = decoded(loop, loop.units[:10])
         assert {frame.shape for frame in frames} == {(shape.height * 3 // 2, shape.width)}
-        luma = frames[-1][shape.height * 3 // 4 : shape.height]
+        luma = frames[-1][: shape.height // 8]  # above the mouth
         assert abs(float(luma[:, : shape.width // 2].mean()) - 60) < 2
         assert abs(float(luma[:, shape.width // 2 :].mean()) - 128) < 2
         cb, cr = frames[-1][shape.height :].reshape(2, -1)
@@ -138,7 +138,7 @@ def test_a_smaller_rendition_is_the_same_loop_scaled(codec: Codec):
 def test_full_pictures_go_first_whatever_was_asked_for_first(tmp_path: Path):
     encoder, said = encoder_of(large_avatar(), tmp_path)
     codecs = (Codec.VP8, Codec.H264)
-    warm = EncodeIdle("grey", msgspec.structs.replace(LARGE, fps=10), Codec.H264)  # busy while the others come
+    warm = EncodeIdle("grey", msgspec.structs.replace(LARGE, fps=15), Codec.H264)  # busy while the others come
     answers = encode(
         encoder, said, warm, *(EncodeIdle("grey", LARGE, codec, rung) for rung in (1, 0) for codec in codecs)
     )
@@ -166,7 +166,7 @@ def test_loops_that_were_kept_before_there_were_renditions_are_found(tmp_path: P
     name = hashlib.sha256(repr(("digest", SHAPE, "H264", SETTINGS_VERSION)).encode()).hexdigest()[:32]
     path = tmp_path / f"idle-{name}-0.msgpack"
     assert path.exists()
-    before = msgspec.to_builtins(loop)
+    before = msgspec.msgpack.decode(path.read_bytes())
     del before["rendition"]
     path.write_bytes(msgspec.msgpack.encode(before))
     assert cache.load("digest", EncodeIdle("grey", SHAPE, Codec.H264), 0) == loop
