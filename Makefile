@@ -26,7 +26,9 @@ PEERS := .cache/peers
 # 5: none of TESTS is of that kind
 pytest = $(BIN)/python -m pytest -q $(1) $(TESTS) || [ $$? = 5 ]
 
-.PHONY: help run test check format debian peers fuzz bench screenshot clean
+RIVALS := .cache/rivals
+
+.PHONY: help run test check format debian peers rivals fuzz bench screenshot clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -127,3 +129,13 @@ $(PEERS)/pion_player: tests/peers/pion_player.go | debian
 	@echo "[setup] the pion player: waiting for Go's compiler"
 	@version=$$(dpkg-query -W -f '$${Version}' golang-github-pion-webrtc.v3-dev) && GO111MODULE=off GOPATH=/usr/share/gocode \
 		GOCACHE=$(CURDIR)/$(PEERS)/go go build -ldflags "-X main.version=$${version%-*}" -o $@ $<
+
+rivals: $(RIVALS)/fastrtc/.ready $(RIVALS)/pipecat/.ready $(RIVALS)/relay ## what `whep-avatar bench side-by-side` compares with (2 GB)
+
+$(RIVALS)/%/.ready: bench/rivals/%.txt
+	@echo "[setup] $*: waiting for pip"
+	@$(PYTHON) -m venv $(@D) && $(@D)/bin/pip --disable-pip-version-check install --quiet --quiet -r $< && touch $@
+
+$(RIVALS)/relay: bench/rivals/relay.go | debian
+	@echo "[setup] the pion relay: waiting for Go's compiler"
+	@mkdir -p $(@D) && GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$(CURDIR)/$(PEERS)/go go build -o $@ $<

@@ -81,10 +81,16 @@ PIXELS = {"torch", "cv2", "thorvg_python", "av"}
 """What only the worker loads (aiortc loads av by itself; our server code must not touch it)."""
 
 
+FOREIGN = ROOT / "bench" / "rivals"
+"""Scripts for other people's servers: run with what is installed beside those, no part of any package."""
+
+
 def modules() -> Iterator[tuple[str, Path]]:
     """Every module of the product as (dotted name, file)."""
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
+            if path.parent == FOREIGN:
+                continue
             parts = path.relative_to(ROOT).with_suffix("").parts
             yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
 
