@@ -38,7 +38,7 @@ def shown_size(settings: Settings, value: str) -> tuple[int, int]:
     return size
 
 
-def parse_viewers(value: str) -> list[int]:
+def parse_counts(value: str) -> list[int]:
     """``1,10,25`` as ascending counts, each above 0. Errors: typer.BadParameter."""
     if re.fullmatch(r"[1-9]\d{0,3}(,[1-9]\d{0,3})*", value) is None:
         raise typer.BadParameter("numbers with commas between are needed, as in 1,10,25")
@@ -91,7 +91,7 @@ def idle(
     from bench.idle_viewers import Plan, measure_idle
     from bench.processes import BenchFailed
 
-    plan = Plan(shown_size(Settings.model_validate({}), size), fps, seconds, parse_viewers(viewers), baseline_viewers)
+    plan = Plan(shown_size(Settings.model_validate({}), size), fps, seconds, parse_counts(viewers), baseline_viewers)
     try:
         result = measure_idle(plan, lambda step: typer.echo(f"[bench] {step}", err=True))
     except BenchFailed as error:
@@ -120,20 +120,20 @@ def whip(
 
 
 @app.command()
-def sessions(
+def families(
     sessions: Annotated[str, typer.Option(help="Numbers of sessions, with commas between.")] = "1,8",
     rates: Annotated[str, typer.Option(help="Frames a second, with commas between.")] = "10,25",
     json: Json = False,
 ) -> None:
     """The original server's sessions, by WebRTC and as chunk files, side by side, beside its published figures."""
     from bench.processes import BenchFailed
-    from bench.session_families import SessionPlan, measure_sessions
+    from bench.session_families import FamilyPlan, measure_families
     from bench.session_report import as_json, as_text
 
-    plan = SessionPlan(parse_viewers(sessions), [check_rate(rate) for rate in parse_viewers(rates)])
+    plan = FamilyPlan(parse_counts(sessions), [check_rate(rate) for rate in parse_counts(rates)])
     settings = Settings.model_validate({"host": "127.0.0.1"})
     try:
-        result = measure_sessions(settings, plan, lambda step: typer.echo(f"[bench] {step}", err=True))
+        result = measure_families(settings, plan, lambda step: typer.echo(f"[bench] {step}", err=True))
     except BenchFailed as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None

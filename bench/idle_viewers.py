@@ -11,20 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import httpx
-
 from bench.figures import slope
 from bench.machine import Machine, this_machine
-from bench.processes import Child, answers, child_running, cpu_s, free_port, memory_mb, running
+from bench.placement import Placement, placed
+from bench.processes import Child, answers, cpu_s, free_port, memory_mb, running
+from bench.served import START_S, serving
 
-START_S: Final = 300.0
-"""A first start encodes the idle loop in both codecs; from the cache it takes seconds."""
+SERVER_CORES: Final = 2
 JOIN_S: Final = 120.0
 SETTLE_S: Final = 2.0
 """After the last join: handshakes are over, and their garbage is collected."""
-QUIET_S: Final = 2.0
-QUIET_SHARE: Final = 0.01
-STREAM: Final = "demo"
 MOST_BASELINE: Final = 4
 """Viewers that are tried against the server that encodes for each; no usual machine has cores for more."""
 KEPT: Final = 0.98
@@ -104,45 +100,40 @@ class Plan:
 def measure_idle(plan: Plan, say: Callable[[str], None]) -> IdleFigures:
     """Run both servers, one after the other, and ``say`` what is done. Errors: BenchFailed where one does not serve."""
     machine = this_machine()
-    with tempfile.TemporaryDirectory(prefix="whep-avatar-bench-") as folder:
-        say("starting the server and waiting for its idle loops; the first start encodes them, which takes a minute")
-        windows = _measure_ours(plan, Path(folder), say)
+    with tempfile.TemporaryDirectory(prefix="whep-avatar-bench-") as folder, placed(SERVER_CORES) as placement:
+        say("starting the server and waiting for its idle loops; the first start encodes them, which takes minutes")
+        windows = _measure_ours(plan, Path(folder), placement, say)
         baseline: list[BaselineFigures] = []
         for codec in ("H264", "VP8"):
             say(f"starting a server where aiortc encodes {codec} for each viewer")
-            baseline.append(_measure_baseline(plan, codec, Path(folder), say))
+            baseline.append(_measure_baseline(plan, codec, Path(folder), placement, say))
     size = f"{plan.size[0]}x{plan.size[1]}"
     return IdleFigures(machine, size, plan.fps, plan.seconds, windows, baseline)
 
 
-def _measure_ours(plan: Plan, folder: Path, say: Callable[[str], None]) -> list[Window]:
-    port = free_port()
-    base = f"http://127.0.0.1:{port}"
-    size = f"{plan.size[0]}x{plan.size[1]}"
-    address = ["--host", "127.0.0.1", "--port", str(port), "--stream", STREAM]
-    arguments = ["serve", *address, "--size", size, "--fps", str(plan.fps)]
-    with running("whep_server", arguments, folder / "server.log") as server:
-        server.wait_for(lambda: _codecs(base) == ["H264", "VP8"], START_S, "the idle loops of both codecs")
-        worker = child_running(server.pid, "avatar.worker")
-        if worker is None:
-            raise server.failure("the server has no worker process")
-        # a codec can be watched from its first phase on; the worker is busy until it has made the others
-        server.wait_for(lambda: _is_quiet(worker), START_S, "the worker to finish the idle loops")
-        endpoint = [f"{base}/whep/{STREAM}", "--codec", "H264"]
-        with running("bench.receivers", endpoint, folder / "receivers.log", talks=True) as crowd:
-            return [_window(plan, server.pid, worker, crowd, count) for count in _steps(plan.viewers, crowd, say)]
+def _measure_ours(plan: Plan, folder: Path, placement: Placement, say: Callable[[str], None]) -> list[Window]:
+    with serving(folder, placement, size=plan.size, fps=plan.fps) as served:
+        endpoint = [served.whep(), "--codec", "H264"]
+        server, worker = served.process.pid, served.worker
+        log = folder / "receivers.log"
+        with running("bench.receivers", endpoint, log, talks=True, cores=placement.clients) as crowd:
+            return [_window(plan, server, worker, crowd, count) for count in _steps(plan.viewers, crowd, say)]
 
 
-def _measure_baseline(plan: Plan, codec: str, folder: Path, say: Callable[[str], None]) -> BaselineFigures:
+def _measure_baseline(
+    plan: Plan, codec: str, folder: Path, placement: Placement, say: Callable[[str], None]
+) -> BaselineFigures:
     """More and more viewers, until the server cannot keep its rate; that last window is told, too."""
     port = free_port()
     base = f"http://127.0.0.1:{port}"
     arguments = ["--port", str(port), "--size", *map(str, plan.size), "--fps", str(plan.fps)]
     windows: list[Window] = []
-    with running("bench.baseline", arguments, folder / f"baseline-{codec}.log") as server:
+    log = folder / f"baseline-{codec}.log"
+    with running("bench.baseline", arguments, log, cores=placement.server) as server:
         server.wait_for(lambda: answers(base), START_S, "the server to compare with")
         endpoint = [f"{base}/whep", "--codec", codec]
-        with running("bench.receivers", endpoint, folder / f"receivers-{codec}.log", talks=True) as crowd:
+        log = folder / f"receivers-{codec}.log"
+        with running("bench.receivers", endpoint, log, talks=True, cores=placement.clients) as crowd:
             for count in _steps(range(1, plan.baseline_viewers + 1), crowd, say):
                 if not count:
                     continue
@@ -180,22 +171,3 @@ def _window(plan: Plan, server: int, worker: int | None, crowd: Child, viewers: 
         lost=int(seen["lost"]),
         memory_mb=memory_mb(server),
     )
-
-
-def _is_quiet(pid: int) -> bool:
-    """Whether a process uses next to nothing of a core; takes a second to see."""
-    before_s = cpu_s(pid)
-    time.sleep(QUIET_S)
-    return cpu_s(pid) - before_s < QUIET_SHARE * QUIET_S
-
-
-def _codecs(base: str) -> list[str]:
-    """What the stream can be watched in now; nothing while nobody listens."""
-    try:
-        reply = httpx.get(f"{base}/streams/{STREAM}", timeout=5, trust_env=False)
-    except httpx.TransportError:
-        return []
-    if reply.status_code != httpx.codes.OK:
-        return []
-    codecs = reply.json()["codecs"]
-    return sorted(map(str, codecs))

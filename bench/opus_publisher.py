@@ -5,9 +5,9 @@ It sends no silence before and after the sound.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -18,22 +18,13 @@ import httpx
 import numpy as np
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
+from av.stream import Stream
 from numpy.typing import NDArray
-
-from whep_server.rtc.sender import Sendable, SourceTrack, attach
 
 OPUS_HZ: Final = 48_000
 CODEC_DELAY: Final = 312
 """Samples by which libopus's decoder is behind what its encoder was given (its lookahead of 6.5 ms)."""
 CONNECT_S: Final = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class OpusPacket:
-    """A packet, for aiortc's sender."""
-
-    payloads: Sequence[bytes]
-    rtp_time: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +64,18 @@ def opus_packets(sound: NDArray[np.int16], frame_ms: float = 20.0, bps: int = 64
     return packets
 
 
-@dataclass
-class Encoder:
+class Encoder(MediaStreamTrack):
     """Packets, each when a live encoder would have it: when its last sample has been spoken. Then nothing more."""
 
-    packets: list[bytes]
-    frame_ms: float = 20.0
-    start_s: float = 0.0
-    """When sample 0 is spoken. Units: seconds on the monotonic clock."""
-    sent: list[Sent] = field(default_factory=list)
-    started: asyncio.Event = field(default_factory=asyncio.Event)
-    done: asyncio.Event = field(default_factory=asyncio.Event)
+    kind = "audio"
+
+    def __init__(self, packets: list[bytes], frame_ms: float = 20.0) -> None:
+        super().__init__()
+        self.packets, self.frame_ms = packets, frame_ms
+        self.start_s = 0.0
+        """When sample 0 is spoken. Units: seconds on the monotonic clock."""
+        self.sent: list[Sent] = []
+        self.started, self.done = asyncio.Event(), asyncio.Event()
 
     def start(self, at_s: float) -> None:
         """Begin to speak then."""
@@ -98,8 +90,8 @@ class Encoder:
         """When the packet with that sample of the sound left."""
         return next(sent.at_s for sent in self.sent if sent.until > sample)
 
-    async def next_unit(self) -> Sendable:
-        """For aiortc's sender."""
+    async def recv(self) -> "av.Packet[Stream]":
+        """For aiortc's sender, which sends packets as they are."""
         await self.started.wait()
         number, size = len(self.sent), round(OPUS_HZ * self.frame_ms / 1000)
         if number == len(self.packets):
@@ -108,10 +100,9 @@ class Encoder:
         until = (number + 1) * size
         await asyncio.sleep(max(0.0, self.spoken_s(until) - time.monotonic()))
         self.sent.append(Sent(until - CODEC_DELAY, time.monotonic()))
-        return OpusPacket([self.packets[number]], until - size)
-
-    def request_keyframe(self) -> None:
-        """Sound has none."""
+        packet = av.Packet(self.packets[number])
+        packet.pts, packet.time_base = until - size, Fraction(1, OPUS_HZ)
+        return packet
 
 
 class SmallPicture(MediaStreamTrack):
@@ -144,7 +135,7 @@ async def publishing(
     """
     encoder = Encoder(packets, frame_ms)
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-    attach(connection.addTransceiver(SourceTrack("audio"), direction="sendonly").sender, encoder)
+    connection.addTransceiver(encoder, direction="sendonly")
     if video:
         connection.addTransceiver(SmallPicture(), direction="sendonly")
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}

@@ -6,9 +6,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import httpx
@@ -61,14 +62,31 @@ class Child:
 
 
 @contextmanager
-def running(module: str, arguments: Sequence[str], log: Path, *, talks: bool = False) -> Iterator[Child]:
-    """``python -m module arguments``, ended when the block is left. One that ``talks`` is asked on its pipes."""
+def running(
+    module: str,
+    arguments: Sequence[str],
+    log: Path,
+    *,
+    talks: bool = False,
+    cores: Collection[int] = (),
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Child]:
+    """``python -m module arguments``, ended when the block is left. One that ``talks`` is asked on its pipes.
+
+    ``cores``: those that it, and what it starts, may use; none: all of ours. ``variables``: added to its environment.
+    """
     pipe = subprocess.PIPE if talks else subprocess.DEVNULL
+    given = ["env", *(f"{name}={value}" for name, value in variables.items())]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments], stdin=pipe, stdout=pipe if talks else output, stderr=output
+            [*given, sys.executable, "-m", module, *arguments],
+            stdin=pipe,
+            stdout=pipe if talks else output,
+            stderr=output,
         )
         try:
+            if cores:
+                os.sched_setaffinity(process.pid, cores)
             yield Child(process, log)
         finally:
             process.terminate()
@@ -98,6 +116,22 @@ def cpu_s(pid: int) -> float:
     """Seconds of processor time that a process has used, in user and kernel mode. Units: 10 ms is the finest."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS_S
+
+
+def threads(pid: int) -> int:
+    """How many a process has."""
+    return sum(1 for _ in Path(f"/proc/{pid}/task").iterdir())
+
+
+def open_files(pid: int) -> int:
+    """File descriptors that a process holds."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def move(pid: int, cores: Collection[int]) -> None:
+    """Have all threads of a process use these cores."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), cores)
 
 
 def memory_mb(pid: int) -> float:

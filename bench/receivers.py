@@ -1,220 +1,132 @@
-"""Many cheap viewers in one process: real WHEP, ICE and DTLS by aiortc, then packets are decrypted and counted.
+"""Many cheap viewers in one process: observers that count what comes by its headers, and decrypt a sample of it.
 
-Nothing is put in order, decoded or shown, so that hundreds fit beside the server they load. Reports go back once a
-second as from any viewer. Commands come as JSON lines on standard input, each is answered by one line:
+Hundreds fit beside the server they load. Commands come as JSON lines on standard input, each is answered by one line:
 
-    {"join": 9}      nine more viewers; answered when media can flow to all
-    {"count": 20}    what all viewers together received in so many seconds
-
-Names of aiortc relied on, read at 1.16.0: RTCDtlsTransport._handle_rtp_data (replaced on the instance), _send_rtp.
+    {"join": 9}                  nine more viewers; answered when media can flow to all that could join
+    {"join": 9, "at_once": 9}    the same, all at once
+    {"count": 20}                what all viewers together received in so many seconds
+    {"leave": 3}                 the three that came first end their sessions
 """
 
 import argparse
 import asyncio
+import gc
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol, cast
-from urllib.parse import urljoin
+import time
+from typing import Final
 
 import httpx
 import msgspec
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
-from aiortc.rtcrtpparameters import RTCRtpCodecCapability, RTCRtpReceiveParameters
-from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket
-from aiortc.sdp import SessionDescription
+import uvloop
 
-from whep_server.rtc.ice import ice_policy
-from whep_server.settings import Settings
+from bench.observer import JOIN_S, Observer, Whep, Wish, on_loopback
 
-JOIN_S: Final = 30.0
 JOINS_AT_ONCE: Final = 4
 """Handshakes cost both ends; a crowd at once would time out on a small machine."""
-REPORT_S: Final = 1.0
-
-
-class Transport(Protocol):
-    """What is used of aiortc's DTLS transport."""
-
-    _handle_rtp_data: Callable[..., Awaitable[None]]
-    """Called with a decrypted packet and the keyword ``arrival_time_ms``."""
-
-    async def _send_rtp(self, data: bytes) -> None: ...
+TRIED_EVERY: Final = 64
+"""Of so many packets one is decrypted, to see that it is meant for this viewer."""
 
 
 class Command(msgspec.Struct, forbid_unknown_fields=True):
     """One line of standard input."""
 
     join: int = 0
+    at_once: int = JOINS_AT_ONCE
     count: float = 0
+    leave: int = 0
 
 
-@dataclass(slots=True)
-class Flow:
-    """One RTP stream as its receiver counts it."""
+class Uninterested:
+    """A tap for who only counts."""
 
-    packets: int = 0
-    frames: int = 0
-    expected: int = 0
-    sequence: int | None = None
+    def take(self, kind: str, at_s: float, packet: bytes) -> None:
+        """As ``observer.Tap``."""
 
-    def take(self, packet: bytes) -> None:
-        """Count a packet: a marker ends a picture (RFC 6184, RFC 7741)."""
-        sequence = int.from_bytes(packet[2:4], "big")
-        step = 1 if self.sequence is None else (sequence - self.sequence) & 0xFFFF
-        self.packets += 1
-        self.frames += packet[1] >> 7
-        if step < 0x8000:
-            self.expected += step
-            self.sequence = sequence
-
-    def restart(self) -> None:
-        """Count from nothing; the next packet is still expected to follow the last one."""
-        self.packets = self.frames = self.expected = 0
-
-
-class LightViewer:
-    """One viewer."""
-
-    def __init__(
-        self, kinds: Sequence[str] = ("audio", "video"), tap: Callable[[str, bytes], None] | None = None
-    ) -> None:
-        """``tap`` is given the kind and the bytes of every RTP packet, decrypted."""
-        self._kinds = kinds
-        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self._tap = tap
-        self.video, self.audio = Flow(), Flow()
-        self.session = ""
-        self._flows: dict[int, Flow] = {}
-        self._newest: dict[int, int] = {}
-        """Highest sequence number by SSRC, for reports."""
-
-    async def join(self, client: httpx.AsyncClient, endpoint: str, codec: str) -> None:
-        """POST an offer and connect. Errors: httpx.HTTPStatusError, TimeoutError."""
-        connected = asyncio.Event()
-
-        def changed() -> None:
-            if self.connection.connectionState == "connected":
-                connected.set()
-
-        self.connection.on("connectionstatechange", changed)
-        for kind in self._kinds:
-            transceiver = self.connection.addTransceiver(kind, direction="recvonly")
-            transceiver.receiver.receive = _receive_nothing  # type: ignore[method-assign, assignment]  # no threads
-            if kind == "video":
-                transceiver.setCodecPreferences(_preferences(codec))
-        async with asyncio.timeout(JOIN_S):
-            await self.connection.setLocalDescription(await self.connection.createOffer())
-            offer = self.connection.localDescription.sdp
-            reply = await client.post(endpoint, content=offer, headers={"Content-Type": "application/sdp"})
-            reply.raise_for_status()
-            self.session = reply.headers.get("Location", "")
-            for media in SessionDescription.parse(reply.text).media:
-                flow = self.video if media.kind == "video" else self.audio
-                self._flows |= {int(each.payloadType or 0): flow for each in media.rtp.codecs if each.name != "rtx"}
-            await self.connection.setRemoteDescription(RTCSessionDescription(reply.text, "answer"))
-            self._transport._handle_rtp_data = self._count
-            await connected.wait()
-
-    @property
-    def _transport(self) -> Transport:
-        return cast(Transport, self.connection.getTransceivers()[0].receiver.transport)
-
-    async def _count(self, packet: bytes, arrival_time_ms: int) -> None:
-        flow = self._flows.get(packet[1] & 0x7F)
-        if flow is not None and self._tap is not None:
-            self._tap("video" if flow is self.video else "audio", packet)
-        if flow is not None:
-            flow.take(packet)
-            self._newest[int.from_bytes(packet[8:12], "big")] = flow.sequence or 0
-
-    async def report(self) -> None:
-        """A receiver report on each stream, as long as it is connected: all is well."""
-        while True:
-            await asyncio.sleep(REPORT_S)
-            if self.connection.connectionState != "connected":
-                return
-            blocks = [
-                RtcpReceiverInfo(
-                    ssrc=ssrc, fraction_lost=0, packets_lost=0, highest_sequence=newest, jitter=0, lsr=0, dlsr=0
-                )
-                for ssrc, newest in self._newest.items()
-            ]
-            if blocks:
-                await self._transport._send_rtp(bytes(RtcpRrPacket(ssrc=1, reports=blocks)))
-
-
-def _preferences(codec: str) -> list[RTCRtpCodecCapability]:
-    """What a viewer of one codec offers."""
-    capabilities = RTCRtpReceiver.getCapabilities("video")
-    assert capabilities is not None, "video has codecs"
-    wanted = (f"video/{codec}".lower(), "video/rtx")
-    return [each for each in capabilities.codecs if each.mimeType.lower() in wanted]
-
-
-async def _receive_nothing(_parameters: RTCRtpReceiveParameters) -> None:
-    """In place of aiortc's receiver, which would start a thread that decodes."""
+    def report(self, kind: str, ntp_s: float, rtp_time: int) -> None:
+        """As ``observer.Tap``."""
 
 
 class Crowd:
     """All viewers of this process."""
 
-    def __init__(self, endpoint: str, codec: str, client: httpx.AsyncClient, group: asyncio.TaskGroup) -> None:
-        self._endpoint, self._codec, self._client, self._group = endpoint, codec, client, group
-        self._viewers: list[LightViewer] = []
-        self._reports: list[asyncio.Task[None]] = []
-        self._gate = asyncio.Semaphore(JOINS_AT_ONCE)
+    def __init__(self, endpoint: str, wish: Wish, client: httpx.AsyncClient, group: asyncio.TaskGroup) -> None:
+        self._signaling, self._wish, self._group = Whep(client, endpoint), wish, group
+        self._viewers: dict[Observer, asyncio.Task[None]] = {}
 
-    async def join(self, count: int) -> dict[str, float]:
-        """So many more."""
-        async with asyncio.TaskGroup() as joins:
-            for _ in range(count):
-                joins.create_task(self._one())
-        return {"viewers": len(self._viewers)}
+    async def join(self, count: int, at_once: int) -> dict[str, float]:
+        """So many more; who cannot join is counted."""
+        gate, began_s = asyncio.Semaphore(at_once), time.monotonic()
+        async with asyncio.TaskGroup() as group:
+            joins = [group.create_task(self._one(gate)) for _ in range(count)]
+        took_s = time.monotonic() - began_s
+        gc.collect()
+        gc.freeze()
+        failed = sum(not join.result() for join in joins)
+        return {"viewers": len(self._viewers), "failed": failed, "seconds": took_s}
 
-    async def _one(self) -> None:
-        async with self._gate:
-            viewer = LightViewer()
-            self._viewers.append(viewer)
-            await viewer.join(self._client, self._endpoint, self._codec)
-            self._reports.append(self._group.create_task(viewer.report()))
+    async def _one(self, gate: asyncio.Semaphore) -> bool:
+        viewer = Observer(Uninterested(), self._wish)
+        async with gate:
+            try:
+                await viewer.join(self._signaling)
+            except (httpx.HTTPError, TimeoutError) as error:
+                print(f"a viewer could not join: {error!r}", file=sys.stderr)
+                await viewer.connection.close()
+                return False
+            self._viewers[viewer] = self._group.create_task(viewer.run())
+            return True
 
     async def count(self, seconds: float) -> dict[str, float]:
-        """What comes in so many seconds, to all viewers together."""
-        flows = [flow for viewer in self._viewers for flow in (viewer.video, viewer.audio)]
+        """What comes in so many seconds, to all viewers together. ``cpu_s``: what receiving it took."""
+        flows = [flow for viewer in self._viewers for flow in viewer.flows]
         for flow in flows:
             flow.restart()
+        tried, rejected = self._tried()
+        began_s, cpu_s = time.monotonic(), time.process_time()
         await asyncio.sleep(seconds)
+        video = [flow for flow in flows if flow.kind == "video"]
+        packets = sum(flow.packets for flow in flows)
+        verified_now, rejected_now = self._tried()
         return {
-            "frames": sum(viewer.video.frames for viewer in self._viewers),
-            "video_packets": sum(viewer.video.packets for viewer in self._viewers),
-            "audio_packets": sum(viewer.audio.packets for viewer in self._viewers),
-            "lost": sum(flow.expected - flow.packets for flow in flows),
+            "seconds": time.monotonic() - began_s,
+            "frames": sum(flow.frames for flow in video),
+            "video_packets": sum(flow.packets for flow in video),
+            "audio_packets": packets - sum(flow.packets for flow in video),
+            "octets": sum(flow.octets for flow in flows),
+            "lost": sum(flow.expected for flow in flows) - packets,
+            "verified": verified_now - tried,
+            "rejected": rejected_now - rejected,
+            "cpu_s": time.process_time() - cpu_s,
         }
 
-    async def leave(self) -> None:
-        """End all sessions."""
-        for report in self._reports:
-            report.cancel()
-        for viewer in self._viewers:
-            if viewer.session:
-                await self._client.delete(urljoin(self._endpoint, viewer.session))
-            await viewer.connection.close()
+    def _tried(self) -> tuple[int, int]:
+        return sum(viewer.verified for viewer in self._viewers), sum(viewer.rejected for viewer in self._viewers)
+
+    async def leave(self, count: int) -> dict[str, float]:
+        """End some sessions."""
+        for viewer in list(self._viewers)[:count]:
+            self._viewers.pop(viewer).cancel()
+            await viewer.leave(self._signaling)
+        return {"viewers": len(self._viewers)}
+
+    async def obey(self, command: Command) -> dict[str, float]:
+        """Do one thing."""
+        if command.join:
+            return await self.join(command.join, command.at_once)
+        return await (self.leave(command.leave) if command.leave else self.count(command.count))
 
 
 async def serve(endpoint: str, codec: str) -> None:
     """Do what standard input says, until it ends."""
-    loop = asyncio.get_running_loop()
     lines = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     async with httpx.AsyncClient(timeout=JOIN_S, trust_env=False) as client, asyncio.TaskGroup() as group:
-        crowd = Crowd(endpoint, codec, client, group)
+        crowd = Crowd(endpoint, Wish(codec=codec, decrypt_every=TRIED_EVERY), client, group)
         while line := await lines.readline():
-            command = msgspec.json.decode(line, type=Command)
-            answer = await (crowd.join(command.join) if command.join else crowd.count(command.count))
+            answer = await crowd.obey(msgspec.json.decode(line, type=Command))
             sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
             sys.stdout.buffer.flush()
-        await crowd.leave()
+        await crowd.leave(sys.maxsize)
 
 
 def start() -> None:
@@ -223,8 +135,8 @@ def start() -> None:
     parser.add_argument("endpoint", help="WHEP address of a stream")
     parser.add_argument("--codec", choices=("H264", "VP8"), default="H264")
     arguments = parser.parse_args()
-    with ice_policy(Settings.model_validate({"host": "127.0.0.1"})):
-        asyncio.run(serve(arguments.endpoint, arguments.codec))
+    with on_loopback(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(arguments.endpoint, arguments.codec))
 
 
 if __name__ == "__main__":

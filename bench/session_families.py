@@ -15,11 +15,13 @@ import httpx
 
 from bench.figures import quantile
 from bench.machine import Machine, this_machine
-from bench.processes import BenchFailed, Child, answers, child_running, cpu_s, free_port, running
+from bench.placement import placed
+from bench.processes import BenchFailed, Child, running
+from bench.served import START_S, Served, serving
 from bench.voice import seconds_of
 from whep_server.settings import Settings
 
-START_S: Final = 300.0
+SERVER_CORES: Final = 2
 JOIN_S: Final = 120.0
 RUN_S: Final = 180.0
 FAMILIES: Final = ("webrtc", "sse")
@@ -58,7 +60,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionFigures:
+class FamilyFigures:
     """All that was measured."""
 
     machine: Machine
@@ -70,83 +72,70 @@ class SessionFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionPlan:
+class FamilyPlan:
     """What is to be measured."""
 
     sessions: Sequence[int]
     rates: Sequence[int]
 
 
-def measure_sessions(settings: Settings, plan: SessionPlan, say: Callable[[str], None]) -> SessionFigures:
+def measure_families(settings: Settings, plan: FamilyPlan, say: Callable[[str], None]) -> FamilyFigures:
     """Run the server and its clients. Errors: BenchFailed where something does not serve."""
     machine = this_machine()
-    port = free_port()
-    base = f"http://127.0.0.1:{port}"
     sound = settings.assets / SENTENCE
-    with tempfile.TemporaryDirectory(prefix="whep-avatar-bench-") as folder:
+    size = settings.width, settings.height
+    with tempfile.TemporaryDirectory(prefix="whep-avatar-bench-") as folder, placed(SERVER_CORES) as placement:
         logs = Path(folder)
-        say("starting the server; a first start encodes its idle loops, which takes a minute")
-        with running(
-            "whep_server", ["serve", "--host", "127.0.0.1", "--port", str(port)], logs / "server.log"
-        ) as server:
-            server.wait_for(lambda: answers(f"{base}/readyz"), START_S, "the server to be ready")
-            _warm(base, settings.avatar, plan.rates, server, say)
+        say("starting the server; a first start encodes its idle loops, which takes some minutes")
+        with serving(logs, placement, size=size, fps=settings.fps) as served:
+            _warm(served, settings.avatar, plan.rates, say)
             rows = [
-                _row(base, settings.avatar, sound, server, logs, (family, count, fps), say)
+                _row(served, settings.avatar, sound, logs, (family, count, fps), say)
                 for fps in plan.rates
                 for count in plan.sessions
                 for family in FAMILIES
             ]
-            health = _health_ms(base)
-    return SessionFigures(machine, f"{settings.width}x{settings.height}", seconds_of(sound), rows, health)
+            health = _health_ms(served.base)
+    return FamilyFigures(machine, f"{size[0]}x{size[1]}", seconds_of(sound), rows, health)
 
 
-def _warm(base: str, avatar: str, rates: Sequence[int], server: Child, say: Callable[[str], None]) -> None:
+def _warm(served: Served, avatar: str, rates: Sequence[int], say: Callable[[str], None]) -> None:
     """Have the idle loops of all rates encoded, so that no row pays for them."""
     for fps in rates:
         say(f"waiting for the idle loops at {fps} frames/s")
         reply = httpx.post(
-            f"{base}/streams", json={"name": f"warm-{fps}", "avatar": avatar, "fps": fps}, trust_env=False
+            f"{served.base}/streams", json={"name": f"warm-{fps}", "avatar": avatar, "fps": fps}, trust_env=False
         )
         reply.raise_for_status()
-        server.wait_for(
-            lambda fps=fps: len(_codecs(base, f"warm-{fps}")) > 1,  # type: ignore[misc]  # mypy cannot infer it
+        served.process.wait_for(
+            lambda fps=fps: len(served.codecs(f"warm-{fps}")) > 1,  # type: ignore[misc]  # mypy cannot infer it
             START_S,
             "idle loops",
         )
 
 
-def _codecs(base: str, stream: str) -> list[str]:
-    reply = httpx.get(f"{base}/streams/{stream}", trust_env=False)
-    return list(reply.json()["codecs"]) if reply.status_code == httpx.codes.OK else []
-
-
 def _row(
-    base: str,
+    served: Served,
     avatar: str,
     sound: Path,
-    server: Child,
     logs: Path,
     case: tuple[str, int, int],
     say: Callable[[str], None],
 ) -> Row:
     family, count, fps = case
     say(f"{count} {family} sessions at {fps} frames/s")
-    arguments = [base, "--family", family, "--sessions", str(count), "--fps", str(fps), "--avatar", avatar]
+    arguments = [served.base, "--family", family, "--sessions", str(count), "--fps", str(fps), "--avatar", avatar]
     arguments += ["--sound", str(sound)]
     with running("bench.session_load", arguments, logs / "clients.log", talks=True) as clients:
-        return _measured(clients, server, case)
+        return _measured(clients, served, case)
 
 
-def _measured(clients: Child, server: Child, case: tuple[str, int, int]) -> Row:
+def _measured(clients: Child, served: Served, case: tuple[str, int, int]) -> Row:
     family, count, fps = case
-    worker = child_running(server.pid, "avatar.worker")
-    if worker is None:
-        raise server.failure("the server has no worker process")
     clients.ask({"run": 1}, JOIN_S + RUN_S)  # the first utterance of a session warms what is loaded when it is needed
-    began_s, before = time.monotonic(), (cpu_s(server.pid), cpu_s(worker))
+    before = served.usage()
     seen = clients.ask({"run": 1}, RUN_S)
-    after, run_s = (cpu_s(server.pid), cpu_s(worker)), time.monotonic() - began_s
+    after = served.usage()
     deleted = int(clients.ask({"end": 1}, JOIN_S)["deleted"])
     return Row(
         family,
@@ -163,9 +152,9 @@ def _measured(clients: Child, server: Child, case: tuple[str, int, int]) -> Row:
         stalls=int(seen["stalls"]),
         pictures=int(seen["pictures"]),
         kbps=seen["kbps"],
-        run_s=run_s,
-        server_cpu_s=after[0] - before[0],
-        worker_cpu_s=after[1] - before[1],
+        run_s=after.at_s - before.at_s,
+        server_cpu_s=after.server_s - before.server_s,
+        worker_cpu_s=after.worker_s - before.worker_s,
     )
 
 

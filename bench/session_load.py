@@ -1,6 +1,6 @@
 """Clients of the original server's routes, many at once in one process: they create, speak, receive, and take notes.
 
-One family a run: ``webrtc`` clients watch with light viewers (``bench.receivers``), ``sse`` clients listen for chunk
+One family a run: ``webrtc`` clients watch with observers (``bench.observer``), ``sse`` clients listen for chunk
 files and download them as a player does. Commands come as JSON lines on standard input, each is answered by one line:
 
     {"run": 1}       every session speaks the file at once; what came of it, all sessions together
@@ -20,10 +20,9 @@ import httpx
 import msgspec
 
 from bench.figures import quantile
+from bench.flows import payload_at
+from bench.observer import JOIN_S, Observer, Whep, Wish, on_loopback
 from bench.processes import BenchFailed
-from bench.receivers import JOIN_S, LightViewer
-from whep_server.rtc.ice import ice_policy
-from whep_server.settings import Settings
 
 QUIET_PACKETS: Final = 10
 """After so many of the idle loop's packets in a row it is idle: what comes otherwise is speech."""
@@ -64,40 +63,36 @@ class Client(Protocol):
         ...
 
 
-def payload_of(packet: bytes) -> bytes:
-    """What an RTP packet carries, after sources and extensions (RFC 3550 section 5.1)."""
-    at = 12 + 4 * (packet[0] & 0x0F)
-    if packet[0] & 0x10:
-        at += 4 + 4 * int.from_bytes(packet[at + 2 : at + 4], "big")
-    return packet[at:]
-
-
 class WebRtcClient:
-    """A session that is watched; ``tap`` sees every packet."""
+    """A session that is watched; it is its observer's tap."""
 
     def __init__(self, http: httpx.AsyncClient, session: str) -> None:
         self._http, self.session = http, session
-        self._viewer = LightViewer(tap=self._take_packet)
+        self._viewer = Observer(self, Wish())
+        self._signaling = Whep(http, f"/whep/{session}")
         self._take: Take | None = None
         self._silence = b""
         self._quiet = 0
 
     async def join(self, group: asyncio.TaskGroup) -> None:
         """Watch it by WHEP and wait for sound."""
-        await self._viewer.join(self._http, f"/whep/{self.session}", "H264")
-        group.create_task(self._viewer.report())
+        await self._viewer.join(self._signaling)
+        group.create_task(self._viewer.run())
         async with asyncio.timeout(JOIN_S):
-            while not self._silence or not self._viewer.video.frames:  # noqa: ASYNC110  # packets set no event
+            while not self._silence or not self._viewer.flow("video").frames:  # noqa: ASYNC110  # packets set no event
                 await asyncio.sleep(0.05)
 
-    def _take_packet(self, kind: str, packet: bytes) -> None:
-        now_s = time.monotonic()
+    def take(self, kind: str, at_s: float, packet: bytes) -> None:
+        """As ``observer.Tap``."""
         if kind == "audio":
-            self._hear(payload_of(packet), now_s)
+            self._hear(packet[payload_at(packet) :], at_s)
         elif self._take is not None and self._take.live_s:
             self._take.bytes += len(packet)
             if packet[1] >> 7:
-                self._take.shown_s.append(now_s)
+                self._take.shown_s.append(at_s)
+
+    def report(self, kind: str, ntp_s: float, rtp_time: int) -> None:
+        """As ``observer.Tap``."""
 
     def _hear(self, payload: bytes, now_s: float) -> None:
         take = self._take
@@ -280,7 +275,7 @@ def start() -> None:
     parser.add_argument("--sound", type=Path, required=True)
     given = parser.parse_args()
     plan = Plan(given.family, given.sessions, given.fps, given.avatar, given.sound)
-    with ice_policy(Settings.model_validate({"host": "127.0.0.1"})):
+    with on_loopback():
         asyncio.run(serve(plan, given.base, write_line))
 
 

@@ -1,11 +1,11 @@
-"""How the figures of ``bench sessions`` are shown, beside what the original server's authors published. Pure."""
+"""How the figures of ``bench families`` are shown, beside what the original server's authors published. Pure."""
 
 from typing import Final
 
 import msgspec
 
 from bench.figures import table
-from bench.session_families import Row, SessionFigures, pairs
+from bench.session_families import FamilyFigures, Row, pairs
 
 PUBLISHED: Final = (
     ("RTX 3090, WebRTC, 20 frames/s", "4", "3200 to 4900", "84", "11 to 14 s"),
@@ -31,12 +31,12 @@ HEADINGS: Final = (
 )
 
 
-def as_json(result: SessionFigures) -> str:
+def as_json(result: FamilyFigures) -> str:
     """One object."""
     return msgspec.json.encode(result).decode()
 
 
-def as_text(result: SessionFigures) -> str:
+def as_text(result: FamilyFigures) -> str:
     """Markdown, as it stands in docs/migration.md and docs/benchmarks.md."""
     return "\n\n".join(
         [

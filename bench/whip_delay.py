@@ -20,19 +20,22 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar.prepared import PreparedAvatar, find_avatar, load_prepared
+from avatar.prepared import PreparedAvatar
+from bench.decoding import hear
 from bench.figures import Spread, spread
+from bench.lip_curves import read_lips, shipped_avatar
 from bench.machine import Machine, this_machine
+from bench.observations import Observation, Track, tracks
+from bench.observer import Observer, Whep, Wish, on_loopback
 from bench.opus_publisher import Encoder, opus_packets, publishing, read_sound
+from bench.placement import Placement, placed
 from bench.processes import BenchFailed, answers, free_port, running
-from bench.receivers import LightViewer
+from bench.served import START_S, STREAM, serving
 from bench.voice import SENTENCE
-from bench.whip_analysis import Arrival, find, hear, lag, see, sound_delays
-from whep_server.rtc.ice import ice_policy
+from bench.whip_analysis import find, lag, sound_delays
 from whep_server.settings import Settings
 
-START_S: Final = 300.0
-STREAM: Final = "demo"
+SERVER_CORES: Final = 2
 FPS: Final = 25
 SIZE: Final = (1280, 720)
 LEAD_IN_S: Final = 1.0
@@ -63,44 +66,36 @@ class WhipFigures:
     lookahead_s: float
 
 
-@dataclass(slots=True)
-class Received:
-    """What a viewer got."""
-
-    audio: list[Arrival]
-    video: list[Arrival]
-
-    def take(self, kind: str, packet: bytes) -> None:
-        """One packet."""
-        (self.video if kind == "video" else self.audio).append(Arrival(time.monotonic(), packet))
-
-
 @asynccontextmanager
-async def viewing(endpoint: str, kinds: tuple[str, ...]) -> AsyncIterator[Received]:
-    """A viewer that keeps every packet."""
-    received = Received([], [])
-    viewer = LightViewer(kinds, received.take)
+async def viewing(endpoint: str, kinds: tuple[str, ...]) -> AsyncIterator[Observation]:
+    """An observer that keeps every packet."""
+    seen = Observation()
+    observer = Observer(seen, Wish(kinds))
     async with httpx.AsyncClient(timeout=30, trust_env=False) as client, asyncio.TaskGroup() as group:
-        reports: asyncio.Task[None] | None = None
+        run: asyncio.Task[None] | None = None
+        signaling = Whep(client, endpoint)
         try:
-            await viewer.join(client, endpoint, "H264")
-            reports = group.create_task(viewer.report())
-            yield received
-            await client.delete(str(httpx.URL(endpoint).join(viewer.session)))
+            await observer.join(signaling)
+            run = group.create_task(observer.run())
+            yield seen
         finally:
-            if reports is not None:
-                reports.cancel()
-            await viewer.connection.close()
+            if run is not None:
+                run.cancel()
+            await observer.leave(signaling)
 
 
 def measure_whip(settings: Settings, rounds: int, say: Callable[[str], None]) -> WhipFigures:
     """Run both servers, one after the other. Errors: BenchFailed where one does not serve, or nothing is found."""
     machine = this_machine()
     sound = read_sound(settings.assets / SENTENCE, stereo=True)
-    avatar = load_prepared(find_avatar(settings.assets / "avatars", settings.avatar), SIZE)
-    with tempfile.TemporaryDirectory(prefix="whep-avatar-bench-") as folder, ice_policy(settings):
-        say("starting the server; the first start encodes the idle loop, which takes a minute")
-        ours = _measure_ours(settings, sound, avatar, rounds, Path(folder), say)
+    avatar = shipped_avatar(settings.assets, settings.avatar, SIZE)
+    with (
+        tempfile.TemporaryDirectory(prefix="whep-avatar-bench-") as folder,
+        placed(SERVER_CORES) as placement,
+        on_loopback(),
+    ):
+        say("starting the server; the first start encodes the idle loops, which takes minutes")
+        ours = _measure_ours(settings, sound, avatar, rounds, Path(folder), placement, say)
         say("starting a server where aiortc relays the sound")
         relay = _measure_relay(sound, rounds, Path(folder), say)
     lookahead_s = _lookahead_s(settings)
@@ -120,29 +115,26 @@ def _measure_ours(
     avatar: PreparedAvatar,
     rounds: int,
     folder: Path,
+    placement: Placement,
     say: Callable[[str], None],
 ) -> Delays:
-    port = free_port()
-    base = f"http://127.0.0.1:{port}"
-    size = f"{SIZE[0]}x{SIZE[1]}"
-    arguments = ["serve", "--host", "127.0.0.1", "--port", str(port), "--stream", STREAM, "--size", size]
-    with running("whep_server", [*arguments, "--fps", str(FPS)], folder / "server.log") as server:
-        server.wait_for(lambda: answers(f"{base}/readyz"), START_S, "the server to be ready")
+    with serving(folder, placement, size=SIZE, fps=FPS) as served:
+        base = served.base
         say("the sentence as an upload, for reference")
         reference = asyncio.run(_uploaded(base, (settings.assets / SENTENCE).read_bytes()))
         said = sound.mean(axis=1).astype(np.float32) / 32768
-        heard = hear(reference.audio)
+        heard = hear(tracks(reference)[0])
         start = find(heard.samples, said[: len(said) // 2])
         if start is None:
             raise BenchFailed("the uploaded sentence is not in the sound")
-        reference_lips, reference_s = see(reference.video, avatar, FPS), heard.arrivals[start // 960]
+        reference_lips, reference_s = read_lips(tracks(reference)[1], avatar, FPS), heard.arrivals[start // 960]
         sounds: list[float] = []
         lips: list[float] = []
         for number in range(rounds):
             say(f"published, round {number + 1} of {rounds}")
             received, encoder = asyncio.run(_published(base + "/whip/demo", base + "/whep/demo", sound, lips=True))
-            sounds += sound_delays(hear(received.audio), said, encoder.spoken_s)
-            lips.append(lag(see(received.video, avatar, FPS), encoder.start_s, reference_lips, reference_s))
+            sounds += sound_delays(hear(Track("audio", received.audio, [])), said, encoder.spoken_s)
+            lips.append(lag(read_lips(tracks(received)[1], avatar, FPS), encoder.start_s, reference_lips, reference_s))
     if not sounds:
         raise BenchFailed("the published sentence is not in the sound")
     return Delays(spread(sounds), statistics.median(lips))
@@ -158,13 +150,13 @@ def _measure_relay(sound: NDArray[np.int16], rounds: int, folder: Path, say: Cal
             server.wait_for(partial(answers, base), START_S, "the server to compare with")
             say(f"relayed, round {number + 1} of {rounds}")
             received, encoder = asyncio.run(_published(base + "/whip", base + "/whep", sound, lips=False))
-            sounds += sound_delays(hear(received.audio), said, encoder.spoken_s)
+            sounds += sound_delays(hear(Track("audio", received.audio, [])), said, encoder.spoken_s)
     if not sounds:
         raise BenchFailed("the relayed sentence is not in the sound")
     return Delays(spread(sounds), None)
 
 
-async def _published(whip: str, whep: str, sound: NDArray[np.int16], *, lips: bool) -> tuple[Received, Encoder]:
+async def _published(whip: str, whep: str, sound: NDArray[np.int16], *, lips: bool) -> tuple[Observation, Encoder]:
     """Publish the sentence once, with a viewer there."""
     packets = opus_packets(sound)
     kinds = ("audio", "video") if lips else ("audio",)
@@ -176,7 +168,7 @@ async def _published(whip: str, whep: str, sound: NDArray[np.int16], *, lips: bo
     return received, encoder
 
 
-async def _uploaded(base: str, file: bytes) -> Received:
+async def _uploaded(base: str, file: bytes) -> Observation:
     """Upload the sentence, with a viewer there, and wait until it has been spoken."""
     async with viewing(f"{base}/whep/{STREAM}", ("audio", "video")) as received:
         await asyncio.sleep(LEAD_IN_S)

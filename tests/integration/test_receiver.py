@@ -14,7 +14,6 @@ from aiortc.rtp import RtcpRrPacket, RtpPacket, is_rtcp
 from bench.opus_publisher import Encoder, opus_packets
 from tests.clients.waiting import until
 from whep_server.rtc.receiver import attach_receiver
-from whep_server.rtc.sender import SourceTrack, attach
 
 DEADLINE_S = 20.0
 LOST = 7
@@ -70,7 +69,7 @@ async def linked(seconds: float) -> AsyncIterator[Link]:
     noise = np.random.default_rng(5).integers(-9000, 9000, (int(seconds * 48_000), 1)).astype(np.int16)
     configuration = RTCConfiguration(iceServers=[])
     link = Link(Encoder(opus_packets(noise)), RTCPeerConnection(configuration), RTCPeerConnection(configuration))
-    attach(link.publisher.addTransceiver(SourceTrack("audio"), direction="sendonly").sender, link.encoder)
+    link.publisher.addTransceiver(link.encoder, direction="sendonly")
     receiver = link.receiver.addTransceiver("audio", direction="recvonly").receiver
     attach_receiver(receiver, lambda *packet: link.heard.append(packet))
     try:

@@ -4,7 +4,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from bench.commands import app, check_rate, parse_size, parse_viewers
+from bench.commands import app, check_rate, parse_counts, parse_size
 
 
 def test_sizes_are_read():
@@ -18,13 +18,13 @@ def test_what_is_no_size_is_refused(size: str):
 
 
 def test_viewers_are_counted_upwards():
-    assert parse_viewers("25,1,10,1") == [1, 10, 25]
+    assert parse_counts("25,1,10,1") == [1, 10, 25]
 
 
 @pytest.mark.parametrize("viewers", ["", "0", "1,", ",1", "-1", "1;2", "10000"])
 def test_what_is_no_number_of_viewers_is_refused(viewers: str):
     with pytest.raises(typer.BadParameter):
-        parse_viewers(viewers)
+        parse_counts(viewers)
 
 
 def test_only_rates_of_streams_are_taken():

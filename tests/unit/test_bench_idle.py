@@ -6,11 +6,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bench.flows import Flow
 from bench.idle_report import as_json, as_text
 from bench.idle_viewers import BaselineFigures, IdleFigures, Window
 from bench.machine import this_machine
 from bench.processes import BenchFailed, child_running, cpu_s, memory_mb, running
-from bench.receivers import Flow
 
 
 def packet(sequence: int, *, marker: bool = False) -> bytes:

@@ -5,14 +5,18 @@ import json
 import numpy as np
 import pytest
 
+from bench.decoding import Heard, hear
 from bench.figures import Spread
+from bench.lip_curves import Lips
 from bench.machine import Machine
+from bench.observations import Arrival, Track
 from bench.opus_publisher import CODEC_DELAY, opus_packets
-from bench.whip_analysis import Arrival, Heard, Lips, find, hear, lag, sound_delays
+from bench.whip_analysis import find, lag, sound_delays
 from bench.whip_delay import Delays, WhipFigures
 from bench.whip_report import as_json, as_text
 
 RATE = 48_000
+TIMES = np.zeros(0, np.int64)
 
 
 def noise(seconds: float, seed: int = 1) -> np.ndarray:
@@ -53,7 +57,7 @@ def test_packets_are_decoded_in_their_order_and_missing_ones_are_silent():
     packets = opus_packets(tone[:, None])
     sent = [Arrival(at / 50, rtp(at, (1 << 32) - 960 + at * 960 & 0xFFFFFFFF, data)) for at, data in enumerate(packets)]
     del sent[20]
-    heard = hear([*sent[:1], *reversed(sent[1:])])
+    heard = hear(Track("audio", [*sent[:1], *reversed(sent[1:])], []))
     assert len(heard.arrivals) == len(packets) and np.isnan(heard.arrivals[20])
     assert heard.arrivals[30] == pytest.approx(0.6)
     assert not heard.samples[20 * 960 : 21 * 960].any() and heard.samples[30 * 960 : 31 * 960].any()
@@ -63,13 +67,13 @@ def test_packets_are_decoded_in_their_order_and_missing_ones_are_silent():
 
 def test_nothing_heard_is_an_error():
     with pytest.raises(ValueError, match="nothing came"):
-        hear([])
+        Track("audio", [], [])
 
 
 def test_lips_are_held_against_the_reference():
     curve = np.abs(noise(0.01)).repeat(3).astype(np.float64)
-    reference = Lips(100 + np.arange(len(curve)) / 25, curve)
-    seen = Lips(500.31 + np.arange(len(curve)) / 25, curve)
+    reference = Lips(100 + np.arange(len(curve)) / 25, curve, TIMES)
+    seen = Lips(500.31 + np.arange(len(curve)) / 25, curve, TIMES)
     assert lag(seen, 500.0, reference, 100.0) == pytest.approx(0.31, abs=0.006)
 
 

@@ -3,7 +3,7 @@
 import json
 
 from bench.machine import Machine
-from bench.session_families import Row, SessionFigures, pairs
+from bench.session_families import FamilyFigures, Row, pairs
 from bench.session_load import Take, summary
 from bench.session_report import PUBLISHED, as_json, as_text
 
@@ -44,7 +44,7 @@ def test_processor_time_is_told_for_a_session_that_speaks():
 def test_the_same_case_of_both_families_is_compared():
     webrtc, sse = row("webrtc"), row("sse", live_p50_ms=600.0, kbps=750.0, worker_cpu_s=0.5)
     assert list(pairs([webrtc, sse])) == [(webrtc, sse)]
-    figures = SessionFigures(MACHINE, "1280x720", 4.0, [webrtc, sse], 2.0)
+    figures = FamilyFigures(MACHINE, "1280x720", 4.0, [webrtc, sse], 2.0)
     text = as_text(figures)
     assert "time to live 1 : 3.0, processor 1 : 0.50, bytes 1 : 1.50" in text
     assert "16 of 16 answered 200" in text
