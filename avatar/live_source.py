@@ -103,6 +103,10 @@ class _Output:
 class LiveSource:
     """One publisher's utterance; a ``timeline.Source``. Belongs to one thread."""
 
+    enough = 0
+    """It never runs dry."""
+    patience_s = None
+
     def __init__(self, frame_samples: int, decoder: Decoder | None = None) -> None:
         """``frame_samples``: a video frame; so much is taken at once, and must be there by then."""
         self._at_once = -(-frame_samples // OPUS_SAMPLES) * OPUS_SAMPLES
@@ -225,6 +229,10 @@ class LiveSource:
             self._extend(count - self._output.ready)
         self._pace.passed(count)
         return self._output.take(count)
+
+    def reached(self, samples: int) -> list[tuple[str, int]]:
+        """What is live is not marked."""
+        return []
 
     def abandon(self) -> None:
         """Nobody will take the rest."""

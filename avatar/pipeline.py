@@ -4,6 +4,7 @@ A live stretch is planned by the render thread (``prepare``: samples pushed, job
 one thread (``finish``: composed, encoded, sent), stretch after stretch on one clock.
 """
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -25,6 +26,9 @@ from avatar.messages import (
     OpenStream,
     RecordSpeech,
     SpeechFinished,
+    SpeechHeld,
+    SpeechMark,
+    SpeechResumed,
     SpeechStarted,
     Unit,
     WentIdle,
@@ -34,7 +38,9 @@ from avatar.messages import (
 from avatar.prepared import PreparedAvatar
 from avatar.recorder import Recorder
 from avatar.scheduler import Demand, Turn
-from avatar.timeline import Block, Ease, Finished, Source, Started, Timeline
+from avatar.timeline import Block, Ease, Finished, Held, Marked, Resumed, Source, Started, Timeline
+
+log = logging.getLogger(__name__)
 
 Compose = Callable[[NDArray[np.uint8], Patch, NDArray[np.uint8]], object]
 Send = Callable[[FromWorker], None]
@@ -162,9 +168,13 @@ class Pipeline:
         return due or not self._canvas_shown or self._ease.shut  # the idle loop, which may follow, has its mouth shut
 
     def _idle_at(self, frame: int) -> bool:
-        """Whether the stretch ends before ``frame``: all is said, the mouth is shut, an idle keyframe is there."""
+        """Whether the stretch ends before ``frame``: all is said, the mouth is shut, an idle keyframe is there.
+
+        Not while an utterance is held: it goes on at once when more of it comes.
+        """
         on_grid = frame % idle_grid(self.format.fps) == 0
-        return on_grid and self._ease.shut and not self.timeline.speaking(frame * self._frame_samples)
+        said = not self.timeline.busy and not self.timeline.speaking(frame * self._frame_samples)
+        return on_grid and self._ease.shut and said
 
     def _blocks_before(self, sample: int) -> list[Block]:
         blocks: list[Block] = []
@@ -236,6 +246,13 @@ class Pipeline:
                     self._send_finished(
                         SpeechFinished(self.name, mark.utterance, mark.at, mark.samples, mark.error), send
                     )
+                case Marked():
+                    send(SpeechMark(self.name, mark.utterance, mark.name, mark.at, mark.samples))
+                case Held():
+                    log.info("stream %s: %s ran dry after %.1f s", self.name, mark.utterance, mark.samples / AUDIO_HZ)
+                    send(SpeechHeld(self.name, mark.utterance, mark.at, mark.samples))
+                case Resumed():
+                    send(SpeechResumed(self.name, mark.utterance, mark.at, mark.samples))
 
     def _send_finished(self, finished: SpeechFinished, send: Send) -> None:
         """The end of an utterance: after its last chunk, where it is recorded."""

@@ -15,6 +15,8 @@ from avatar.messages import AUDIO_HZ
 
 AHEAD_S: Final = 4.0
 """Decoded ahead of speaking: far more than a busy machine's hiccup, 0.7 MB."""
+ENOUGH_S: Final = 0.25
+"""Decoded before speech goes on where it ran dry."""
 
 
 class Abandoned(Exception):
@@ -23,6 +25,9 @@ class Abandoned(Exception):
 
 class SpeechBuffer:
     """One utterance's samples. ``put`` and ``finish`` belong to the decoder, the rest to the speaker."""
+
+    enough = int(ENOUGH_S * AUDIO_HZ)
+    patience_s = None
 
     def __init__(self, ahead_s: float = AHEAD_S) -> None:
         self._limit = int(ahead_s * AUDIO_HZ)
@@ -70,6 +75,10 @@ class SpeechBuffer:
             analyse = self._analyse.take(-(-count // RATIO))
             self._changed.notify_all()
         return Samples(play.astype(np.int16, copy=False), analyse.astype(np.float32, copy=False))
+
+    def reached(self, samples: int) -> list[tuple[str, int]]:
+        """Files are not marked."""
+        return []
 
     def abandon(self) -> None:
         """Nobody will take the rest."""

@@ -8,7 +8,8 @@ sample rates and the packets stay aligned.
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import numpy as np
@@ -16,17 +17,16 @@ from numpy.typing import NDArray
 
 from avatar.decode import RATIO, Samples
 from avatar.messages import AUDIO_HZ, OPUS_SAMPLES
+from avatar.splice import HISTORY, Filler
 
 GAP_BLOCKS: Final = 10
 """Silence between two utterances: 200 ms, a speaker's breath between sentences."""
 FADE_SAMPLES: Final = 240
 """5 ms: as short as a fade can be without a click."""
-RESUME_SAMPLES: Final = AUDIO_HZ // 4
-"""After running dry, speech goes on with this much in hand, lest it stutters."""
 
 
 class Source(Protocol):
-    """An utterance's samples as they become available (``SpeechBuffer``)."""
+    """An utterance's samples as they become available (``SpeechBuffer``, ``LiveSource``, ``PcmSource``)."""
 
     @property
     def ended(self) -> bool:
@@ -38,8 +38,22 @@ class Source(Protocol):
         """Why it ended too early, or None."""
         ...
 
+    @property
+    def enough(self) -> int:
+        """So many samples are to be there before it goes on where it ran dry, lest it stutters."""
+        ...
+
+    @property
+    def patience_s(self) -> float | None:
+        """How long it may be dry until it is given up; None: as long as a file's decoding."""
+        ...
+
     def available(self) -> int:
-        """Samples to play that can be taken now."""
+        """Samples that are to be played now; less than a block that are not its end: it pauses after them."""
+        ...
+
+    def reached(self, samples: int) -> list[tuple[str, int]]:
+        """The marks in its first ``samples``, each told once: names, and places in samples."""
         ...
 
     def take(self, count: int) -> Samples:
@@ -121,7 +135,10 @@ class _Spoken:
     name: str
     source: Source
     samples: int = 0
-    starved_blocks: int = 0
+    held_blocks: int = 0
+    """So long it has been dry."""
+    recent: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
+    """What was played of it last."""
 
 
 class Timeline:
@@ -162,8 +179,8 @@ class Timeline:
 
     def speaking(self, at: int) -> bool:
         """Whether there is something to be said at or after sample ``at``, as far as the blocks made so far tell."""
-        starved = self._spoken is not None and self._spoken.starved_blocks > 0
-        return at < self._voiced_until or (self.busy and not starved)
+        held = self._spoken is not None and self._spoken.held_blocks > 0
+        return at < self._voiced_until or (self.busy and not held)
 
     @property
     def busy(self) -> bool:
@@ -176,8 +193,10 @@ class Timeline:
         self._at += OPUS_SAMPLES
         started = self._start(at)
         play, analyse = np.zeros(OPUS_SAMPLES, np.int16), np.zeros(OPUS_SAMPLES // RATIO, np.float32)
-        finished = None if self._spoken is None else self._speak(self._spoken, at, play, analyse)
-        return Block(at, play, analyse, tuple(mark for mark in (started, finished) if mark is not None))
+        marks: list[Mark] = [] if started is None else [started]
+        if self._spoken is not None:
+            marks += self._speak(self._spoken, at, play, analyse)
+        return Block(at, play, analyse, tuple(marks))
 
     def _start(self, at: int) -> Started | None:
         if self._spoken is not None or not self._queue or at < self._next_start:
@@ -186,36 +205,58 @@ class Timeline:
         self._spoken = _Spoken(name, source)
         return Started(name, at)
 
-    def _speak(
-        self, spoken: _Spoken, at: int, play: NDArray[np.int16], analyse: NDArray[np.float32]
-    ) -> Finished | None:
-        """Fill a block from the utterance; its mark where the utterance ends in it."""
-        ended = spoken.source.ended  # read first: what is available after it is all there is
-        available = spoken.source.available()
-        count = _readable(available, ended, dry=spoken.starved_blocks > 0)
+    def _speak(self, spoken: _Spoken, at: int, play: NDArray[np.int16], analyse: NDArray[np.float32]) -> Iterator[Mark]:
+        """Fill a block from the utterance, or from as much of it as there is; the marks that fall into it."""
+        source, before = spoken.source, spoken.samples
+        ended = source.ended  # read first: what is available after it is all there is
+        available = source.available()
+        if spoken.held_blocks and not ended and available < source.enough:
+            available = 0
+        count, last = min(available, OPUS_SAMPLES), ended and available <= OPUS_SAMPLES
+        dry = count < OPUS_SAMPLES and not last
+        if dry:
+            count -= count % RATIO  # what is played and what is analysed stay together
+        if count and spoken.held_blocks:
+            yield Resumed(spoken.name, at, before)
         if count:
-            taken = spoken.source.take(count)
-            voice = taken.play.copy()
-            last = ended and available <= OPUS_SAMPLES
-            if spoken.samples == 0 or (spoken.starved_blocks and count == OPUS_SAMPLES):
-                _fade_in(voice)
-            if last or count < OPUS_SAMPLES:
-                _fade_out(voice)
-            play[: len(voice)] = voice
-            heard = taken.analyse[: len(analyse)]
-            analyse[: len(heard)] = heard
-            spoken.samples += len(voice)
-            self._voiced_until = at + len(voice)
-        if ended and available <= OPUS_SAMPLES:
-            return self._finish(at + count, spoken, spoken.source.error)
-        if count == OPUS_SAMPLES:
-            spoken.starved_blocks = 0
-            return None
-        spoken.starved_blocks += 1
-        if spoken.starved_blocks <= self._stall_blocks:
-            return None
-        spoken.source.abandon()
-        return self._finish(at, spoken, "decoding the file stalled")
+            self._fill(spoken, at, play[:count], analyse, fade_out=last or (dry and count >= FADE_SAMPLES))
+        if dry and count < FADE_SAMPLES and not spoken.held_blocks:
+            play[count : count + FADE_SAMPLES] = _ebb(spoken.recent)
+        for name, place in source.reached(spoken.samples):
+            yield Marked(spoken.name, name, at + max(0, place - before), place)
+        if last:
+            yield self._finish(at + count, spoken, source.error)
+        elif dry:
+            yield from self._hold(spoken, at + count, anew=count > 0 or not spoken.held_blocks)
+        else:
+            spoken.held_blocks = 0
+
+    def _fill(
+        self, spoken: _Spoken, at: int, play: NDArray[np.int16], analyse: NDArray[np.float32], *, fade_out: bool
+    ) -> None:
+        taken = spoken.source.take(len(play))
+        voice = taken.play.copy()
+        if spoken.samples == 0 or spoken.held_blocks:
+            _fade_in(voice)
+        if fade_out:
+            _fade_out(voice)
+        play[:] = voice
+        heard = taken.analyse[: len(analyse)]
+        analyse[: len(heard)] = heard
+        spoken.samples += len(voice)
+        spoken.recent = np.concatenate([spoken.recent, voice])[-HISTORY:]
+        self._voiced_until = at + len(voice)
+
+    def _hold(self, spoken: _Spoken, at: int, *, anew: bool) -> Iterator[Mark]:
+        """The utterance pauses, or goes on pausing, at most for so long."""
+        spoken.held_blocks = 1 if anew else spoken.held_blocks + 1
+        if anew:
+            yield Held(spoken.name, at, spoken.samples)
+        own_s = spoken.source.patience_s
+        if spoken.held_blocks > (self._stall_blocks if own_s is None else int(own_s * AUDIO_HZ / OPUS_SAMPLES)):
+            spoken.source.abandon()
+            error = "decoding the file stalled" if own_s is None else f"no samples came for {own_s:.0f} s"
+            yield self._finish(at, spoken, error)
 
     def _finish(self, at: int, spoken: _Spoken, error: str | None) -> Finished:
         self._spoken = None
@@ -224,14 +265,11 @@ class Timeline:
         return Finished(spoken.name, at, spoken.samples, error)
 
 
-def _readable(available: int, ended: bool, *, dry: bool) -> int:
-    """How many samples of an utterance go into the next block.
-
-    A fade's worth is held back until more is there, so that running dry can fade out instead of clicking.
-    """
-    if ended or available >= (RESUME_SAMPLES if dry else OPUS_SAMPLES + FADE_SAMPLES):
-        return min(available, OPUS_SAMPLES)
-    return 0 if dry else min(available, FADE_SAMPLES) // RATIO * RATIO
+def _ebb(recent: NDArray[np.int16]) -> NDArray[np.int16]:
+    """What sounds after the last sample before a pause that was not foreseen: its echo, gone within a fade."""
+    filler = Filler()
+    filler.heard(recent)
+    return filler.make(FADE_SAMPLES, hush=True)
 
 
 def _fade_in(voice: NDArray[np.int16]) -> None:

@@ -4,11 +4,14 @@ from hypothesis import strategies as st
 
 from avatar.decode import Samples
 from avatar.messages import AUDIO_HZ, OPUS_SAMPLES
-from avatar.timeline import FADE_SAMPLES, GAP_BLOCKS, RESUME_SAMPLES, Block, Ease, Finished, Started, Timeline
+from avatar.timeline import FADE_SAMPLES, GAP_BLOCKS, Block, Ease, Finished, Held, Mark, Resumed, Started, Timeline
 
 
 class Speech:
     """A source that has what it is given, when it is given it."""
+
+    enough = 12_000
+    patience_s: float | None = None
 
     def __init__(self, samples: int = 0, *, ended: bool = True, error: str | None = None, level: int = 1000) -> None:
         self.ended, self.error, self.abandoned = ended, error, False
@@ -25,6 +28,9 @@ class Speech:
         self._left -= count
         return Samples(np.full(count, self._level, np.int16), np.full(-(-count // 3), self._level / 32768, np.float32))
 
+    def reached(self, samples: int) -> list[tuple[str, int]]:
+        return []
+
     def abandon(self) -> None:
         self.abandoned = True
 
@@ -33,7 +39,7 @@ def blocks(timeline: Timeline, count: int) -> list[Block]:
     return [timeline.next_block() for _ in range(count)]
 
 
-def marks(made: list[Block]) -> list[Started | Finished]:
+def marks(made: list[Block]) -> list[Mark]:
     return [mark for block in made for mark in block.marks]
 
 
@@ -89,11 +95,11 @@ def test_a_source_that_runs_dry_is_a_pause_and_goes_on_where_it_was():
     heard = np.concatenate([block.play for block in first]).astype(int)
     assert abs(np.diff(heard)).max() <= 1000 // FADE_SAMPLES + 1  # faded out, not cut off
     assert not first[-1].play.any()
-    source.give(RESUME_SAMPLES)
+    source.give(Speech.enough)
     source.ended = True
     rest = blocks(timeline, 20)
     last = marks(rest)[-1]
-    assert isinstance(last, Finished) and last.samples == 3 * OPUS_SAMPLES + RESUME_SAMPLES
+    assert isinstance(last, Finished) and last.samples == 3 * OPUS_SAMPLES + Speech.enough
 
 
 def test_a_pause_ends_only_with_enough_in_hand():
@@ -102,6 +108,16 @@ def test_a_pause_ends_only_with_enough_in_hand():
     blocks(timeline, 5)
     source.give(2 * OPUS_SAMPLES)
     assert not any(block.play.any() for block in blocks(timeline, 3))
+
+
+def test_a_pause_is_told_where_it_begins_and_where_it_ends():
+    source = Speech(2 * OPUS_SAMPLES + 300, ended=False)
+    timeline = begun(source)
+    assert marks(blocks(timeline, 6)) == [Started("u0", 96_000), Held("u0", 96_000 + 2220, 2220)]
+    assert timeline.speaking(96_000 + 2219) and not timeline.speaking(96_000 + 2220)
+    source.give(Speech.enough)
+    assert marks(blocks(timeline, 1)) == [Resumed("u0", 96_000 + 6 * OPUS_SAMPLES, 2220)]
+    assert timeline.speaking(96_000 + 6 * OPUS_SAMPLES)
 
 
 def test_a_source_that_stays_dry_is_given_up():
