@@ -184,6 +184,7 @@ class FakeStream:
     format: VideoFormat = field(default_factory=VideoFormat)
     state: str = "idle"
     queued: int = 0
+    interruptions: int = 0
     on_air_s: float = 1.0
     listed: bool = True
     drawn_fps: int = 0

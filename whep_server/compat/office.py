@@ -15,6 +15,7 @@ from whep_server.compat.lifetimes import Requests, Sessions
 from whep_server.compat.warming import Warmups
 from whep_server.settings import Settings
 from whep_server.web.on_air import Registry
+from whep_server.web.tasks import ended_with_block
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,6 @@ class Office:
         return self.sessions.requests
 
 
-class _Left(Exception):
-    """Ends a task group and all that runs in it."""
-
-
 @asynccontextmanager
 async def open_office(live: Registry, settings: Settings) -> AsyncIterator[Office]:
     """Leaving the block ends all that was begun."""
@@ -52,14 +49,10 @@ async def open_office(live: Registry, settings: Settings) -> AsyncIterator[Offic
     )
     films = Films(chunks, settings.chunk_ttl_s)
     await asyncio.to_thread(forget_leftovers, settings.cache / UPLOADS)
-    try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(sessions.run(), name="compat-sweeper")
-            group.create_task(chunks.run(), name="compat-chunks-sweeper")
-            yield Office(live, settings, sessions, Warmups(live), chunks, films, group)
-            raise _Left
-    except* _Left:
-        pass
+    async with ended_with_block() as group:
+        group.create_task(sessions.run(), name="compat-sweeper")
+        group.create_task(chunks.run(), name="compat-chunks-sweeper")
+        yield Office(live, settings, sessions, Warmups(live), chunks, films, group)
 
 
 Compat = NamedDependency[SkipValidation[Office]]

@@ -16,18 +16,19 @@ class Backlog:
         self._most_bytes = most_bytes
         self._held: deque[Pcm] = deque()
         self._bytes = 0
+        self.error: ServerError | None = None
+        """Why it ended early."""
         self._ended = False
-        self._error: ServerError | None = None
         self._changed = asyncio.Event()
 
     async def fill(self, sound: Sound) -> None:
-        """Take all of it. Its errors come out of the iteration, after what came before them."""
+        """Take all of it, up to its end or its error."""
         try:
             async with aclosing(sound):
                 async for pcm in sound:
                     await self._put(pcm)
         except ServerError as error:
-            self._error = error
+            self.error = error
         finally:
             self._ended = True
             self._changed.set()
@@ -43,11 +44,11 @@ class Backlog:
         return self
 
     async def __anext__(self) -> Pcm:
-        """The next piece; waits for it. Errors: those of the sound."""
+        """The next piece; waits for it."""
         while not self._held and not self._ended:
             await self._change()
         if not self._held:
-            raise self._error or StopAsyncIteration
+            raise StopAsyncIteration
         pcm = self._held.popleft()
         self._bytes -= len(pcm.data)
         self._changed.set()

@@ -156,6 +156,11 @@ class Stream(Protocol):
         ...
 
     @property
+    def interruptions(self) -> int:
+        """How often its speech was interrupted."""
+        ...
+
+    @property
     def listed(self) -> bool:
         """Whether it is shown among what is on air."""
         ...
