@@ -98,7 +98,7 @@ class Pipeline:
 
     def abandon(self, utterance: str) -> None:
         """Drop ``utterance`` where it has not started."""
-        self.timeline.abandon(utterance)
+        self.timeline.drop(lambda name: name != utterance)
         if utterance in self._recorders and not self._recorders[utterance].begun:
             del self._recorders[utterance]
             self._encoders.record(bool(self._recorders))

@@ -8,7 +8,7 @@ sample rates and the packets stay aligned.
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar.decode import RATIO, Samples
+from avatar.engines.engine import REWIND_S
 from avatar.messages import AUDIO_HZ, OPUS_SAMPLES
 from avatar.splice import HISTORY, Filler
 
@@ -114,6 +115,21 @@ class Resumed:
 Mark = Started | Finished | Marked | Held | Resumed
 
 
+Stays = Callable[[str], bool]
+"""Whether an utterance goes on when there is an interruption."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """An utterance that is being spoken, or pauses, in a block."""
+
+    utterance: str
+    before: int
+    """How many samples of it are played before the block."""
+    samples: int
+    """How many are in the block: at its beginning."""
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """20 ms of the stretch.
@@ -126,6 +142,7 @@ class Block:
     play: NDArray[np.int16]
     analyse: NDArray[np.float32]
     marks: tuple[Mark, ...]
+    voice: Voice | None = None
 
 
 @dataclass(slots=True)
@@ -148,20 +165,40 @@ class Timeline:
         self._stall_blocks = int(stall_s * AUDIO_HZ / OPUS_SAMPLES)
         self._queue: deque[tuple[str, Source]] = deque()
         self._spoken: _Spoken | None = None
-        self._at = 0
         self._next_start = 0
-        self._voiced_until = 0
+        self.at = 0
+        """Where the next block stands. Units here: 48 kHz samples on the stream's clock."""
+        self.voiced_until = 0
+        """Where the last sample ends that was spoken so far."""
+        self._silent = range(0)
+        """There nobody speaks, whoever waits: an interruption."""
 
     def enqueue(self, utterance: str, source: Source) -> None:
         """Speak ``utterance`` after all that is queued."""
         self._queue.append((utterance, source))
 
-    def abandon(self, utterance: str) -> None:
-        """Drop ``utterance`` where it has not started."""
-        for name, source in self._queue:
-            if name == utterance:
-                source.abandon()
-        self._queue = deque(entry for entry in self._queue if entry[0] != utterance)
+    def drop(self, stays: Stays) -> list[str]:
+        """Drop those that have not started and do not stay; their names."""
+        dropped = [entry for entry in self._queue if not stays(entry[0])]
+        for _, source in dropped:
+            source.abandon()
+        self._queue = deque(entry for entry in self._queue if stays(entry[0]))
+        return [name for name, _ in dropped]
+
+    def cut(self, silent: range, kept_until: int, stays: Stays) -> None:
+        """Nobody speaks in ``silent``, after which the next may start; blocks are made anew from ``kept_until`` on.
+
+        Whoever speaks in the blocks that are kept after ``silent`` goes on.
+        """
+        if self._spoken is not None and not stays(self._spoken.name):
+            self._spoken.source.abandon()
+            self._spoken = None
+        if kept_until <= silent.stop:
+            self._next_start = silent.stop
+            self.voiced_until = min(self.voiced_until, silent.start)
+        joined = silent.start in self._silent or silent.start == self._silent.stop
+        self._silent = range(self._silent.start if joined else silent.start, silent.stop)
+        self.at = kept_until
 
     def clear(self) -> list[str]:
         """Drop all utterances; their names."""
@@ -175,12 +212,13 @@ class Timeline:
 
     def begin(self, at: int) -> None:
         """Start a stretch at sample ``at``: the next block stands there."""
-        self._at = self._next_start = self._voiced_until = at
+        self.at = self._next_start = self.voiced_until = at
+        self._silent = range(at, at)
 
     def speaking(self, at: int) -> bool:
         """Whether there is something to be said at or after sample ``at``, as far as the blocks made so far tell."""
         held = self._spoken is not None and self._spoken.held_blocks > 0
-        return at < self._voiced_until or (self.busy and not held)
+        return at not in self._silent and (at < self.voiced_until or (self.busy and not held))
 
     @property
     def busy(self) -> bool:
@@ -189,14 +227,17 @@ class Timeline:
 
     def next_block(self) -> Block:
         """The next 20 ms."""
-        at = self._at
-        self._at += OPUS_SAMPLES
+        at = self.at
+        self.at += OPUS_SAMPLES
         started = self._start(at)
         play, analyse = np.zeros(OPUS_SAMPLES, np.int16), np.zeros(OPUS_SAMPLES // RATIO, np.float32)
         marks: list[Mark] = [] if started is None else [started]
-        if self._spoken is not None:
-            marks += self._speak(self._spoken, at, play, analyse)
-        return Block(at, play, analyse, tuple(marks))
+        spoken, voice = self._spoken, None
+        if spoken is not None:
+            before = spoken.samples
+            marks += self._speak(spoken, at, play, analyse)
+            voice = Voice(spoken.name, before, spoken.samples - before)
+        return Block(at, play, analyse, tuple(marks), voice)
 
     def _start(self, at: int) -> Started | None:
         if self._spoken is not None or not self._queue or at < self._next_start:
@@ -245,7 +286,7 @@ class Timeline:
         analyse[: len(heard)] = heard
         spoken.samples += len(voice)
         spoken.recent = np.concatenate([spoken.recent, voice])[-HISTORY:]
-        self._voiced_until = at + len(voice)
+        self.voiced_until = at + len(voice)
 
     def _hold(self, spoken: _Spoken, at: int, *, anew: bool) -> Iterator[Mark]:
         """The utterance pauses, or goes on pausing, at most for so long."""
@@ -292,14 +333,22 @@ class Ease:
         # whole frames, so that the last of them is exactly 0 or 1
         self._rise, self._fall = max(2, round(self.RISE_S * fps)), max(2, math.ceil(self.FALL_S * fps))
         self._level = 0.0
+        self._past: deque[float] = deque(maxlen=REWIND_S * fps)
+        """The levels before each of the latest frames."""
 
     def step(self, *, speaking: bool) -> float:
         """The strength of the next frame."""
+        self._past.append(self._level)
         change = 1 / self._rise if speaking else -1 / self._fall
         self._level = min(1.0, max(0.0, self._level + change))
         if self._level < 1e-9:
             self._level = 0.0
         return self._level * self._level * (3 - 2 * self._level)
+
+    def rewind(self, frames: int) -> None:
+        """Go back by so many frames, at most ``REWIND_S``."""
+        for _ in range(frames):
+            self._level = self._past.pop()
 
     @property
     def shut(self) -> bool:

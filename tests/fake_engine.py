@@ -82,6 +82,12 @@ class LoudnessEngine:
             patches.append(_box(job.picture, loudness) if job.draw else None)
         return patches
 
+    def rewind(self, slot: int, frame: int, heard: int) -> None:
+        if not (0 <= frame <= self._made[slot] and 0 <= heard <= len(self._samples[slot])):
+            raise ValueError("there is nothing to go back to")
+        self._made[slot] = frame
+        self._samples[slot] = self._samples[slot][:heard]
+
     def neutral(self, slot: int, picture: int) -> Patch:
         return _box(picture, 0.0)
 

@@ -7,12 +7,15 @@ utterances nor clocks.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avatar.prepared import Box, PreparedAvatar
+
+REWIND_S: Final = 16
+"""So far back a slot can go: what is recorded is made up to 15 s ahead of its time, and may be interrupted then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,16 @@ class Engine(Protocol):
         """Make frames: one batched model call, then one patch for each frame (None where ``draw`` is False).
 
         Errors: ValueError where a slot is asked for more frames than ``ready`` says.
+        """
+        ...
+
+    def rewind(self, slot: int, frame: int, heard: int) -> None:
+        """Go back: ``frame`` is the next one, and the next sample pushed follows the first ``heard``.
+
+        Both are counted from the last reset; frames of the last ``REWIND_S`` can be made again. A mouth that was shaped
+        by samples which are forgotten now may stay as it was, as far as it belongs to the time before ``heard``.
+
+        Errors: ValueError where it was never that far, or is too far by now.
         """
         ...
 

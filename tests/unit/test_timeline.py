@@ -155,8 +155,8 @@ def test_an_abandoned_utterance_is_not_spoken_and_a_spoken_one_stays():
     sources = Speech(OPUS_SAMPLES * 3), Speech(OPUS_SAMPLES)
     timeline = begun(*sources)
     blocks(timeline, 1)
-    timeline.abandon("u0")
-    timeline.abandon("u1")
+    timeline.drop(lambda name: name != "u0")
+    timeline.drop(lambda name: name != "u1")
     assert [mark.utterance for mark in marks(blocks(timeline, 30))] == ["u0"]
     assert not sources[0].abandoned and sources[1].abandoned
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avatar.engines.engine import Engine, FrameJob, Work
+from avatar.engines.engine import REWIND_S, Engine, FrameJob, Work
 from avatar.engines.viseme.features import log_mel
 from avatar.engines.viseme.network import hear, load_network
 from avatar.engines.viseme.parameters import NEUTRAL, PARAMETERS, gap
@@ -153,6 +153,52 @@ def test_reset_begins_anew() -> None:
     assert made.ready(slot) == 0
     made.push(slot, samples)
     np.testing.assert_array_equal(frames(made, slot, 10), first)
+
+
+@pytest.mark.parametrize("fps", RATES)
+def test_frames_can_be_made_again(fps: int) -> None:
+    made, samples = engine(), speech()[:48_000]
+    slot = made.open(avatar(), fps)
+    made.push(slot, samples)
+    first = frames(made, slot, made.ready(slot))
+    for back in (len(first) // 3, 0, len(first)):
+        made.rewind(slot, back, len(samples))
+        np.testing.assert_array_equal(frames(made, slot, len(first) - back), first[back:])
+
+
+@pytest.mark.parametrize("made_s", [1.2, 1.7, 2.5])
+@pytest.mark.parametrize("fps", RATES)
+def test_what_is_forgotten_is_not_heard(fps: int, made_s: float) -> None:
+    """Speech is cut after 1.8 s, when frames were made up to then, or further; silence and other speech follow."""
+    made, heard, back = engine(), 28_800, fps
+    slot = made.open(avatar(), fps)
+    made.push(slot, speech()[:48_000])
+    first = frames(made, slot, round(made_s * fps))
+    made.rewind(slot, back, heard)
+    other = np.pad(speech(SENTENCES[1])[:32_000], (9600, 0))
+    made.push(slot, other)
+    made.push(slot, np.zeros(made.lookahead_samples, np.float32))
+    again = frames(made, slot, (heard + len(other)) * fps // 16_000 - back)
+    stays = round((min(made_s, heard / 16_000) - 0.1) * fps)
+    np.testing.assert_array_equal(again[: stays - back], first[back:stays])
+    never_heard = shown(np.concatenate([speech()[:heard], other]), fps)[back:][: len(again)]
+    assert len(again) == len(never_heard), "as many as the samples suffice for"
+    np.testing.assert_allclose(again[: stays - back], never_heard[: stays - back], atol=1e-5)
+    likeness = np.corrcoef(gap(again), gap(never_heard))[0, 1]
+    assert likeness > 0.97, "the network remembers the first speech, or does not: that makes little difference"
+
+
+def test_what_a_slot_cannot_go_back_to_is_refused() -> None:
+    made = engine()
+    slot = made.open(avatar(), 30)
+    count = 0
+    for _ in range(REWIND_S + 2):
+        made.push(slot, np.zeros(16_000, np.float32))
+        count += len(frames(made, slot, made.ready(slot)))
+    for frame, heard in ((0, 16_000), (50, 16_000), (count + 1, 16_000), (count, 320 * 901), (count, 100), (-1, 0)):
+        with pytest.raises(ValueError, match="slot 0"):
+            made.rewind(slot, frame, heard)
+    made.rewind(slot, 60, 320 * 150)
 
 
 def test_broken_samples_do_not_poison_a_slot() -> None:

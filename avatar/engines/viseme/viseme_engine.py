@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from avatar.engines.engine import FrameJob, Patch, Work
-from avatar.engines.viseme.features import MELS, SAMPLE_RATE, LogMelStream, finite
+from avatar.engines.engine import REWIND_S, FrameJob, Patch, Work
+from avatar.engines.viseme.features import HOP, MELS, SAMPLE_RATE, SILENCE, LogMelStream, finite
 from avatar.engines.viseme.network import (
     FRAMES_A_STEP,
     STEP_RATE,
@@ -61,10 +61,12 @@ class _Slot:
     mel: LogMelStream = field(default_factory=LogMelStream)
     waiting: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, MELS), np.float32))
     """Frames that the network has not heard. Shapes: (n, 80)."""
+    pushed: int = 0
+    """Samples."""
     steps: int = 0
     """Steps that the network has made."""
     mouths: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, len(PARAMETERS)), np.float32))
-    """The newest of them. Shapes: (n, 7)."""
+    """Those of the last ``REWIND_S`` and the ones to come, whose frames can be made. Shapes: (n, 7)."""
     frames: int = 0
     """Video frames made."""
 
@@ -112,6 +114,7 @@ class VisemeEngine:
     def push(self, slot: int, samples: NDArray[np.float32]) -> None:
         """Append samples; NaN and infinities count as silence."""
         chosen = self._slots[slot]
+        chosen.pushed += len(samples)
         chosen.waiting = np.concatenate([chosen.waiting, chosen.mel.push(finite(samples))])
 
     def ready(self, slot: int) -> int:
@@ -129,6 +132,33 @@ class VisemeEngine:
         if hungry:
             self._hear([slot for slot, _ in hungry], [count for _, count in hungry])
         return [self._draw(slot, item.frames) for slot, item in zip(slots, work, strict=True)]
+
+    def rewind(self, slot: int, frame: int, heard: int) -> None:
+        """Make frames again, and forget what was pushed after the first ``heard`` samples, a multiple of 320.
+
+        What the network made of the samples before stays; from there on it hears as if after a second of silence.
+        """
+        chosen = self._slots[slot]
+        oldest = chosen.steps - len(chosen.mouths)
+        step, part = divmod(heard, HOP * FRAMES_A_STEP)
+        if part or not 0 <= heard <= chosen.pushed or not 0 <= frame <= chosen.frames:
+            raise ValueError(f"slot {slot} cannot go back to frame {frame} and sample {heard}")
+        if frame * STEP_RATE // chosen.fps + self._first < oldest:
+            raise ValueError(f"slot {slot} does not know frame {frame} any more")
+        chosen.frames = frame
+        if heard < chosen.pushed:
+            self._forget(chosen, step)
+            chosen.pushed = heard
+
+    def _forget(self, slot: _Slot, step: int) -> None:
+        """All from a step on. The last frame before it looked beyond it, and is silence now."""
+        slot.mel = LogMelStream()
+        wanted = FRAMES_A_STEP * max(0, step - slot.steps)
+        known = slot.waiting[: max(0, wanted - 1)]
+        slot.waiting = np.concatenate([known, np.full((wanted - len(known), MELS), SILENCE, np.float32)])
+        if step < slot.steps:
+            slot.mouths = slot.mouths[: len(slot.mouths) - (slot.steps - step)]
+            slot.steps, slot.state = step, self._rest
 
     def neutral(self, slot: int, picture: int) -> Patch:
         """The neutral mouth on ``picture``."""
@@ -175,11 +205,9 @@ class VisemeEngine:
             else:
                 patches.append(None)
             slot.frames += 1
-        # The next frame stands between two steps, the earlier of which may have been made.
-        oldest = slot.frames * STEP_RATE // slot.fps + self._first
-        slot.mouths = (
-            slot.mouths[max(0, len(slot.mouths) - (slot.steps - oldest)) :] if oldest < slot.steps else slot.mouths[:0]
-        )
+        # The next frame stands between two steps, the earlier of which may have been made; but it may be made again.
+        oldest = slot.frames * STEP_RATE // slot.fps + self._first - REWIND_S * STEP_RATE
+        slot.mouths = slot.mouths[max(0, oldest - (slot.steps - len(slot.mouths))) :]
         return patches
 
     def _mouth_at(self, slot: _Slot, frame: int) -> NDArray[np.float32]:
