@@ -127,13 +127,19 @@ def parse_size(size: str | None) -> tuple[int | None, int | None]:
 @app.command()
 def say(
     stream: Annotated[str, typer.Argument(help="A stream on air.")],
-    file: Annotated[Path, typer.Argument(help="An audio file of any usual kind; - reads standard input.")],
+    file: Annotated[
+        Path | None, typer.Argument(help="An audio file of any usual kind; - reads standard input.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="Text for the server to read aloud, instead of a file.")] = None,
     url: Annotated[str, typer.Option(help="Address of the server.")] = DEFAULT_URL,
 ) -> None:
-    """Have a stream speak an audio file, and wait until it is spoken."""
+    """Have a stream speak an audio file, or text, and wait until it is spoken."""
     from whep_server.command import say as saying
 
-    raise typer.Exit(saying.run(url, stream, file))
+    source = file if text is None else text
+    if source is None or (file is not None and text is not None):
+        raise stop("name either a file or --text")
+    raise typer.Exit(saying.run(url, stream, source))
 
 
 @app.command()

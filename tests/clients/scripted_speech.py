@@ -57,7 +57,7 @@ class ScriptedSpeech:
             body += message["body"]
             more = message["more_body"]
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-        self.asked.append(Asked(scope["path"], headers, json.loads(body)))
+        self.asked.append(Asked(scope["path"], headers, json.loads(body or "{}")))
         self.answering += 1
         answer = asyncio.ensure_future(self._answer(self.reply, send))
         leaving = asyncio.ensure_future(receive())

@@ -128,6 +128,7 @@ async def test_say_waits_until_it_is_spoken(server: Server, tmp_path: Path):
         assert (await run("say", "demo", str(file), "--url", server.base))[0] == 0
         assert events.find("speech", state="finished")
     assert (await run("say", "demo", "-", "--url", server.base, stdin=file.read_bytes()))[0] == 0
+    assert (await run("say", "demo", "--text", "Hello.", "--url", server.base))[0] == 0
 
 
 async def test_say_tells_why_it_was_not_spoken(server: Server, tmp_path: Path):
@@ -147,7 +148,7 @@ async def test_doctor_finds_all_well_and_a_running_server(server: Server):
     port = server.base.rpartition(":")[2]
     status, output = await run("doctor", env=environment({"port": port, "cache": str(CACHE / "idle")}))
     assert status == 0, output
-    for check in ("python", "imports", "encoders", "assets", "cache", "udp", "worker", "speed"):
+    for check in ("python", "imports", "encoders", "assets", "cache", "udp", "text", "worker", "speed"):
         assert f"ok {check}" in output, output
     assert "a server of ours is running there" in output
 
@@ -167,6 +168,8 @@ async def test_doctor_says_what_is_missing_and_how_to_get_it(tmp_path: Path):
 
 
 async def test_the_small_commands(tmp_path: Path):
+    for arguments in (("say", "demo"), ("say", "demo", "a.wav", "--text", "b")):
+        assert await run(*arguments) == (2, "name either a file or --text\n")
     assert (await run("--version")) == (0, f"whep-avatar {__version__}\n")
     status, output = await run("serve", "--print-settings", "--size", "640x360", "--fps", "30")
     assert status == 0 and "width = 640" in output and "fps = 30" in output

@@ -13,6 +13,7 @@ import pytest_asyncio
 from tests.clients.scripted_speech import Reply, ScriptedSpeech, scripted_speech
 from tests.clients.waiting import until
 from tests.unit.test_pcm_reader import streamed, wav
+from whep_server.command.doctor import Finding, check_text
 from whep_server.errors import NotSpeech, ServerError, SynthesisFailed, Unavailable
 from whep_server.settings import Settings
 from whep_server.web.espeak_ng import EspeakNg
@@ -234,3 +235,26 @@ async def test_a_program_that_cannot_be_started_or_fails_is_told(tmp_path):
     error = await fault(EspeakNg(str(program), Settings(tts_timeout_s=0.2)))
     assert isinstance(error, Unavailable) and "silent for 0.2 s" in error.detail
     assert not [child for child in psutil.Process().children() if "sleep" in child.name()]
+
+
+# the doctor
+
+
+async def examined(**settings: object) -> Finding:
+    (finding,) = await asyncio.to_thread(lambda: list(check_text(Settings(**settings))))
+    assert KEY not in finding.says + finding.fix and not finding.fatal
+    return finding
+
+
+async def test_the_doctor_says_what_reads_text(remote):
+    remote.reply = Reply([b"{}"])
+    found = await examined(tts_url=remote.url, tts_key=KEY)
+    assert (found.ok, found.says) == (True, f"read aloud by {remote.url}")
+    assert remote.asked[0].path == "/v1/models" and remote.asked[0].headers["authorization"] == f"Bearer {KEY}"
+    remote.reply = Reply([], 401)
+    found = await examined(tts_url=remote.url, tts_key=KEY)
+    assert not found.ok and "does not take the key" in found.says
+    found = await examined(tts_url="http://127.0.0.1:1/v1")
+    assert not found.ok and "cannot be reached" in found.says
+    found = await examined()
+    assert found.ok == bool(PROGRAM) and (PROGRAM or "nothing") in found.says

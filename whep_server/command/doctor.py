@@ -27,6 +27,8 @@ from avatar.client import open_worker
 from avatar.messages import FromWorker, Ready
 from whep_server.live.registry import worker_config, worker_limits
 from whep_server.settings import PREFIX, Settings
+from whep_server.web.espeak_ng import find_espeak
+from whep_server.web.synthesis import HOW_TO
 
 DISTRIBUTION: Final = "whep-avatar"
 OLDEST_PYTHON: Final = (3, 11)
@@ -37,6 +39,7 @@ PROBE_S: Final = 120
 FRAME_BUDGET: Final = 0.5
 """Share of a frame's time that encoding may take: the network, drawing and sound need the rest."""
 DATAGRAM_S: Final = 2.0
+ENDPOINT_S: Final = 5.0
 
 IMPORT_PROBE: Final = """
 import importlib, json, sys
@@ -237,6 +240,27 @@ def check_udp(_: Settings) -> Iterator[Finding]:
     yield Finding("udp", arrived, "datagrams pass on loopback", fix)
 
 
+def check_text(settings: Settings) -> Iterator[Finding]:
+    """What reads text aloud: a server does its other work without it."""
+    if not settings.tts_url:
+        program = find_espeak()
+        says = "nothing here reads text aloud" if program is None else f"read aloud by {program}"
+        yield Finding("text", program is not None, says, HOW_TO, fatal=False)
+        return
+    key = settings.tts_key.get_secret_value()
+    fix = f"mend {PREFIX}TTS_URL or {PREFIX}TTS_KEY; empty, text is read by espeak-ng where it is installed"
+    try:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        status = httpx.get(f"{settings.tts_url.rstrip('/')}/models", headers=headers, timeout=ENDPOINT_S).status_code
+    except httpx.HTTPError as error:
+        says = f"{settings.tts_url} cannot be reached: {str(error) or type(error).__name__}"
+        yield Finding("text", False, says, fix, fatal=False)
+        return
+    refused = status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
+    says = f"{settings.tts_url} does not take the key" if refused else f"read aloud by {settings.tts_url}"
+    yield Finding("text", not refused, says, fix, fatal=False)
+
+
 class Waiter(logging.Handler):
     """Waits for a worker's first ``Ready``, or its end; hears what it logs meanwhile."""
 
@@ -318,6 +342,7 @@ CHECKS: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
     check_cache,
     check_port,
     check_udp,
+    check_text,
     check_worker,
     check_speed,
 )

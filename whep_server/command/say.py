@@ -1,4 +1,4 @@
-"""Have a stream on a running server speak an audio file, and follow it until it is spoken."""
+"""Have a stream on a running server speak an audio file or a text, and follow it until it is spoken."""
 
 import asyncio
 import json
@@ -19,6 +19,14 @@ REPLY_S: Final = 60.0
 """Longest silence of the server while it takes the upload."""
 SILENCE_S: Final = 60.0
 """The server sends a heartbeat every 15 s; four missed ones mean that it is gone."""
+
+
+FAILED: Final = {
+    "failed": "the server could not speak it",
+    "interrupted": "it was interrupted",
+    "cancelled": "speech was interrupted before its turn came",
+}
+"""How speech ends that is not spoken to its end."""
 
 
 class SayFailedError(Exception):
@@ -74,10 +82,13 @@ def reason(response: httpx.Response) -> str:
         return f"{response.status_code} {response.reason_phrase}"
 
 
-async def upload(client: httpx.AsyncClient, url: str, file: IO[bytes], progress: Progress) -> str:
-    """Send the file; the utterance's id. Errors: SayFailedError."""
+async def send(client: httpx.AsyncClient, url: str, source: IO[bytes] | str, progress: Progress) -> str:
+    """Send a file or a text; the utterance's id. Errors: SayFailedError."""
     task = progress.add_task("sending", total=None)
-    response = await client.post(url, content=read_pieces(file, progress, task))
+    if isinstance(source, str):
+        response = await client.post(url, json={"text": source})
+    else:
+        response = await client.post(url, content=read_pieces(source, progress, task))
     if response.status_code != httpx.codes.ACCEPTED:
         raise SayFailedError(reason(response))
     progress.remove_task(task)
@@ -90,8 +101,8 @@ async def follow(events: AsyncIterator[Speech], utterance: str, progress: Progre
     async for event in events:
         if event.utterance != utterance:
             continue
-        if event.state == "failed":
-            raise SayFailedError(event.detail or "the server could not speak it")
+        if event.state in FAILED:
+            raise SayFailedError(event.detail or FAILED[event.state])
         if event.state == "finished":
             progress.update(task, description="spoken", total=1, completed=1)
             return
@@ -109,7 +120,7 @@ async def tick(progress: Progress) -> None:
                 progress.update(task.id, completed=min(task.total, task.completed + 0.1))
 
 
-async def say(url: str, stream: str, file: IO[bytes], progress: Progress) -> None:
+async def say(url: str, stream: str, source: IO[bytes] | str, progress: Progress) -> None:
     """Listen, send, follow. Errors: SayFailedError and httpx.HTTPError, in exception groups."""
     timeout = httpx.Timeout(REPLY_S, connect=CONNECT_S)
     listening = httpx.Timeout(SILENCE_S, connect=CONNECT_S)
@@ -120,7 +131,7 @@ async def say(url: str, stream: str, file: IO[bytes], progress: Progress) -> Non
         if response.status_code != httpx.codes.OK:
             await response.aread()
             raise SayFailedError(reason(response))
-        utterance = await upload(client, stream_url(url, stream, "speech"), file, progress)
+        utterance = await send(client, stream_url(url, stream, "speech"), source, progress)
         async with aclosing(speech_events(response)) as events, asyncio.TaskGroup() as group:
             ticker = group.create_task(tick(progress), name="progress")
             try:
@@ -138,14 +149,14 @@ def explain(error: BaseException, url: str) -> str:
     return str(error)
 
 
-def run(url: str, stream: str, path: Path) -> int:
-    """The ``say`` command; ``-`` is standard input. The exit status: 0 once it is spoken."""
+def run(url: str, stream: str, source: Path | str) -> int:
+    """The ``say`` command: a file (``-`` is standard input) or a text. The exit status: 0 once it is spoken."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description:>9}"), BarColumn(), TimeElapsedColumn())
     status = 0
     try:
-        with Progress(*columns, console=console) as progress, opened(path) as file:
-            asyncio.run(say(url, stream, file, progress))
+        with Progress(*columns, console=console) as progress, opened(source) as opened_source:
+            asyncio.run(say(url, stream, opened_source, progress))
     except* (SayFailedError, httpx.HTTPError, OSError) as failed:
         console.print(f"not spoken: {explain(failed, url)}", style="red", markup=False, highlight=False)
         status = 1
@@ -154,6 +165,8 @@ def run(url: str, stream: str, path: Path) -> int:
     return status
 
 
-def opened(path: Path) -> AbstractContextManager[IO[bytes]]:
-    """The file, or standard input for ``-``."""
-    return nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb")
+def opened(source: Path | str) -> AbstractContextManager[IO[bytes] | str]:
+    """The file, standard input for ``-``, or the text as it is."""
+    if isinstance(source, str):
+        return nullcontext(source)
+    return nullcontext(sys.stdin.buffer) if str(source) == "-" else source.open("rb")

@@ -5,6 +5,7 @@ It is the stand-in for who has no speech endpoint: plain, but here, in a hundred
 
 import asyncio
 import re
+import shutil
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable
 from contextlib import suppress
@@ -26,6 +27,11 @@ FASTEST: Final = 450
 """Units: words a minute. Its own bounds, and its own middle."""
 PIECE_BYTES: Final = 16 * 1024
 COMPLAINT_BYTES: Final = 4 * 1024
+
+
+def find_espeak() -> str | None:
+    """Where it is installed."""
+    return shutil.which(NAME)
 
 
 class EspeakNg:

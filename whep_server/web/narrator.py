@@ -6,30 +6,25 @@ when its turn comes. An interruption stops the synthesis, and drops the texts th
 
 import asyncio
 import logging
-import shutil
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
 
 import httpx
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from whep_server.errors import NoSpeechSynthesis, TooMany, UploadBroken
-from whep_server.settings import PREFIX, Settings
+from whep_server.settings import Settings
 from whep_server.web.bodies import HttpRequest
-from whep_server.web.espeak_ng import NAME as ESPEAK
-from whep_server.web.espeak_ng import EspeakNg
+from whep_server.web.espeak_ng import EspeakNg, find_espeak
 from whep_server.web.narration import Accepted, Spoken, narrate
 from whep_server.web.on_air import Stream
 from whep_server.web.speech_endpoint import SpeechEndpoint
-from whep_server.web.synthesis import Synthesizer, Words
+from whep_server.web.synthesis import HOW_TO, Synthesizer, Words
 from whep_server.web.tasks import ended_with_block
 
 logger = logging.getLogger(__name__)
-
-HOW_TO: Final = f"set {PREFIX}TTS_URL to an OpenAI-compatible speech endpoint, or install {ESPEAK}"
 
 
 @dataclass(slots=True)
@@ -103,11 +98,6 @@ async def _until_gone(request: HttpRequest) -> None:
     """Until the client of a request whose body was read is gone."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def find_espeak() -> str | None:
-    """Where espeak-ng is installed."""
-    return shutil.which(ESPEAK)
 
 
 @asynccontextmanager

@@ -2,10 +2,14 @@
 
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from whep_server.errors import SynthesisFailed
+from whep_server.settings import PREFIX
 from whep_server.web.pcm_reader import MalformedSound, PcmFormat, PcmReader
+
+HOW_TO: Final = f"set {PREFIX}TTS_URL to an OpenAI-compatible speech endpoint, or install espeak-ng"
+"""What is to be done where nothing reads text aloud."""
 
 
 @dataclass(frozen=True, slots=True)
