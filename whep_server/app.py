@@ -28,6 +28,7 @@ from whep_server.web import (
     speech,
     streams,
 )
+from whep_server.web.closing import Closing
 from whep_server.web.cors import add_cors
 from whep_server.web.on_air import Registry
 from whep_server.web.pace import Paces
@@ -62,11 +63,11 @@ def compat_router() -> Router:
     return Router("/", route_handlers=handlers, exception_handlers=dialect.HANDLERS)
 
 
-def create_app(settings: Settings, open_registry: OpenRegistry, closing: speech.Closing | None = None) -> Litestar:
+def create_app(settings: Settings, open_registry: OpenRegistry, closing: Closing | None = None) -> Litestar:
     """The application. ``closing`` is set by who ends the server, so that open event streams do not hold it up."""
     held: list[Registry] = []
     offices: list[Office] = []
-    ended = closing or speech.Closing()
+    ended = closing or Closing()
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:

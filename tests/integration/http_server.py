@@ -12,7 +12,7 @@ from tests.clients.waiting import POLL_S, until
 from whep_server.app import OpenRegistry, create_app
 from whep_server.command.serve import address_of, listen, make_server
 from whep_server.settings import Settings
-from whep_server.web.speech import Closing
+from whep_server.web.closing import Closing
 
 STALL_S = 0.4
 """An upload that stands still for so long is given up by the server under test."""

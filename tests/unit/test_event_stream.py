@@ -7,7 +7,8 @@ from contextlib import contextmanager
 import pytest
 
 from whep_server.web import speech
-from whep_server.web.speech import Closing, EventStream
+from whep_server.web.closing import Closing
+from whep_server.web.speech import EventStream
 
 
 async def nothing() -> dict[str, object]:

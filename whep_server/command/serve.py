@@ -15,8 +15,8 @@ from litestar import Litestar
 
 from whep_server.app import OpenRegistry, create_app
 from whep_server.settings import Settings
+from whep_server.web.closing import Closing
 from whep_server.web.on_air import Registry
-from whep_server.web.speech import Closing
 
 GRACE_S: Final = 3
 """What requests under way get when the server is to end."""

@@ -8,9 +8,10 @@ from typing import Final
 from whep_server.compat.announcements import STOPPED, Account, Listener, error_message
 from whep_server.compat.chunks import ChunkStore, chunk_name
 from whep_server.errors import ServerError
+from whep_server.web.closing import Closing
 from whep_server.web.exchange import HeaderLines
 from whep_server.web.on_air import Recording
-from whep_server.web.speech import Closing, EventStream
+from whep_server.web.speech import EventStream
 
 logger = logging.getLogger(__name__)
 

@@ -29,10 +29,11 @@ from whep_server.compat.office import Compat, Office
 from whep_server.errors import NoSuchAvatar
 from whep_server.web.auth import Action, authorize
 from whep_server.web.bodies import HttpRequest
+from whep_server.web.closing import ClosingEvent
 from whep_server.web.describe import Operation, describe
 from whep_server.web.on_air import Config, Recording
 from whep_server.web.replies import READ
-from whep_server.web.speech import EVENTS_TYPE, ClosingEvent
+from whep_server.web.speech import EVENTS_TYPE
 
 JOB: Final = "/generate/{job_id:str}"
 FILES: Final = {"audio_file": "speech in any format that is known"}

@@ -37,10 +37,11 @@ from whep_server.compat.office import Compat, Office
 from whep_server.errors import BadRequest
 from whep_server.web.auth import Action, authorize
 from whep_server.web.bodies import HttpRequest
+from whep_server.web.closing import ClosingEvent
 from whep_server.web.describe import Operation, describe
 from whep_server.web.on_air import Config
 from whep_server.web.replies import READ
-from whep_server.web.speech import EVENTS_TYPE, ClosingEvent, events_head
+from whep_server.web.speech import EVENTS_TYPE, events_head
 
 PATH: Final = "/sessions/{session_id:str}"
 KIND: Final = Kind.SSE

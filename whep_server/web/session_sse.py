@@ -15,11 +15,12 @@ from whep_server.errors import BadRequest
 from whep_server.live.events import StreamEvent
 from whep_server.live.session_events import RECONNECT
 from whep_server.web.bodies import HttpRequest, Upload
+from whep_server.web.closing import ClosingEvent
 from whep_server.web.describe import STANDARDS, Operation, describe
 from whep_server.web.endpoints import Protocol, empty
 from whep_server.web.on_air import Config, Live
 from whep_server.web.replies import READ
-from whep_server.web.speech import EVENTS_TYPE, ClosingEvent, EventStream, encode_event, encoded, events_head
+from whep_server.web.speech import EVENTS_TYPE, EventStream, encode_event, encoded, events_head
 
 ENTRY = "/{stream:str}/{session:str}/events"
 STREAM = "/{stream:str}/{session:str}/events/{events:str}"

@@ -9,14 +9,14 @@ from typing import Final
 
 import msgspec
 from litestar import post, route
-from litestar.di import NamedDependency
-from litestar.params import FromPath, SkipValidation
+from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Send
 
 from whep_server.errors import NotSpeech
 from whep_server.web.auth import Action, authorize
 from whep_server.web.bodies import HttpRequest, Upload, file_pieces
+from whep_server.web.closing import Closing, ClosingEvent
 from whep_server.web.describe import STREAMS, Operation, describe
 from whep_server.web.exchange import HeaderLines
 from whep_server.web.on_air import Config, Event, Live
@@ -38,14 +38,6 @@ class Accepted(msgspec.Struct, frozen=True):
     utterance: str
     seconds: float | None
     queued: int
-
-
-class Closing(asyncio.Event):
-    """Set when the server is about to end; what would stay open for ever ends then."""
-
-
-ClosingEvent = NamedDependency[SkipValidation[Closing]]
-"""The event, as a handler's argument."""
 
 
 @post(
