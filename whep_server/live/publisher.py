@@ -16,8 +16,9 @@ from whep_server.live.events import StreamEvent
 from whep_server.live.house import House
 from whep_server.live.journal import log_session
 from whep_server.live.session import Departed, Ending, Session, answer_peer
+from whep_server.live.speech_queue import SpeechQueue
 from whep_server.live.telling import tell
-from whep_server.live.utterances import Entry, Speech, Stage
+from whep_server.live.utterances import Entry, Stage
 from whep_server.rtc.peer import publisher_peer
 from whep_server.settings import BargeIn
 from whep_server.signaling.ingest import plan_ingest
@@ -30,8 +31,8 @@ REOPEN_S: Final = 1.0
 class Floor:
     """The publisher of one stream, or nobody. ``group`` owns its task while the stream is on air."""
 
-    def __init__(self, stream: str, speech: Speech, house: House, emit: Callable[[StreamEvent], None]) -> None:
-        """``emit`` takes the events of a publisher that comes, goes, or goes before it was heard."""
+    def __init__(self, stream: str, speech: SpeechQueue, house: House, emit: Callable[[StreamEvent], None]) -> None:
+        """``emit`` takes the events of a publisher that comes or goes."""
         self.group: asyncio.TaskGroup | None = None
         self._stream = stream
         self._speech = speech
@@ -152,7 +153,6 @@ class Floor:
             return
         if entry.stage in (Stage.UPLOADED, Stage.QUEUED):
             tell(self._worker, AbandonSpeech(self._stream, entry.id))
-            for event in self._speech.fail(Unavailable("the publisher went before its turn"), 0, [entry.id]):
-                self._emit(event)
+            self._speech.fail(Unavailable("the publisher went before its turn"), 0, [entry.id])
         else:
             tell(self._worker, CloseLive(self._stream, entry.id))

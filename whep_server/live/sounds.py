@@ -1,7 +1,7 @@
 """Which audio packet goes out at a time: live or silent, one every 20 ms, none left out, none twice. No clock.
 
 A live packet that is late is waited for a little, since a receiver's jitter buffer hides that; then silence takes its
-place for good, so that audio never stops.
+place for good, so that audio never stops. After an interruption nothing is waited for until the worker has answered.
 """
 
 from collections.abc import Iterable
@@ -24,12 +24,17 @@ class Sounds:
         self._loops = loops
         self._playout = playout
         self._next = 0
+        self._hushed_from: int | None = None
         self.silent_live = 0
         """Packets of a live stretch that were replaced by silence."""
 
     def skip_to(self, packet: int) -> None:
         """Go on at ``packet``: nobody listened until now."""
         self._next = max(self._next, packet)
+
+    def hush(self, packet: int | None) -> None:
+        """Wait for no packet from this one on; None: wait for all again."""
+        self._hushed_from = packet
 
     def play(self, packet: int, feeds: Iterable[Feed], live: bool) -> None:
         """Put what is due up to ``packet`` into the feeds that are read."""
@@ -39,8 +44,9 @@ class Sounds:
             if at >= self._next:
                 self._fill(at, reading, live)
                 self._give(unit.data, reading)
-        if packet - self._next >= (PATIENCE_PACKETS if live else 0):
-            self._fill(packet - PATIENCE_PACKETS + 1 if live else packet + 1, reading, live)
+        self._fill(packet + 1 - PATIENCE_PACKETS if live else packet + 1, reading, live)
+        if self._hushed_from is not None and self._next >= self._hushed_from:
+            self._fill(packet + 1, reading, live)
 
     def _fill(self, until: int, feeds: list[Feed], live: bool) -> None:
         """Silence for the packets below ``until`` that are missing."""

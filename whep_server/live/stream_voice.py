@@ -22,10 +22,11 @@ from avatar.messages import (
 from whep_server.errors import ServerError, Unavailable, WorkerLost
 from whep_server.live.events import StreamEvent
 from whep_server.live.journal import log_utterance
+from whep_server.live.speech_queue import SpeechQueue
 from whep_server.live.speech_recording import Recording
 from whep_server.live.telling import tell
 from whep_server.live.upload import send_pieces
-from whep_server.live.utterances import Entry, Speech, Stage, Utterance, broken_off
+from whep_server.live.utterances import Entry, Stage, Utterance, broken_off
 from whep_server.metrics.facts import UtteranceStats
 from whep_server.metrics.ledger import Ledger
 from whep_server.settings import Settings
@@ -45,7 +46,7 @@ class Voice:
         self, key: str, worker: Worker, settings: Settings, ledger: Ledger, emit: Callable[[StreamEvent], None]
     ) -> None:
         """``emit`` takes the events of utterances."""
-        self.speech = Speech(settings.max_queued_utterances, self._over)
+        self.speech = SpeechQueue(settings.max_queued_utterances, emit, self._over)
         self.ended: Counter[str] = Counter()
         """How many utterances are over, by how they ended."""
         self._last: UtteranceStats | None = None
@@ -53,7 +54,6 @@ class Voice:
         self._key = key
         self._worker = worker
         self._settings = settings
-        self._emit = emit
         self._time = asyncio.get_running_loop().time
         self._recordings: dict[str, Recording] = {}
         self._open = False  # whether the worker knows the stream
@@ -148,10 +148,7 @@ class Voice:
                 self._refusal = message.detail
                 self._opening.set()
             case SpeechAccepted():
-                event = self.speech.accepted(message, self._time())
-                if event is not None:
-                    self._emit(event)
-                return event is not None
+                return self.speech.accepted(message, self._time())
             case SpeechRefused():
                 self.speech.refused(message)
             case SpeechStarted():
@@ -169,8 +166,7 @@ class Voice:
 
     def tell_due(self, sample: int) -> None:
         """Tell what is heard by now. Units: 48 kHz samples."""
-        for event in self.speech.due(sample, self._time()):
-            self._emit(event)
+        self.speech.due(sample, self._time())
 
     def pictured(self, sample: int) -> None:
         """Viewers were given the live picture of that time. Units: 48 kHz samples."""
@@ -182,9 +178,13 @@ class Voice:
         return self._last if speaking is None else speaking.stats(speaking.stage.value)
 
     def fail(self, error: ServerError, heard_until: int, only: list[str] | None = None) -> None:
-        """As ``Speech.fail``, and tell."""
-        for event in self.speech.fail(error, heard_until, only):
-            self._emit(event)
+        """As ``SpeechQueue.fail``."""
+        self.speech.fail(error, heard_until, only)
+        self._opening.set()
+
+    def close(self, error: ServerError) -> None:
+        """As ``SpeechQueue.close``."""
+        self.speech.close(error, self._time())
         self._opening.set()
 
     def _over(self, entry: Entry, state: str, error: ServerError | None) -> None:

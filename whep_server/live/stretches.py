@@ -48,6 +48,14 @@ class Stretches:
             self._known[-1].end = max(frame, self._known[-1].start)
             self._free_from = max(self._free_from, frame)
 
+    def reopen(self, frame: int) -> None:
+        """All from ``frame`` on is made anew: of the stretch that it lies in, or of the next, no end is known."""
+        for place, stretch in enumerate(self._known):
+            if stretch.end is None or stretch.end > frame:
+                del self._known[place + 1 :]
+                stretch.end, self._free_from = None, stretch.start
+                return
+
     def cut(self, now: int) -> int:
         """The worker is gone: end everything at the next idle keyframe; that frame."""
         frame = round_up(now + 1, self._idle_grid)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from avatar.messages import AUDIO_HZ, OPUS_SAMPLES, Advance, Codec, GoLive, Unit
+from avatar.messages import AUDIO_HZ, OPUS_SAMPLES, VIDEO_HZ, Advance, Codec, GoLive, Unit
 from whep_server.live.clock import StreamClock
 from whep_server.live.fanout import Feed, VideoFeed
 from whep_server.live.house import House
@@ -44,6 +44,8 @@ class Transmission:
         self._key, self._fps, self._worker = key, fps, house.worker
         self._lead = math.ceil(house.settings.lead_ms * fps / 1000)
         self._frame = self._packet = -1  # the last ones that were handed out
+        self._fenced: int | None = None  # the first frame that is made anew, while an interruption is unanswered
+        self._epoch = 0
 
     @property
     def frame(self) -> int:
@@ -116,6 +118,11 @@ class Transmission:
         tell(self._worker, GoLive(self._key, self.stretches.begin(now, self._lead)))
         tell(self._worker, Advance(self._key, now + self._lead + 1, now))
 
+    def went_idle(self, frame: int) -> None:
+        """The worker makes no more from ``frame`` on. It takes that back where it did not know of an interruption."""
+        if self._fenced is None or frame <= self._fenced:
+            self.stretches.end(frame)
+
     def grant(self, recorded: int) -> None:
         """Let the worker go on: a little ahead of the clock, or far where it makes a recording.
 
@@ -130,7 +137,27 @@ class Transmission:
 
         Answers up to where what is there will still be heard. Units: 48 kHz samples.
         """
+        self.answered(self._epoch)
         frame = self.stretches.cut(max(self.frame, least))
         heard_until = self._sample_of(frame)
         self.playout.cut(self.clock.video_time(frame), heard_until)
         return heard_until
+
+    # --- interruption
+
+    def next_packet(self, grace_s: float) -> int:
+        """Where the first packet begins that is due in ``grace_s`` or later. Units: 48 kHz samples."""
+        return (max(self.clock.packet_at(self._time() + grace_s), self._packet) + 1) * OPUS_SAMPLES
+
+    def fence(self, epoch: int, at: int) -> None:
+        """What was made before ``epoch`` does not come out from sample ``at`` on: silence, until more is made."""
+        self._epoch, self._fenced = epoch, -(-at * self._fps // AUDIO_HZ)
+        self.playout.fence(epoch, at * VIDEO_HZ // AUDIO_HZ, at)
+        self.sounds.hush(at // OPUS_SAMPLES)
+        self.stretches.reopen(self._fenced)
+
+    def answered(self, epoch: int) -> None:
+        """The worker has taken note of an interruption: what follows is made under its epoch."""
+        if epoch == self._epoch:
+            self._fenced = None
+            self.sounds.hush(None)

@@ -2,39 +2,60 @@
 
 import pytest
 
-from avatar.messages import SpeechAccepted, SpeechFinished, SpeechRefusal, SpeechRefused, SpeechStarted
-from whep_server.errors import NotSpeech, TooLarge, TooMany, Unavailable, WorkerLost
-from whep_server.live.utterances import REFUSALS, ROUNDING, Speech
+from avatar.messages import SpeechAccepted, SpeechFinished, SpeechHeld, SpeechRefusal, SpeechRefused, SpeechStarted
+from whep_server.errors import NotSpeech, ServerError, TooLarge, TooMany, Unavailable, WorkerLost
+from whep_server.live.events import StreamEvent
+from whep_server.live.speech_queue import ROUNDING, SpeechQueue
+from whep_server.live.utterances import REFUSALS, Entry
 
 
-def unheeded(*_) -> None:
-    """For tests that do not ask how an utterance ended."""
+class Queue(SpeechQueue):
+    """A queue, what it tells, and how its utterances ended."""
 
+    def __init__(self, most: int) -> None:
+        self.events: list[StreamEvent] = []
+        self.ended: list[tuple[str, str, str | None]] = []
+        super().__init__(most, self.events.append, self.note_end)
 
-def states(events) -> list[tuple[str, str]]:
-    return [(event.data["utterance"], event.data["state"]) for event in events]
+    def note_end(self, entry: Entry, state: str, error: ServerError | None) -> None:
+        self.ended.append((entry.id, state, error and error.detail))
+
+    def told(self) -> list[tuple[str, str]]:
+        """What it told since it was asked last."""
+        events = self.events.copy()
+        self.events.clear()
+        return [(event.data["utterance"], event.data["state"]) for event in events]
 
 
 async def test_started_and_finished_are_told_when_they_are_heard():
-    speech = Speech(4, unheeded)
+    speech = Queue(4)
     entry = speech.open()
-    assert speech.accepted(SpeechAccepted("demo", entry.id, 1.5), 0.0).data["seconds"] == 1.5
+    assert speech.accepted(SpeechAccepted("demo", entry.id, 1.5), 0.0)
+    assert speech.events[-1].data["seconds"] == 1.5 and speech.told() == [(entry.id, "queued")]
     assert (await entry.verdict).queued == 0
     speech.started(SpeechStarted("demo", entry.id, 960))
     speech.finished(SpeechFinished("demo", entry.id, 1920, 960, None))
-    assert speech.due(959, 0.0) == []
-    assert states(speech.due(960, 0.0)) == [(entry.id, "started")]
-    [finished] = speech.due(5000, 0.0)
-    assert (finished.data["state"], finished.data["media_time_s"]) == ("finished", 0.04)
+    speech.due(959, 0.0)
+    assert speech.told() == []
+    speech.due(960, 0.0)
+    assert speech.told() == [(entry.id, "started")]
+    speech.due(5000, 0.0)
+    [finished] = speech.events
+    assert (finished.data["state"], finished.data["media_time_s"], finished.data["played_s"]) == (
+        "finished",
+        0.04,
+        0.02,
+    )
     assert not speech.pending
 
 
 async def test_a_file_that_broke_off_fails_when_its_last_sample_is_heard():
-    speech = Speech(4, unheeded)
+    speech = Queue(4)
     entry = speech.open()
     speech.accepted(SpeechAccepted("demo", entry.id, None), 0.0)
     speech.finished(SpeechFinished("demo", entry.id, 10, 10, "it broke off"))
-    [event] = speech.due(10, 0.0)
+    speech.due(10, 0.0)
+    event = speech.events[-1]
     assert (event.data["state"], event.data["detail"]) == ("failed", "it broke off")
 
 
@@ -47,7 +68,7 @@ async def test_a_file_that_broke_off_fails_when_its_last_sample_is_heard():
     ],
 )
 async def test_a_refusal_says_why(reason, error):
-    speech = Speech(4, unheeded)
+    speech = Queue(4)
     entry = speech.open()
     speech.refused(SpeechRefused("demo", entry.id, reason, "because"))
     with pytest.raises(error, match="because"):
@@ -59,7 +80,7 @@ def test_every_refusal_has_an_answer():
 
 
 async def test_the_queue_has_an_end():
-    speech = Speech(2, unheeded)
+    speech = Queue(2)
     first = speech.open()
     speech.open()
     with pytest.raises(TooMany):
@@ -69,7 +90,7 @@ async def test_the_queue_has_an_end():
 
 
 async def test_a_lost_worker_fails_what_will_not_be_heard_to_its_end():
-    speech = Speech(4, unheeded)
+    speech = Queue(4)
     heard, cut, waiting, uploading = (speech.open() for _ in range(4))
     for entry in (heard, cut, waiting):
         speech.accepted(SpeechAccepted("demo", entry.id, 1.0), 0.0)
@@ -77,26 +98,29 @@ async def test_a_lost_worker_fails_what_will_not_be_heard_to_its_end():
     speech.finished(SpeechFinished("demo", heard.id, 100, 100, None))
     speech.started(SpeechStarted("demo", cut.id, 100))
     speech.finished(SpeechFinished("demo", cut.id, 300, 200, None))
-    events = speech.fail(WorkerLost("the worker was lost"), heard_until=200)
-    assert states(events) == [(cut.id, "failed"), (waiting.id, "failed")]
+    speech.told()
+    speech.fail(WorkerLost("the worker was lost"), heard_until=200)
+    assert speech.told() == [(cut.id, "failed"), (waiting.id, "failed")]
     with pytest.raises(WorkerLost):
         await uploading.verdict
-    assert states(speech.due(1000, 0.0)) == [(heard.id, "started"), (heard.id, "finished"), (cut.id, "started")]
+    speech.due(1000, 0.0)
+    assert speech.told() == [(heard.id, "started"), (heard.id, "finished")]
     assert speech.queued == 0
 
 
 async def test_messages_about_the_unknown_are_passed_over():
-    speech = Speech(4, unheeded)
-    assert speech.accepted(SpeechAccepted("demo", "nobody", 1.0), 0.0) is None
+    speech = Queue(4)
+    assert not speech.accepted(SpeechAccepted("demo", "nobody", 1.0), 0.0)
     speech.refused(SpeechRefused("demo", "nobody", SpeechRefusal.EMPTY, ""))
-    speech.started(SpeechStarted("demo", "nobody", 1))
+    assert not speech.started(SpeechStarted("demo", "nobody", 1))
     speech.finished(SpeechFinished("demo", "nobody", 1, 1, None))
-    assert speech.due(10, 0.0) == []
+    speech.passed(SpeechHeld("demo", "nobody", 1, 1))
+    speech.due(10, 0.0)
+    assert speech.told() == [] and not speech.pending
 
 
 async def test_each_utterance_is_over_once():
-    ended: list[tuple[str, str, str | None]] = []
-    speech = Speech(9, lambda entry, state, error: ended.append((entry.id, state, error and error.detail)))
+    speech = Queue(9)
     refused, broken, heard, cut, lost, uploading = (speech.open() for _ in range(6))
     speech.refused(SpeechRefused("demo", refused.id, SpeechRefusal.EMPTY, "no sound"))
     speech.forget(refused)
@@ -105,11 +129,11 @@ async def test_each_utterance_is_over_once():
         speech.accepted(SpeechAccepted("demo", entry.id, 1.0), 5.0)
     speech.finished(SpeechFinished("demo", heard.id, 100, 100, None))
     speech.finished(SpeechFinished("demo", cut.id, 200, 100, "it broke off"))
-    assert ended == [(refused.id, "refused", "no sound"), (broken.id, "abandoned", None)]
+    assert speech.ended == [(refused.id, "refused", "no sound"), (broken.id, "abandoned", None)]
     speech.due(500, 6.0)
     speech.fail(WorkerLost("gone"), heard_until=500)
     speech.fail(WorkerLost("gone"), heard_until=500)
-    assert ended[2:] == [
+    assert speech.ended[2:] == [
         (heard.id, "finished", None),
         (cut.id, "failed", "it broke off"),
         (uploading.id, "failed", "gone"),
@@ -118,7 +142,7 @@ async def test_each_utterance_is_over_once():
 
 
 async def test_when_it_was_accepted_and_first_heard_is_noted():
-    speech = Speech(4, unheeded)
+    speech = Queue(4)
     entry = speech.open()
     speech.accepted(SpeechAccepted("demo", entry.id, 1.0), 3.0)
     speech.started(SpeechStarted("demo", entry.id, 960))
@@ -129,18 +153,21 @@ async def test_when_it_was_accepted_and_first_heard_is_noted():
 
 
 async def test_what_others_are_told_later_survives_that_one_fails():
-    speech = Speech(4, unheeded)
+    speech = Queue(4)
     spoken, live = speech.open(), speech.open_live()
     for entry in (spoken, live):
         speech.accepted(SpeechAccepted("demo", entry.id, None), 0.0)
     speech.finished(SpeechFinished("demo", spoken.id, 700_000, 960, None))
-    assert states(speech.fail(Unavailable("gone"), 0, [live.id])) == [(live.id, "failed")]
-    assert states(speech.due(700_000, 0.0)) == [(spoken.id, "finished")]
+    speech.told()
+    speech.fail(Unavailable("gone"), 0, [live.id])
+    assert speech.told() == [(live.id, "failed")]
+    speech.due(700_000, 0.0)
+    assert speech.told() == [(spoken.id, "finished")]
     assert not speech.pending
 
 
 async def test_the_worker_may_go_ahead_as_far_as_what_is_recorded_lasts():
-    speech = Speech(4, unheeded)
+    speech = Queue(4)
     assert speech.ahead(0) == 0
     later, recorded, plain = (speech.open() for _ in range(3))
     later.recorded = recorded.recorded = True
@@ -159,7 +186,7 @@ async def test_the_worker_may_go_ahead_as_far_as_what_is_recorded_lasts():
 
 
 async def test_what_is_made_and_still_heard_is_before_what_is_accepted_now():
-    speech = Speech(4, unheeded)
+    speech = Queue(4)
     first, second = speech.open(), speech.open()
     speech.accepted(SpeechAccepted("demo", first.id, 9.0), 0.0)
     speech.finished(SpeechFinished("demo", first.id, 432_000, 432_000, None))
