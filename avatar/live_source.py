@@ -103,8 +103,6 @@ class _Output:
 class LiveSource:
     """One publisher's utterance; a ``timeline.Source``. Belongs to one thread."""
 
-    enough = 0
-    """It never runs dry."""
     patience_s = None
 
     def __init__(self, frame_samples: int, decoder: Decoder | None = None) -> None:
@@ -219,7 +217,7 @@ class LiveSource:
         """A publisher that goes is no error."""
         return None
 
-    def available(self) -> int:
+    def available(self, held_blocks: int = 0) -> int:
         """As much as anybody may want, until it is closed."""
         return self._output.count if self.ended else AUDIO_HZ
 

@@ -15,8 +15,8 @@ from avatar.messages import AUDIO_HZ
 
 AHEAD_S: Final = 4.0
 """Decoded ahead of speaking: far more than a busy machine's hiccup, 0.7 MB."""
-ENOUGH_S: Final = 0.25
-"""Decoded before speech goes on where it ran dry."""
+ENOUGH: Final = AUDIO_HZ // 4
+"""Samples decoded before speech goes on where it ran dry, lest it stutters."""
 
 
 class Abandoned(Exception):
@@ -26,7 +26,6 @@ class Abandoned(Exception):
 class SpeechBuffer:
     """One utterance's samples. ``put`` and ``finish`` belong to the decoder, the rest to the speaker."""
 
-    enough = int(ENOUGH_S * AUDIO_HZ)
     patience_s = None
 
     def __init__(self, ahead_s: float = AHEAD_S) -> None:
@@ -61,12 +60,16 @@ class SpeechBuffer:
         """Whether what is available is all there is to come."""
         return self._finished
 
-    def available(self) -> int:
-        """Samples to play that can be taken now, with the samples to analyse that belong to them."""
+    def available(self, held_blocks: int = 0) -> int:
+        """Samples to play that can be taken now, with the samples to analyse that belong to them.
+
+        None after it ran dry, for ``held_blocks``, until there are some more.
+        """
         with self._changed:
             if self._finished:
                 return self._play.count
-            return min(self._play.count, self._analyse.count * RATIO)
+            count = min(self._play.count, self._analyse.count * RATIO)
+            return 0 if held_blocks and count < ENOUGH else count
 
     def take(self, count: int) -> Samples:
         """The next ``count`` samples to play (a multiple of 3 but for the last), or all there are."""

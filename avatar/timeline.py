@@ -40,17 +40,15 @@ class Source(Protocol):
         ...
 
     @property
-    def enough(self) -> int:
-        """So many samples are to be there before it goes on where it ran dry, lest it stutters."""
-        ...
-
-    @property
     def patience_s(self) -> float | None:
         """How long it may be dry until it is given up; None: as long as a file's decoding."""
         ...
 
-    def available(self) -> int:
-        """Samples that are to be played now; less than a block that are not its end: it pauses after them."""
+    def available(self, held_blocks: int = 0) -> int:
+        """Samples that are to be played now; less than a block that are not its end: it pauses after them.
+
+        ``held_blocks``: so long it has been pausing.
+        """
         ...
 
     def reached(self, samples: int) -> list[tuple[str, int]]:
@@ -250,9 +248,7 @@ class Timeline:
         """Fill a block from the utterance, or from as much of it as there is; the marks that fall into it."""
         source, before = spoken.source, spoken.samples
         ended = source.ended  # read first: what is available after it is all there is
-        available = source.available()
-        if spoken.held_blocks and not ended and available < source.enough:
-            available = 0
+        available = source.available(spoken.held_blocks)
         count, last = min(available, OPUS_SAMPLES), ended and available <= OPUS_SAMPLES
         dry = count < OPUS_SAMPLES and not last
         if dry:

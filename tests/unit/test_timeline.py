@@ -20,8 +20,8 @@ class Speech:
     def give(self, samples: int) -> None:
         self._left += samples
 
-    def available(self) -> int:
-        return self._left
+    def available(self, held_blocks: int = 0) -> int:
+        return 0 if held_blocks and self._left < self.enough and not self.ended else self._left
 
     def take(self, count: int) -> Samples:
         count = min(count, self._left)
