@@ -168,7 +168,6 @@ class Settings(BaseSettings):
     # viewers
     max_viewers: int = Field(200, ge=1, description="Viewers of all streams together; more are refused (503)")
     join_timeout_s: float = Field(15.0, gt=0, description="ICE and DTLS must be up by then, else the session ends")
-    ring_frames: int = Field(50, ge=5, description="Pictures a viewer may fall behind before it skips to a keyframe")
     keyframe_interval_ms: int = Field(500, ge=100, description="At most one requested keyframe in so long")
     ice_loopback: bool = Field(
         True,

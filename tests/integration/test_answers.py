@@ -1,16 +1,15 @@
 """Whatever offer we plan for, aiortc can answer: nearly right offers of all clients, with real peer connections."""
 
-import asyncio
-from typing import NoReturn
-
 import pytest
 
 from tests.garbage import Garbage
 from tests.integration.joining import open_files
 from tests.invariants import PLANNERS, planned
 from tests.strategies import offer_texts
+from whep_server.rtc.broadcast import Broadcast
 from whep_server.rtc.ice import ice_policy
 from whep_server.rtc.peer import Peer, publisher_peer, viewer_peer
+from whep_server.rtc.sender import Outlet
 from whep_server.settings import Settings
 from whep_server.signaling.negotiation import Plan
 from whep_server.signaling.sdp import parse_description
@@ -21,9 +20,10 @@ OFFERS = 400
 class Silence:
     """A source that never has anything."""
 
-    async def next_unit(self) -> NoReturn:
-        await asyncio.get_running_loop().create_future()
-        raise AssertionError
+    dropped = 0
+
+    def opened(self, outlet: Outlet) -> None:
+        """Nobody connects."""
 
     def request_keyframe(self) -> None:
         """Not heard."""
@@ -32,7 +32,7 @@ class Silence:
 def peer_for(plan: Plan, settings: Settings) -> Peer:
     if plan.receives:
         return publisher_peer(plan, lambda *_: None, settings)
-    return viewer_peer(plan, {"audio": Silence(), "video": Silence()}, 0x1F, settings)
+    return viewer_peer(plan, {"audio": Silence(), "video": Silence()}, 0x1F, settings, Broadcast(0.0))
 
 
 @pytest.mark.parametrize("protocol", PLANNERS)

@@ -1,4 +1,4 @@
-"""A viewer's ring: bounded, and never starting in the middle of a picture group."""
+"""A viewer's feed: what leaves can be decoded, and what does not is counted."""
 
 import asyncio
 
@@ -6,44 +6,55 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avatar.messages import Codec
-from whep_server.live.fanout import Feed, ViewerRing
+from tests.kept_units import KeptUnits
+from whep_server.live.fanout import Feed, VideoFeed
 from whep_server.live.packetize import Packetised
+from whep_server.rtc.sender import Feedback
 
 
 def unit(at: int, keyframe: bool) -> Packetised:
     return Packetised((b"x",), at, keyframe)
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 3))), st.integers(1, 6))
-def test_what_comes_out_is_decodable_and_every_unit_is_accounted_for(arrivals, size):
-    ring = ViewerRing(size)
-    out: list[Packetised] = []
-    for at, (keyframe, reads) in enumerate(arrivals):
-        ring.push(unit(at, keyframe))
-        assert len(ring) <= size
-        out += [read for _ in range(reads) if (read := ring.pop()) is not None]
-    while (read := ring.pop()) is not None:
-        out.append(read)
-    assert len(out) + ring.dropped == len(arrivals)
+def opened(outlet: KeptUnits) -> Feed:
+    feed = Feed(Codec.OPUS, lambda: None)
+    feed.opened(outlet)
+    return feed
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans())))
+def test_what_comes_out_is_decodable_and_every_unit_is_accounted_for(arrivals):
+    outlet = KeptUnits()
+    feed = opened(outlet)
+    needs = []
+    for at, (keyframe, full) in enumerate(arrivals):
+        outlet.full = full
+        needs.append(feed.push(unit(at, keyframe)))
+    out = outlet.taken()
+    assert len(out) + feed.dropped == len(arrivals)
+    assert [at for at, need in enumerate(needs) if not need] == [each.rtp_time for each in out]
     for before, after in zip([None, *out], out, strict=False):
         assert after.keyframe or (before is not None and after.rtp_time == before.rtp_time + 1)
 
 
-def test_a_full_ring_asks_for_a_keyframe_until_it_has_one():
-    ring = ViewerRing(2)
-    assert [ring.push(unit(0, True)), ring.push(unit(1, False))] == [False, False]
-    assert [ring.push(unit(2, False)), ring.push(unit(3, False))] == [True, True]
-    assert not ring.push(unit(4, True))
-    assert (ring.pop(), ring.dropped) == (unit(4, True), 4)
+def test_where_the_way_was_full_a_keyframe_is_asked_for_until_it_comes():
+    outlet = KeptUnits()
+    feed = opened(outlet)
+    assert [feed.push(unit(0, True)), feed.push(unit(1, False))] == [False, False]
+    outlet.full = True
+    assert [feed.push(unit(2, False)), feed.push(unit(3, True))] == [True, True]
+    outlet.full = False
+    assert [feed.push(unit(4, False)), feed.push(unit(5, True)), feed.push(unit(6, False))] == [True, False, False]
+    assert [each.rtp_time for each in outlet.taken()] == [0, 1, 5, 6]
+    assert feed.dropped == 3
 
 
-async def test_a_feed_says_when_it_is_first_read():
+async def test_a_feed_says_when_the_way_is_there():
     began = asyncio.Event()
-    feed = Feed(Codec.OPUS, 4, began.set)
-    assert not feed.reading
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
-        reader = group.create_task(feed.next_unit())
-        await began.wait()
-        feed.push(unit(7, True))
-    assert reader.result() == unit(7, True)
-    assert feed.reading
+    feed = VideoFeed(Codec.VP8, began.set)
+    assert not feed.reading and not began.is_set() and feed.feedback == Feedback()
+    assert feed.push(unit(0, True)) and feed.dropped == 1
+    outlet = KeptUnits()
+    outlet.feedback = Feedback(reports=1, remb_bps=400_000)
+    feed.opened(outlet)
+    assert feed.reading and began.is_set() and feed.feedback.remb_bps == 400_000

@@ -3,6 +3,7 @@
 import pytest
 
 from avatar.messages import IDLE_PHASES, Codec, Unit
+from tests.kept_units import KeptUnits
 from tests.unit.test_idle import FPS, loop
 from whep_server.live.clock import StreamClock
 from whep_server.live.fanout import VideoFeed
@@ -22,8 +23,9 @@ class Show:
             loops.add(loop(phase))
         self.asked: list[Codec] = []
         self.pictures = Pictures(self.clock, loops, self.playout, self.asked.append)
-        self.feed = VideoFeed(Codec.VP8, 1000, lambda: None)
-        self.feed.reading = True
+        self.outlet = KeptUnits()
+        self.feed = VideoFeed(Codec.VP8, lambda: None)
+        self.feed.opened(self.outlet)
 
     def live_unit(self, frame: int, keyframe: bool = False) -> None:
         time = self.clock.video_time(frame)
@@ -33,10 +35,10 @@ class Show:
         """What the viewer gets: frame number, whether live, whether a keyframe."""
         for frame in frames:
             self.pictures.show(frame, [self.feed], live)
-        shown = []
-        while (unit := self.feed._ring.pop()) is not None:
-            shown.append((self.clock.frame_of_time(unit.rtp_time), unit.payloads[0][1:2] == b"L", unit.keyframe))
-        return shown
+        return [
+            (self.clock.frame_of_time(unit.rtp_time), unit.payloads[0][1:2] == b"L", unit.keyframe)
+            for unit in self.outlet.taken()
+        ]
 
 
 def test_a_viewer_joins_at_the_next_keyframe():

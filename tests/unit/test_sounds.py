@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avatar.messages import OPUS_SAMPLES, Codec, Unit
+from tests.kept_units import KeptUnits
 from tests.unit.test_idle import loop
 from whep_server.live.fanout import Feed
 from whep_server.live.idle import IdleLoops
@@ -20,8 +21,9 @@ class Listener:
             loops = IdleLoops()
             loops.add(loop(0))
         self.sounds = Sounds(loops, self.playout)
-        self.feed = Feed(Codec.OPUS, 10_000, lambda: None)
-        self.feed.reading = True
+        self.outlet = KeptUnits()
+        self.feed = Feed(Codec.OPUS, lambda: None)
+        self.feed.opened(self.outlet)
 
     def made(self, packet: int) -> None:
         self.playout.push(Unit("demo", 0, Codec.OPUS, packet * OPUS_SAMPLES, keyframe=True, data=b"live"))
@@ -29,10 +31,7 @@ class Listener:
     def hear(self, packets: range, live: bool = False) -> list[tuple[int, bytes]]:
         for packet in packets:
             self.sounds.play(packet, [self.feed], live)
-        heard = []
-        while (unit := self.feed._ring.pop()) is not None:
-            heard.append((unit.rtp_time // OPUS_SAMPLES, unit.payloads[0]))
-        return heard
+        return [(unit.rtp_time // OPUS_SAMPLES, unit.payloads[0]) for unit in self.outlet.taken()]
 
 
 def test_silence_then_speech_then_silence():

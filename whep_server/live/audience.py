@@ -12,6 +12,7 @@ from whep_server.live.pictures import VIDEO_CODECS
 from whep_server.live.session import Departed, Ending, Session
 from whep_server.live.session_events import RECONNECT
 from whep_server.live.viewer import Viewer, answer_viewer
+from whep_server.rtc.broadcast import Broadcast
 from whep_server.signaling.negotiation import plan_answer
 from whep_server.signaling.sdp import parse_offer
 
@@ -19,7 +20,9 @@ from whep_server.signaling.sdp import parse_offer
 class Audience:
     """The viewers of one stream. ``group`` owns their tasks while the stream is on air."""
 
-    def __init__(self, key: str, house: House, changed: Callable[[], None], wake: Callable[[], None]) -> None:
+    def __init__(
+        self, key: str, house: House, broadcast: Broadcast, changed: Callable[[], None], wake: Callable[[], None]
+    ) -> None:
         """``changed`` is called when a viewer comes or goes, ``wake`` when one begins to take units.
 
         ``key`` is what the log calls the stream.
@@ -27,6 +30,7 @@ class Audience:
         self.group: asyncio.TaskGroup | None = None
         self._key = key
         self._house = house
+        self._broadcast = broadcast
         self._changed = changed
         self._wake = wake
         self._viewers: dict[str, Viewer] = {}
@@ -91,7 +95,7 @@ class Audience:
         self._house.check_room()
         self._joining += 1
         try:
-            viewer = await answer_viewer(plan, level_idc, self._house.settings, self._wake)
+            viewer = await answer_viewer(plan, level_idc, self._house.settings, self._broadcast, self._wake)
         except Unavailable:
             self._house.ledger.not_gathered()
             raise

@@ -36,6 +36,7 @@ from whep_server.live.telling import tell
 from whep_server.live.transmission import Transmission
 from whep_server.live.utterances import Utterance
 from whep_server.metrics.facts import StreamStats
+from whep_server.rtc.broadcast import Broadcast
 from whep_server.settings import BargeIn
 from whep_server.signaling.negotiation import level_of
 
@@ -72,7 +73,8 @@ class Stream:
         self._air = Transmission(self._key, video.fps, loops, house, self._force_keyframe)
         self._events = Events(settings.event_queue)
         self._wake = asyncio.Event()
-        self._audience = Audience(self._key, house, self._viewers_changed, self._wake.set)
+        broadcast = Broadcast(self._air.clock.started_s)
+        self._audience = Audience(self._key, house, broadcast, self._viewers_changed, self._wake.set)
         self._voice = Voice(self._key, house.worker, settings, house.ledger, self._events.emit)
         self._floor = Floor(self._key, self._voice.speech, house, self._events.emit)
         self._asked_keyframe_s: dict[Codec, float] = {}

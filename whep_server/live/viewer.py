@@ -2,17 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 from avatar.messages import Codec
 from whep_server.live.fanout import Feed, VideoFeed
 from whep_server.live.session import Session, answer_peer
+from whep_server.rtc.broadcast import Broadcast
 from whep_server.rtc.peer import viewer_peer
 from whep_server.settings import Settings
 from whep_server.signaling.negotiation import Plan
-
-AUDIO_RING: Final = 100
-"""Two seconds: who is further behind hears the present instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +31,16 @@ class Viewer:
         return [feed.codec for feed in self.feeds]
 
 
-async def answer_viewer(plan: Plan, level_idc: int, settings: Settings, on_reading: Callable[[], None]) -> Viewer:
+async def answer_viewer(
+    plan: Plan, level_idc: int, settings: Settings, broadcast: Broadcast, on_reading: Callable[[], None]
+) -> Viewer:
     """A viewer with its answer, its session ready to run.
 
     Errors: as ``Peer.answer``; nothing is left open then.
     """
     video_codec, audio_codec = plan.codec("video"), plan.codec("audio")
-    video = VideoFeed(Codec(video_codec), settings.ring_frames, on_reading) if video_codec is not None else None
-    audio = Feed(Codec.OPUS, AUDIO_RING, on_reading) if audio_codec is not None else None
+    video = VideoFeed(Codec(video_codec), on_reading) if video_codec is not None else None
+    audio = Feed(Codec.OPUS, on_reading) if audio_codec is not None else None
     sources = {kind: feed for kind, feed in (("video", video), ("audio", audio)) if feed is not None}
-    session = await answer_peer(viewer_peer(plan, sources, level_idc, settings), plan)
+    session = await answer_peer(viewer_peer(plan, sources, level_idc, settings, broadcast), plan)
     return Viewer(session, video, audio)

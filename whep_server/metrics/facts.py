@@ -45,6 +45,10 @@ class MediaStats:
     packets_sent: int = 0
     bytes_sent: int = 0
     """Payloads of RTP; headers and what is sent again do not count."""
+    retransmitted_packets_sent: int = 0
+    """What was lost and sent again; not among ``packets_sent``."""
+    packets_discarded_on_send: int = 0
+    """Of all these, what this machine had no room for; to the viewer they are lost."""
     packets_lost: int | None = None
     """On the way to the viewer as its last receiver report says, or on the way from a publisher as we count."""
     fraction_lost: float | None = None

@@ -76,10 +76,15 @@ class Generation(aioice.Connection):
     @property
     def pair(self) -> CandidatePair | None:
         """What was nominated; None before, and after the end."""
-        pair = self._nominated.get(COMPONENT)
+        pair = self.nominated
         if pair is None:
             return None
         return CandidatePair(pair.local_candidate.type, pair.remote_candidate.type, pair.local_candidate.transport)
+
+    @property
+    def nominated(self) -> aioice.ice.CandidatePair | None:
+        """The pair that media takes now; None before there is one, and after the end."""
+        return self._nominated.get(COMPONENT)
 
     @property
     def silent(self) -> bool:
@@ -197,6 +202,11 @@ class RestartableConnection:
     def pair(self) -> CandidatePair | None:
         """The way that media takes now; None where there is none."""
         return self._current.pair
+
+    @property
+    def nominated(self) -> aioice.ice.CandidatePair | None:
+        """The same as aioice has it; another one as soon as the peer nominates anew or a restart has taken over."""
+        return self._current.nominated
 
     @property
     def silent(self) -> bool:

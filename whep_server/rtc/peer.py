@@ -7,7 +7,7 @@ NotAcceptable. Its callbacks only set events. Its closing has no time limit; our
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from aioice import Candidate
 from aiortc import RTCIceTransport, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, RTCSessionDescription
@@ -16,10 +16,11 @@ from aiortc.sdp import candidate_from_sdp
 
 from whep_server.errors import MalformedSdp, NoSuchSession, NotAcceptable, Unavailable
 from whep_server.metrics.facts import CandidatePair, IceFailure, MediaStats, SessionStats
+from whep_server.rtc.broadcast import Broadcast, Delivery
 from whep_server.rtc.connection import RestartableConnection, connection_of
 from whep_server.rtc.ice import configuration
 from whep_server.rtc.receiver import OnPacket, attach_receiver
-from whep_server.rtc.sender import Outbound, SourceTrack, UnitSource, attach
+from whep_server.rtc.sender import Outbound, UnitSource, attach
 from whep_server.settings import Settings
 from whep_server.signaling.negotiation import Plan, dress_answer, set_role
 from whep_server.signaling.sdpfrag import Credentials, LocalIce, TrickledCandidate
@@ -33,15 +34,6 @@ CLOSE_TIMEOUT_S: Final = 3.0
 MISREAD: Final = (AssertionError, AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError)
 """What aiortc raises on SDP that it cannot read."""
 REFUSED: Final = (InternalError, InvalidAccessError, InvalidStateError, OperationError)
-
-
-class MediaSource(UnitSource, Protocol):
-    """Where a viewer's pictures or sounds come from."""
-
-    @property
-    def dropped(self) -> int:
-        """Units that the viewer was too slow for."""
-        ...
 
 
 Tracks = Callable[[], dict[str, MediaStats]]
@@ -62,6 +54,7 @@ class Peer:
         self._restarts = 0
         self._pair: CandidatePair | None = None
         self._failure: IceFailure | None = None
+        self._fault: Exception | None = None
         self._time = asyncio.get_running_loop().time
         self._connected_s: float | None = None
         self._ended_s: float | None = None
@@ -95,6 +88,11 @@ class Peer:
         self._ended_s = self._time() if self._ended_s is None else self._ended_s
         self._ended.set()
         self._settled.set()
+
+    def fail(self, fault: Exception) -> None:
+        """Media cannot flow for a reason that is ours: who waits is told by this very exception."""
+        self._fault = self._fault or fault
+        self.end()
 
     async def answer(self) -> str:
         """The complete answer, with all candidates.
@@ -156,18 +154,30 @@ class Peer:
         return connection_of(self._media())
 
     async def wait_connected(self, timeout_s: float) -> bool:
-        """Wait for ICE and DTLS; False where they failed, were given up, or are not there in time."""
+        """Wait for ICE and DTLS; False where they failed, were given up, or are not there in time.
+
+        Errors: what ``fail`` was called with.
+        """
         try:
             async with asyncio.timeout(timeout_s):
                 await self._settled.wait()
         except TimeoutError:
             self._note_failure()
             return False
+        self._check_fault()
         return self._connected_s is not None and not self._ended.is_set()
 
     async def wait_ended(self) -> None:
-        """Wait until ICE, consent or DTLS failed, the peer said goodbye, or ``end``.  [I-SE-04] [E-SE-04] [I-SE-20]"""
+        """Wait until ICE, consent or DTLS failed, the peer said goodbye, or ``end``.  [I-SE-04] [E-SE-04] [I-SE-20]
+
+        Errors: what ``fail`` was called with.
+        """
         await self._ended.wait()
+        self._check_fault()
+
+    def _check_fault(self) -> None:
+        if self._fault is not None:
+            raise self._fault
 
     def stats(self, ending: str | None = None) -> SessionStats:
         """As of now; what was counted stays after the end, which is for others to name."""
@@ -204,21 +214,26 @@ class Peer:
             self.end()
 
 
-def viewer_peer(plan: Plan, sources: Mapping[str, MediaSource], level_idc: int, settings: Settings) -> Peer:
+def viewer_peer(
+    plan: Plan, sources: Mapping[str, UnitSource], level_idc: int, settings: Settings, broadcast: Broadcast
+) -> Peer:
     """A peer that is sent what ``sources`` give, by kind.  [E-EP-11] [E-EP-18]"""
     connection = RTCPeerConnection(configuration(settings))
+    delivery = Delivery(broadcast)
     outbound: dict[str, Outbound] = {}
     for served in plan.served:  # before the remote description, else aiortc makes receivers of its own
         kind = served.section.kind
-        transceiver = connection.addTransceiver(SourceTrack(kind), direction="sendonly")
-        outbound[kind] = attach(transceiver.sender, sources[kind])
+        transceiver = connection.addTransceiver(kind, direction="sendonly")
+        outbound[kind] = attach(transceiver.sender, sources[kind], delivery)
 
     codecs = {kind: plan.codec(kind) or "" for kind in outbound}
 
     def tracks() -> dict[str, MediaStats]:
-        return {kind: each.stats(codecs[kind], sources[kind].dropped) for kind, each in outbound.items()}
+        return {kind: each.stats(codecs[kind]) for kind, each in outbound.items()}
 
-    return Peer(plan, connection, level_idc, settings, tracks)
+    peer = Peer(plan, connection, level_idc, settings, tracks)
+    delivery.on_fault = peer.fail
+    return peer
 
 
 def publisher_peer(plan: Plan, on_packet: OnPacket, settings: Settings) -> Peer:

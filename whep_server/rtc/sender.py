@@ -1,28 +1,30 @@
-"""Carries units that are already cut into RTP payloads through aiortc's senders: once a stream, not once a viewer.
+"""Sends a track to one viewer in place of aiortc's own sender, and hears what the viewer reports of it.
 
-Counts what leaves, and keeps what the viewer reports of it.
+aiortc agrees on everything, connects, exchanges keys and parses RTCP. What it would do for every packet of every viewer
+is done here, most of it once a unit: see ``outgoing`` for the packets, ``broadcast`` for when they leave, ``datagrams``
+for how, ``sent`` for those that are lost, ``sender_reports`` for the clock. Feedback: RFC 3550 section 6.4 (reports),
+RFC 4585 (NACK, PLI), RFC 5104 section 4.3.1 (FIR), draft-alvestrand-rmcat-remb (REMB).
 
-Everything of aiortc's that is private stands in this file. Relied on, read at aiortc 1.16.0 and used nowhere else:
+Everything of aiortc's that is private about sending stands in this file, in ``outgoing`` and in ``datagrams``. Relied
+on, read at aiortc 1.16.0 and used nowhere else:
 
-    RTCRtpSender._next_encoded_frame   replaced on the instance: gives one unit at a time, with its RTP time
-    RTCRtpSender._send_keyframe        replaced on the instance: RTCP PLI and FIR end up there
-    RTCRtpSender._handle_rtcp_packet   wrapped on the instance: reports, NACK, PLI and FIR about what it sends
-    RTCRtpSender._ssrc, __rtt          which reports are its own, and the round trip that it makes of them (smoothed)
-    aiortc.rtcrtpsender.RTCEncodedFrame
-
-A later sender that encrypts one packetised unit for all viewers at once takes the place of ``attach``; whoever feeds a
-``UnitSource`` need not know.
+    RTCRtpSender.send, stop             replaced on the instance: called when the connection is up, and to end
+    RTCRtpSender._ssrc, _rtx_ssrc       what it has put into the description
+    RTCDtlsTransport._tx_srtp           the session's keys, as a ``pylibsrtp.Session``
+    RTCDtlsTransport._register_rtp_sender, _unregister_rtp_sender, _rtp_router
+                                        RTCP about these sources is brought to ``_handle_rtcp_packet``
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, NoReturn, Protocol, cast
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from struct import Struct
+from typing import Final, Protocol
 
-from aiortc import MediaStreamTrack, RTCRtpSender
-from aiortc.mediastreams import MediaStreamError
-from aiortc.rtcrtpparameters import RTCRtpCodecParameters
-from aiortc.rtcrtpsender import RTCEncodedFrame
+from aiortc import RTCRtpSender
+from aiortc.rtcrtpparameters import RTCRtpSendParameters
 from aiortc.rtp import (
+    RTCP_PSFB_APP,
     RTCP_PSFB_FIR,
     RTCP_PSFB_PLI,
     RTCP_RTPFB_NACK,
@@ -32,29 +34,28 @@ from aiortc.rtp import (
     RtcpRrPacket,
     RtcpRtpfbPacket,
     RtcpSrPacket,
+    unpack_remb_fci,
 )
+from pylibsrtp import Session
 
 from avatar.messages import AUDIO_HZ, VIDEO_HZ
 from whep_server.metrics.facts import MediaStats
+from whep_server.rtc.broadcast import Delivery
+from whep_server.rtc.connection import connection_of
+from whep_server.rtc.outgoing import Outgoing, agreed
+from whep_server.rtc.sendable import Sendable
+from whep_server.rtc.sender_reports import Account, goodbye, report, round_trip_s
 
-NO_LEVEL: Final = cast(int, None)
-"""No audio level header extension; aiortc's own annotation forgets that it may be None."""
-PRIVATE: Final = "_RTCRtpSender__"
-"""What Python puts before the names of that class that begin with two underscores."""
-
-
-class Sendable(Protocol):
-    """One picture or audio packet, ready for RTP."""
-
-    @property
-    def payloads(self) -> Sequence[bytes]:
-        """RTP payloads in order; the last one gets the marker bit."""
-        ...
-
-    @property
-    def rtp_time(self) -> int:
-        """Media time in ticks of the RTP clock; the sender adds its random origin."""
-        ...
+UNNAMED: Final = 0
+"""SSRC of the media source in feedback that names it further inside: FIR (RFC 5104 section 4.3.1.2)."""
+FIR: Final = Struct("!IB3x")
+"""One entry: whose picture, and the number of the request (RFC 5104 section 4.3.1.1)."""
+MOST_REPEATED: Final = 100
+"""Packets that one request can have sent again: half a second's worth."""
+SMOOTHING: Final = 0.85
+"""Share of what was known before in a round trip time, as in aiortc."""
+RATE_S: Final = 0.5
+"""Least time over which a rate is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,85 +73,232 @@ class Feedback:
     """What it was sent in the last second or so, of this track."""
 
 
-class UnitSource(Protocol):
-    """Where a sender gets its units from, and tells of lost pictures."""
+class Outlet(Protocol):
+    """Where a track that is up takes units."""
 
-    async def next_unit(self) -> Sendable:
-        """The next unit; waits for one."""
+    @property
+    def feedback(self) -> Feedback:
+        """What the viewer reports."""
+        ...
+
+    def send(self, unit: Sendable) -> bool:
+        """Send a unit now. False where it was left out: the way to the viewer is full."""
+        ...
+
+
+class UnitSource(Protocol):
+    """Where a viewer's pictures or sounds come from."""
+
+    @property
+    def dropped(self) -> int:
+        """Units that the viewer was too slow for."""
+        ...
+
+    def opened(self, outlet: Outlet) -> None:
+        """The track is up: units may be sent from now on."""
         ...
 
     def request_keyframe(self) -> None:
-        """The peer cannot go on without a keyframe."""
+        """The viewer cannot go on without a keyframe."""
         ...
 
 
-class SourceTrack(MediaStreamTrack):
-    """Makes aiortc's sender run; it is never read, since the sender takes units from its source."""
+@dataclass(slots=True)
+class Counts:
+    """What one track has been sent."""
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        super().__init__()
+    units: int = 0
+    packets: int = 0
+    octets: int = 0
+    """Of payloads that were sent for the first time."""
+    repeated: int = 0
+    """Packets that were sent again."""
+    discarded: int = 0
+    """Packets that the kernel had no room for, or that nobody could have been reached with."""
+    wire_bytes: int = 0
+    """Of whole packets, those sent again among them."""
 
-    async def recv(self) -> NoReturn:
-        """Never called while ``attach`` holds; ends the sender where an aiortc release should read tracks again."""
-        raise MediaStreamError
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What there is once the connection is up."""
+
+    out: Outgoing
+    srtp: Session
+    cname: str | None
 
 
 class Outbound:
-    """What one sender carries, counted."""
+    """One track of one viewer; made by ``attach``."""
 
-    def __init__(self, sender: RTCRtpSender, source: UnitSource) -> None:
-        self._sender, self._source = sender, source
-        self._handle_rtcp = sender._handle_rtcp_packet
-        self._leaving: Sendable | None = None
-        self._frames = self._packets = self._bytes = 0
+    def __init__(self, sender: RTCRtpSender, source: UnitSource, delivery: Delivery) -> None:
+        self._sender, self._source, self._delivery = sender, source, delivery
+        self._ssrc, self._rtx_ssrc = sender._ssrc, sender._rtx_ssrc  # aiortc's router asks for the first by this name
+        self._clock_hz = VIDEO_HZ if sender.kind == "video" else AUDIO_HZ
+        self._started = False
+        self._opened: Opened | None = None
+        self._counts = Counts()
+        self._rated_s, self._rated_bytes = 0.0, 0
         self._plis = self._nacks = 0
+        self._last_fir: tuple[int, int] | None = None
         self._report: RtcpReceiverInfo | None = None
+        self.feedback = Feedback()
+        """What the viewer reports."""
 
-    async def next_encoded_frame(self, _codec: RTCRtpCodecParameters) -> RTCEncodedFrame:
-        """The next unit. That it is asked for means that the one before has left."""
-        if self._leaving is not None:
-            self._frames += 1
-            self._packets += len(self._leaving.payloads)
-            self._bytes += sum(map(len, self._leaving.payloads))
-        self._leaving = None
-        self._leaving = unit = await self._source.next_unit()
-        return RTCEncodedFrame(list(unit.payloads), unit.rtp_time & 0xFFFFFFFF, NO_LEVEL)
+    # --- from aiortc
 
-    async def handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:
-        """Count what is said of what was sent, then let aiortc act on it."""
+    async def start(self, parameters: RTCRtpSendParameters) -> None:
+        """The connection is up; in place of ``RTCRtpSender.send``, which aiortc calls more than once."""
+        if self._started:
+            return
+        self._started = True
+        try:
+            self._open(parameters)
+        except Exception as error:  # noqa: BLE001  aiortc would tell nobody
+            self._delivery.fail(error)
+
+    def _open(self, parameters: RTCRtpSendParameters) -> None:
+        transport, kind = self._sender.transport, self._sender.kind
+        out = Outgoing(agreed(parameters, kind, self._ssrc, self._rtx_ssrc), transport._tx_srtp)
+        transport._register_rtp_sender(self, parameters)
+        if kind == "video":
+            transport._rtp_router.register_sender(self, UNNAMED)
+        self._delivery.open(self, connection_of(self._sender))
+        self._opened = Opened(out, transport._tx_srtp, parameters.rtcp.cname)
+        self._source.opened(self)
+
+    async def stop(self) -> None:
+        """Say goodbye and send nothing more; in place of ``RTCRtpSender.stop``."""
+        opened, self._opened = self._opened, None
+        if opened is None:
+            return
+        self._sender.transport._unregister_rtp_sender(self)
+        now_s = time.monotonic()
+        self._delivery.send([opened.srtp.protect_rtcp(goodbye(self._account(opened, now_s), now_s))])
+        self._delivery.close(self)
+
+    # --- to the viewer
+
+    def send(self, unit: Sendable) -> bool:
+        """Send a unit now. False where it was left out: the way to the viewer is full."""
+        return self._opened is None or self._delivery.put(self, unit)
+
+    def leave(self, unit: Sendable, now_s: float) -> None:
+        """Send a unit: it is the viewer's turn. Errors: pylibsrtp.Error."""
+        if self._opened is None:
+            return
+        packets, counts = self._opened.out.pack(unit, now_s), self._counts
+        counts.units += 1
+        counts.packets += len(packets)
+        counts.octets += sum(map(len, unit.payloads))
+        self._send(packets)
+        if counts.units == 1:
+            self.report(now_s)
+
+    def _send(self, packets: list[bytes]) -> None:
+        self._counts.wire_bytes += sum(map(len, packets))
+        self._counts.discarded += self._delivery.send(packets)
+
+    def report(self, now_s: float) -> None:
+        """Send a sender report, once there is something to report on."""
+        if self._opened is not None and self._counts.units:
+            self._rate(now_s)
+            self._delivery.send([self._opened.srtp.protect_rtcp(report(self._account(self._opened, now_s), now_s))])
+
+    def _account(self, opened: Opened, now_s: float) -> Account:
+        rtp_time = opened.out.rtp_time(self._delivery.clock.media_time(now_s, self._clock_hz))
+        return Account(self._ssrc, opened.cname, rtp_time, self._counts.packets, self._counts.octets)
+
+    def _rate(self, now_s: float) -> None:
+        """Measure what is sent, from one report to the next."""
+        passed_s, sent = now_s - self._rated_s, self._counts.wire_bytes
+        if passed_s >= RATE_S:
+            self.feedback = replace(self.feedback, sent_bps=8 * (sent - self._rated_bytes) / passed_s)
+            self._rated_s, self._rated_bytes = now_s, sent
+
+    # --- from the viewer
+
+    async def _handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:
+        """RTCP about this track, from aiortc's router."""
         match packet:
             case RtcpRrPacket() | RtcpSrPacket():
-                mine = [report for report in packet.reports if report.ssrc == self._sender._ssrc]
-                self._report = mine[-1] if mine else self._report
+                self._take_reports(packet.reports)
             case RtcpRtpfbPacket(fmt=kind) if kind == RTCP_RTPFB_NACK:
                 self._nacks += 1
-            case RtcpPsfbPacket(fmt=kind) if kind in (RTCP_PSFB_FIR, RTCP_PSFB_PLI):
-                self._plis += 1
-        await self._handle_rtcp(packet)
+                self._repeat(packet.lost)
+            case RtcpPsfbPacket(fmt=kind) if kind == RTCP_PSFB_PLI:
+                self._lost_picture()
+            case RtcpPsfbPacket(fmt=kind) if kind == RTCP_PSFB_FIR:
+                self._take_fir(packet)
+            case RtcpPsfbPacket(fmt=kind) if kind == RTCP_PSFB_APP:
+                self._take_remb(packet)
 
-    def stats(self, codec: str, dropped: int) -> MediaStats:
-        """As of now; ``dropped`` is what never came here."""
-        report, clock_hz = self._report, VIDEO_HZ if self._sender.kind == "video" else AUDIO_HZ
+    def _take_reports(self, reports: list[RtcpReceiverInfo]) -> None:
+        for each in reports:  # there may be others, about the retransmissions
+            if each.ssrc == self._ssrc:
+                self._report = each
+                measured_s, known_s = round_trip_s(time.monotonic(), each.lsr, each.dlsr), self.feedback.round_trip_s
+                if measured_s is not None and known_s is not None:
+                    measured_s = SMOOTHING * known_s + (1 - SMOOTHING) * measured_s
+                self.feedback = replace(
+                    self.feedback,
+                    reports=self.feedback.reports + 1,
+                    fraction_lost=each.fraction_lost / 256,
+                    round_trip_s=known_s if measured_s is None else measured_s,
+                )
+
+    def _take_remb(self, packet: RtcpPsfbPacket) -> None:
+        with suppress(ValueError):  # another application's feedback
+            remb_bps, sources = unpack_remb_fci(packet.fci)
+            if self._ssrc in sources:
+                self.feedback = replace(self.feedback, reports=self.feedback.reports + 1, remb_bps=remb_bps)
+
+    def _take_fir(self, packet: RtcpPsfbPacket) -> None:
+        """A full intra request; one that is repeated, since it may have been lost, is still the same one."""
+        for ssrc, number in FIR.iter_unpack(packet.fci[: len(packet.fci) // FIR.size * FIR.size]):
+            if ssrc == self._ssrc and self._last_fir != (packet.ssrc, number):
+                self._last_fir = packet.ssrc, number
+                self._lost_picture()
+
+    def _lost_picture(self) -> None:
+        self._plis += 1
+        self._source.request_keyframe()
+
+    def _repeat(self, numbers: list[int]) -> None:
+        if self._opened is None:
+            return
+        now_s = time.monotonic()
+        for number in numbers[:MOST_REPEATED]:
+            packet = self._opened.out.pack_again(number, now_s)
+            if packet is not None:
+                self._counts.repeated += 1
+                self._send([packet])
+
+    # --- to whoever asks
+
+    def stats(self, codec: str) -> MediaStats:
+        """As of now, or as it was at the end."""
+        counts, report = self._counts, self._report
         return MediaStats(
             codec,
-            frames_sent=self._frames,
-            frames_dropped=dropped,
-            packets_sent=self._packets,
-            bytes_sent=self._bytes,
+            frames_sent=counts.units,
+            frames_dropped=self._source.dropped,
+            packets_sent=counts.packets,
+            bytes_sent=counts.octets,
+            retransmitted_packets_sent=counts.repeated,
+            packets_discarded_on_send=counts.discarded,
             packets_lost=None if report is None else report.packets_lost,
             fraction_lost=None if report is None else report.fraction_lost / 256,
-            jitter_s=None if report is None else report.jitter / clock_hz,
-            round_trip_time_s=cast(float | None, getattr(self._sender, PRIVATE + "rtt")),
+            jitter_s=None if report is None else report.jitter / self._clock_hz,
+            round_trip_time_s=self.feedback.round_trip_s,
             pli_count=self._plis,
             nack_count=self._nacks,
         )
 
 
-def attach(sender: RTCRtpSender, source: UnitSource) -> Outbound:
-    """Make ``sender`` carry what ``source`` gives; what it counts meanwhile."""
-    outbound = Outbound(sender, source)
-    sender._next_encoded_frame = outbound.next_encoded_frame  # type: ignore[method-assign, assignment]  # the module says why
-    sender._send_keyframe = source.request_keyframe  # type: ignore[method-assign]  # likewise
-    sender._handle_rtcp_packet = outbound.handle_rtcp_packet  # type: ignore[method-assign]  # likewise
+def attach(sender: RTCRtpSender, source: UnitSource, delivery: Delivery) -> Outbound:
+    """Have ``sender`` send what ``source`` gives, as part of ``delivery``; to be called before the connection is up."""
+    outbound = Outbound(sender, source, delivery)
+    sender.send = outbound.start  # type: ignore[method-assign]  # the module says why
+    sender.stop = outbound.stop  # type: ignore[method-assign]  # likewise
     return outbound

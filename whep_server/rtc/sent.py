@@ -1,0 +1,83 @@
+"""What one track was sent lately, so that packets that were lost can be sent again (RFC 4585 section 6.2.1). Pure.
+
+References alone are kept: the payloads exist once, however many viewers were sent them.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from avatar.messages import VIDEO_HZ
+from whep_server.rtc.sendable import Sendable
+
+KEPT_TICKS: Final = VIDEO_HZ
+"""One second of pictures: what is lost longer has been replaced by a keyframe."""
+KEPT_UNITS: Final = 128
+"""However close together they come."""
+KEPT_PACKETS: Final = 1000
+"""Fewer than the 1024 that aiortc has libsrtp look back; an older number cannot be encrypted again."""
+COOLDOWN_S: Final = 0.025
+"""A packet that was just sent again is on its way; receivers ask anew before it can have arrived."""
+SEQUENCES: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class SentPacket:
+    """A packet as it left."""
+
+    sequence: int
+    """As it was counted, not wrapped."""
+    payload: bytes
+    rtp_time: int
+    """Media time in ticks of the RTP clock."""
+    last: bool
+    """Whether it ends its unit."""
+    extensions: bytes
+    """Its block of header extensions."""
+
+
+@dataclass(frozen=True, slots=True)
+class _SentUnit:
+    first: int
+    unit: Sendable
+    extensions: bytes
+
+
+class Sent:
+    """The units of about the last second."""
+
+    def __init__(self) -> None:
+        self._units: deque[_SentUnit] = deque(maxlen=KEPT_UNITS)
+        self._repeated_s: dict[int, float] = {}
+
+    def note(self, first: int, unit: Sendable, extensions: bytes) -> None:
+        """A unit has left. ``first``: sequence number of its first packet, not wrapped; the others follow on it."""
+        units = self._units
+        units.append(_SentUnit(first, unit, extensions))
+        while unit.rtp_time - units[0].unit.rtp_time > KEPT_TICKS:
+            units.popleft()
+
+    def again(self, number: int, now_s: float) -> SentPacket | None:
+        """The packet with a 16-bit sequence number, to be sent again; None where that is of no use.
+
+        It never was, was too long ago, or was sent again just now.
+        """
+        if not self._units:
+            return None
+        newest = self._units[-1].first + len(self._units[-1].unit.payloads) - 1
+        sequence = newest - (newest - number) % SEQUENCES
+        if newest - sequence >= KEPT_PACKETS or now_s - self._repeated_s.get(sequence, -COOLDOWN_S) < COOLDOWN_S:
+            return None
+        for sent in reversed(self._units):
+            if sent.first <= sequence:
+                self._note_repeated(sequence, now_s)
+                index, payloads = sequence - sent.first, sent.unit.payloads
+                last = index == len(payloads) - 1
+                return SentPacket(sequence, payloads[index], sent.unit.rtp_time, last, sent.extensions)
+        return None
+
+    def _note_repeated(self, sequence: int, now_s: float) -> None:
+        if len(self._repeated_s) >= KEPT_PACKETS:
+            recent = {each: at_s for each, at_s in self._repeated_s.items() if now_s - at_s < COOLDOWN_S}
+            self._repeated_s = recent
+        self._repeated_s[sequence] = now_s
