@@ -141,6 +141,14 @@ def test_the_answer_has_one_fingerprint_and_says_rtcp_mux_only():
     assert answer.count("a=rtcp-mux-only\r\n") == 2
 
 
+def test_the_answer_says_which_rtp_time_media_time_0_has():
+    plan = plan_of(offer())
+    answer = parse_description(dress_answer(peer_answer(plan), plan, 0x1F, {"video": 7, "audio": 4_294_967_295}))
+    clocks = {each.kind: (each.value("ts-refclk"), each.value("mediaclk")) for each in answer.sections}
+    assert clocks == {"video": ("local", "direct=7"), "audio": ("local", "direct=4294967295")}
+    assert "mediaclk" not in dress_answer(peer_answer(plan), plan, 0x1F)  # a publisher is sent nothing
+
+
 def test_many_candidates_do_not_make_the_answer_too_long():
     plan = plan_of(offer())
     answer = dress_answer(peer_answer(plan, candidates=40, padding=300), plan, 0x1F)

@@ -91,11 +91,12 @@ def _extensions(ids: dict[str, int], parameters: RTCRtpSendParameters) -> tuple[
 class Outgoing:
     """Turns units into encrypted packets."""
 
-    def __init__(self, wire: Wire, session: Session) -> None:
+    def __init__(self, wire: Wire, session: Session, origin: int) -> None:
+        """``origin`` is the RTP time at media time 0, which is to be random (RFC 3550 section 5.1)."""
         self._wire = wire
         self._protect = session.protect
         self._next = random.randrange(_FIRST_SEQUENCES)
-        self._origin = random.getrandbits(32)
+        self._origin = origin
         self._rtx_next = random.randrange(_FIRST_SEQUENCES)
         self._sent = Sent() if wire.resends else None
 

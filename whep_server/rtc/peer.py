@@ -51,6 +51,8 @@ class Peer:
         self._restart_s = settings.join_timeout_s
         self._connection = connection
         self._tracks = tracks
+        self.origins: Mapping[str, int] = {}
+        """RTP times at media time 0, by kind, for the answer to tell."""
         self._restarts = 0
         self._pair: CandidatePair | None = None
         self._failure: IceFailure | None = None
@@ -114,7 +116,7 @@ class Peer:
             raise MalformedSdp(f"the offer cannot be read: {error}") from error
         if not self._transport().iceGatherer.getLocalCandidates():  # aioice passes over addresses it cannot bind to
             raise Unavailable("no UDP port is free")
-        return dress_answer(self._connection.localDescription.sdp, self._plan, self._level_idc)
+        return dress_answer(self._connection.localDescription.sdp, self._plan, self._level_idc, self.origins)
 
     async def add_candidate(self, candidate: TrickledCandidate) -> None:
         """Try a candidate that came later. One that is of no use is dropped silently (RFC 8838 section 9)."""
@@ -232,6 +234,7 @@ def viewer_peer(
         return {kind: each.stats(codecs[kind]) for kind, each in outbound.items()}
 
     peer = Peer(plan, connection, level_idc, settings, tracks)
+    peer.origins = {kind: each.origin for kind, each in outbound.items()}
     delivery.on_fault = peer.fail
     return peer
 

@@ -15,6 +15,7 @@ on, read at aiortc 1.16.0 and used nowhere else:
                                         RTCP about these sources is brought to ``_handle_rtcp_packet``
 """
 
+import random
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -135,6 +136,8 @@ class Outbound:
         self._sender, self._source, self._delivery = sender, source, delivery
         self._ssrc, self._rtx_ssrc = sender._ssrc, sender._rtx_ssrc  # aiortc's router asks for the first by this name
         self._clock_hz = VIDEO_HZ if sender.kind == "video" else AUDIO_HZ
+        self.origin = random.getrandbits(32)
+        """The RTP time at media time 0."""
         self._started = False
         self._opened: Opened | None = None
         self._counts = Counts()
@@ -159,7 +162,7 @@ class Outbound:
 
     def _open(self, parameters: RTCRtpSendParameters) -> None:
         transport, kind = self._sender.transport, self._sender.kind
-        out = Outgoing(agreed(parameters, kind, self._ssrc, self._rtx_ssrc), transport._tx_srtp)
+        out = Outgoing(agreed(parameters, kind, self._ssrc, self._rtx_ssrc), transport._tx_srtp, self.origin)
         transport._register_rtp_sender(self, parameters)
         if kind == "video":
             transport._rtp_router.register_sender(self, UNNAMED)

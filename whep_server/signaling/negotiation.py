@@ -7,8 +7,8 @@ fingerprint. What a publisher's offer is served with decides ``ingest``. Sources
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from whep_server.errors import NotAcceptable
@@ -253,11 +253,13 @@ def set_role(answer: str, plan: Plan) -> str:
     return re.sub(r"(?m)^a=setup:\w+", f"a=setup:{plan.setup}", answer)
 
 
-def dress_answer(answer: str, plan: Plan, level_idc: int) -> str:
+def dress_answer(answer: str, plan: Plan, level_idc: int, origins: Mapping[str, int] | None = None) -> str:
     """The peer connection's complete answer as the peer gets it, below 8000 bytes. Errors: NotAcceptable.
 
     Every section of the offer is answered in its place; those not served carry port 0 (RFC 9429 section 5.3.1). All
     candidates are in it, IPv4 before the others.  [I-EP-05] [I-EP-12] [E-EP-04] [E-EP-15]
+
+    ``origins``, RTP times at media time 0 by kind, are told to the peer.
     """
     ours = parse_description(answer)
     by_mid = {section.mid: section for section in ours.sections}
@@ -268,7 +270,8 @@ def dress_answer(answer: str, plan: Plan, level_idc: int) -> str:
         for index, section in enumerate(plan.offer.description.sections):
             if index in served:
                 entry = served[index]
-                dressed.append(_dressed(by_mid[entry.mid], entry, level_idc, count))
+                answered = _dressed(by_mid[entry.mid], entry, level_idc, count)
+                dressed.append(_clocked(answered, (origins or {}).get(section.kind)))
             elif index in ignored:
                 first = by_mid[plan.served[0].mid]
                 dressed.append(_accepted(ignored[index], _dressed(first, plan.served[0], level_idc, count)))
@@ -330,6 +333,16 @@ def _dressed(section: Section, served: Served, level_idc: int, candidates: int) 
             lines.append(f"a=fmtp:{served.codec.payload_type} {OPUS_FMTP}")
     lines.append("a=ice-options:trickle")
     return Section(section.kind, section.port, served.section.protocol, section.formats, tuple(lines))
+
+
+def _clocked(section: Section, origin: int | None) -> Section:
+    """A section that says which RTP time media time 0 has: what our events tell in media time is found by it.
+
+    RFC 7273 sections 4.6 and 5.2; our clock is nobody else's, so all that can be told is its epoch.
+    """
+    if origin is None:
+        return section
+    return replace(section, lines=(*section.lines, "a=ts-refclk:local", f"a=mediaclk:direct={origin}"))
 
 
 def _dropped(line: str, served: Served, crowded: bool) -> bool:
