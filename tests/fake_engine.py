@@ -20,13 +20,23 @@ from avatar.worker import main
 
 SIZE = (128, 96)
 BOX = Box(48, 48, 32, 32)
+FACES = 20
 PICTURES = 200
 FPS = 25
 
 
+def face_chroma(number: int) -> tuple[int, int]:
+    """The colour by which the face of that number is told from the others: Cb and Cr."""
+    return 64 + 32 * (number % 5), 64 + 32 * (number // 5)
+
+
 def make_avatar(name: str, size: tuple[int, int] = SIZE) -> PreparedAvatar:
-    """Pictures of one grey each, another from picture to picture."""
+    """Pictures of one grey each, another from picture to picture; those of a face are coloured."""
     pictures = np.full((PICTURES, size[1] * 3 // 2, size[0]), 128, np.uint8)
+    if name.startswith("face-"):
+        cb, cr = face_chroma(int(name.removeprefix("face-")))
+        chroma = pictures[:, size[1] :].reshape(PICTURES, 2, -1)
+        chroma[:, 0], chroma[:, 1] = cb, cr
     pictures[:, : size[1]] = (100 + np.arange(PICTURES) % 50)[:, None, None]
     return PreparedAvatar(name, name.title(), "loudness", FPS, size, pictures, f"digest-{name}", None)
 
@@ -103,7 +113,8 @@ class FakeLibrary:
         self._config = config
 
     def avatars(self) -> list[AvatarInfo]:
-        return [AvatarInfo("grey", "Grey", "loudness", [SIZE])]
+        names = ["grey", *(f"face-{number}" for number in range(FACES))]
+        return [AvatarInfo(name, name.title(), "loudness", [SIZE]) for name in names]
 
     def load(self, name: str, size: tuple[int, int]) -> PreparedAvatar:
         if name == "damaged" or size != SIZE:
