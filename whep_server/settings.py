@@ -110,6 +110,13 @@ class Settings(BaseSettings):
     bitrate_bps: int = Field(
         1_500_000, ge=100_000, le=20_000_000, description="Picture bitrate while it speaks, in bits a second"
     )
+    renditions: int = Field(
+        3,
+        ge=1,
+        le=3,
+        description="Sizes that a viewer may be sent, by what its network carries: the full one, 3/4 and 1/2 of its "
+        "sides; made only while somebody needs them",
+    )
     max_streams: int = Field(64, ge=1, description="Streams on air at once, the original server's sessions included")
     max_queued_utterances: int = Field(32, ge=1, description="Utterances waiting in one stream; more are refused (429)")
     max_renders: int = Field(

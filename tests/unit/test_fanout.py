@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from avatar.messages import Codec
 from tests.kept_units import KeptUnits
-from whep_server.live.fanout import Feed, VideoFeed
+from whep_server.live.fanout import Feed
 from whep_server.live.packetize import Packetised
 from whep_server.rtc.sender import Feedback
 
@@ -51,7 +51,7 @@ def test_where_the_way_was_full_a_keyframe_is_asked_for_until_it_comes():
 
 async def test_a_feed_says_when_the_way_is_there():
     began = asyncio.Event()
-    feed = VideoFeed(Codec.VP8, began.set)
+    feed = Feed(Codec.VP8, began.set)
     assert not feed.reading and not began.is_set() and feed.feedback == Feedback()
     assert feed.push(unit(0, True)) and feed.dropped == 1
     outlet = KeptUnits()

@@ -2,20 +2,22 @@
 
 import pytest
 
-from avatar.messages import IDLE_PHASES, Codec, IdleLoop, VideoFormat, idle_grid
+from avatar.messages import IDLE_PHASES, Codec, Encoding, IdleLoop, VideoFormat, idle_grid
 from whep_server.live.idle import IdleLoops
 
 FPS = 25
 SPS = b"\x00\x00\x00\x01\x67\x42\xe0\x1f"
+SMALL_SPS = b"\x00\x00\x00\x01\x67\x42\xe0\x1e"
+VP8, SMALL = Encoding(Codec.VP8), Encoding(Codec.VP8, 2)
 
 
-def loop(phase: int, codec: Codec = Codec.VP8) -> IdleLoop:
+def loop(phase: int, codec: Codec = Codec.VP8, rendition: int = 0) -> IdleLoop:
     """A loop of two seconds whose units say which loop frame they are."""
     first = phase * idle_grid(FPS)
     units = [bytes([(first + at) % (2 * FPS)]) for at in range(2 * FPS)]
     if codec is Codec.H264:
-        units = [SPS + unit for unit in units]
-    return IdleLoop("nova", VideoFormat(), codec, phase, FPS, first, units, b"silence")
+        units = [(SMALL_SPS if rendition else SPS) + unit for unit in units]
+    return IdleLoop("nova", VideoFormat(), codec, phase, FPS, first, units, b"silence", rendition)
 
 
 def full() -> IdleLoops:
@@ -27,7 +29,7 @@ def full() -> IdleLoops:
 
 @pytest.mark.parametrize("frame", range(0, 200, idle_grid(FPS)))
 def test_some_phase_has_a_keyframe_every_200_ms(frame):
-    phase = full().phase_at(Codec.VP8, frame)
+    phase = full().phase_at(VP8, frame)
     assert phase is not None
     assert phase.unit(frame, 0).keyframe
     assert not phase.unit(frame + 1, 0).keyframe
@@ -35,13 +37,13 @@ def test_some_phase_has_a_keyframe_every_200_ms(frame):
 
 def test_every_phase_shows_the_same_loop_frame():
     loops = full()
-    phases = [loops.phase_at(Codec.VP8, at * idle_grid(FPS)) for at in range(IDLE_PHASES)]
+    phases = [loops.phase_at(VP8, at * idle_grid(FPS)) for at in range(IDLE_PHASES)]
     for frame in (0, 7, 49, 50, 1234567):
         assert {phase.unit(frame, 0).payloads[0][1] for phase in phases} == {frame % (2 * FPS)}
 
 
 def test_a_unit_is_cut_once():
-    phase = full().phase_at(Codec.VP8, 0)
+    phase = full().phase_at(VP8, 0)
     assert phase.unit(0, 0).payloads is phase.unit(50, 9).payloads
 
 
@@ -50,19 +52,49 @@ def test_phases_come_one_by_one():
     assert loops.codecs == []
     loops.add(loop(0))
     assert loops.codecs == [Codec.VP8]
-    assert not loops.complete(Codec.VP8)
-    assert loops.phase_at(Codec.VP8, 5) is None
-    assert loops.phase_at(Codec.VP8, 25) is not None
-    kept = loops.phase_at(Codec.VP8, 0)
+    assert not loops.complete(VP8)
+    assert loops.phase_at(VP8, 5) is None
+    assert loops.phase_at(VP8, 25) is not None
+    kept = loops.phase_at(VP8, 0)
     loops.add(loop(0))
-    assert loops.phase_at(Codec.VP8, 0) is kept
-    assert full().complete(Codec.VP8)
+    assert loops.phase_at(VP8, 0) is kept
+    assert full().complete(VP8)
 
 
-def test_the_level_is_what_the_pictures_say():
+def test_the_level_is_what_the_full_pictures_say():
     loops = IdleLoops()
     loops.add(loop(0))
+    loops.add(loop(0, Codec.H264, rendition=2))
     assert loops.level_idc is None
     loops.add(loop(0, Codec.H264))
     assert loops.level_idc == 0x1F
     assert loops.silence == b"silence"
+
+
+def test_a_loop_is_asked_for_once_and_again_of_a_new_worker():
+    asked: list[Encoding] = []
+    loops = IdleLoops(asked.append)
+    for _ in range(2):
+        loops.want(VP8)
+        loops.want(SMALL)
+    assert asked == [VP8, SMALL]
+    for phase in range(IDLE_PHASES):
+        loops.add(loop(phase))
+    loops.add(loop(0, rendition=2))
+    loops.want_again()
+    assert asked == [VP8, SMALL, SMALL]
+
+
+def test_the_nearest_rendition_is_shown_until_the_wanted_one_is_whole():
+    loops = IdleLoops()
+    assert loops.nearest(SMALL) == SMALL
+    loops.add(loop(0))
+    assert loops.nearest(SMALL) == VP8, "one that is not whole is better than none"
+    for phase in range(IDLE_PHASES):
+        loops.add(loop(phase, rendition=1))
+    assert loops.nearest(SMALL) == Encoding(Codec.VP8, 1) == loops.nearest(VP8)
+    for phase in range(IDLE_PHASES):
+        loops.add(loop(phase, rendition=2))
+        assert (loops.nearest(SMALL) == SMALL) == (phase == IDLE_PHASES - 1)
+    assert loops.nearest(Encoding(Codec.H264, 2)) == Encoding(Codec.H264, 2)
+    assert loops.codecs == [Codec.VP8]

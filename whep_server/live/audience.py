@@ -1,16 +1,17 @@
 """Who watches a stream: its viewers' sessions, from the offer to the end, and what their players are told."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from avatar.messages import RENDITIONS, Encoding
+from avatar.messages import VideoFormat
 from whep_server.errors import NoSuchSession, Unavailable
-from whep_server.live.fanout import Feed, VideoFeed
+from whep_server.live.fanout import Feed
 from whep_server.live.house import House
+from whep_server.live.idle import VIDEO_CODECS
 from whep_server.live.journal import log_session
-from whep_server.live.pictures import VIDEO_CODECS
 from whep_server.live.session import Departed, Ending, Session
 from whep_server.live.session_events import RECONNECT
+from whep_server.live.video_feed import VideoFeed
 from whep_server.live.viewer import Viewer, answer_viewer
 from whep_server.rtc.broadcast import Broadcast
 from whep_server.signaling.negotiation import plan_answer
@@ -21,14 +22,21 @@ class Audience:
     """The viewers of one stream. ``group`` owns their tasks while the stream is on air."""
 
     def __init__(
-        self, key: str, house: House, broadcast: Broadcast, changed: Callable[[], None], wake: Callable[[], None]
+        self,
+        key: str,
+        rungs: Sequence[VideoFormat],
+        house: House,
+        broadcast: Broadcast,
+        changed: Callable[[], None],
+        wake: Callable[[], None],
     ) -> None:
         """``changed`` is called when a viewer comes or goes, ``wake`` when one begins to take units.
 
-        ``key`` is what the log calls the stream.
+        ``key`` is what the log calls the stream, ``rungs`` the renditions that there are, best first.
         """
         self.group: asyncio.TaskGroup | None = None
         self._key = key
+        self._rungs = rungs
         self._house = house
         self._broadcast = broadcast
         self._changed = changed
@@ -61,13 +69,6 @@ class Audience:
         pictures = [viewer.video for viewer in viewers if viewer.video is not None]
         return pictures, [viewer.audio for viewer in viewers if viewer.audio is not None]
 
-    def encodings(self) -> list[Encoding]:
-        """Those that some viewer needs."""
-        needed = {(feed.codec, feed.rendition) for feed in self.feeds()[0]}
-        return [
-            Encoding(codec, rung) for codec in VIDEO_CODECS for rung in range(RENDITIONS) if (codec, rung) in needed
-        ]
-
     def session(self, session_id: str) -> Session:
         """The session with that id.
 
@@ -95,7 +96,9 @@ class Audience:
         self._house.check_room()
         self._joining += 1
         try:
-            viewer = await answer_viewer(plan, level_idc, self._house.settings, self._broadcast, self._wake)
+            viewer = await answer_viewer(
+                plan, level_idc, self._rungs, self._house.settings, self._broadcast, self._wake
+            )
         except Unavailable:
             self._house.ledger.not_gathered()
             raise

@@ -7,7 +7,6 @@ out up to the next keyframe, and counts them.
 from collections.abc import Callable
 
 from avatar.messages import Codec
-from whep_server.live.idle import IdlePhase
 from whep_server.live.packetize import Packetised
 from whep_server.rtc.sender import Feedback, Outlet
 
@@ -25,6 +24,11 @@ class Feed:
         self._on_reading = on_reading
         self._outlet: Outlet | None = None
         self._awaits_keyframe = True
+
+    @property
+    def frame_size(self) -> tuple[int, int] | None:
+        """Width and height of the pictures; None for sound."""
+        return None
 
     @property
     def feedback(self) -> Feedback:
@@ -47,27 +51,3 @@ class Feed:
 
     def request_keyframe(self) -> None:
         """Nothing to do for audio: every packet stands for itself."""
-
-
-class VideoFeed(Feed):
-    """A viewer's pictures, and where they come from at the moment."""
-
-    def __init__(self, codec: Codec, on_reading: Callable[[], None]) -> None:
-        super().__init__(codec, on_reading)
-        self.rendition = 0
-        """The rung of ``formats.ladder`` that it shows."""
-        self.live = False
-        """Whether it shows the live stretch; else it shows ``phase`` of the idle loop."""
-        self.phase: IdlePhase | None = None
-        """None: nothing can be shown before the next keyframe."""
-        self.wants_keyframe = True
-        self.last_frame = -1
-        """The last frame that was put in; only later ones may follow."""
-
-    def request_keyframe(self) -> None:
-        """A picture loss indication came in: the next keyframe of any phase, or one from the encoder."""
-        self.wants_keyframe = True
-
-    def go_idle(self) -> None:
-        """Leave the live stretch; the next phase with a keyframe goes on."""
-        self.live, self.phase, self.wants_keyframe = False, None, True

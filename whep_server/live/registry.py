@@ -5,10 +5,11 @@ import logging
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from avatar.client import Worker, WorkerGone, WorkerLimits, WorkerListener, WorkerState, open_worker
+from avatar.client import Worker, WorkerLimits, WorkerListener, WorkerState, open_worker
 from avatar.messages import (
     FRAME_RATES,
     AvatarDropped,
@@ -16,6 +17,7 @@ from avatar.messages import (
     AvatarPrepared,
     AvatarRefused,
     EncodeIdle,
+    Encoding,
     FromWorker,
     IdleFailed,
     IdleLoop,
@@ -36,12 +38,12 @@ from avatar.messages import (
 from whep_server.errors import AlreadyOnAir, BadRequest, NoSuchAvatar, NotOnAir, TooMany, Unavailable
 from whep_server.live.gallery import Dropped, Gallery
 from whep_server.live.house import House
-from whep_server.live.idle import IdleLoops
-from whep_server.live.pictures import VIDEO_CODECS
+from whep_server.live.idle import VIDEO_CODECS, IdleLoops
 from whep_server.live.programme import Programme, key_of
 from whep_server.live.render import Renders
 from whep_server.live.speech_recording import Recording
 from whep_server.live.stream import Stream, StreamState
+from whep_server.live.telling import tell
 from whep_server.metrics.facts import LiveFacts, WorkerFacts
 from whep_server.metrics.ledger import Ledger
 from whep_server.rtc.ice import ice_policy
@@ -243,17 +245,13 @@ class Registry:
     def _shared_loops(self, avatar: AvatarInfo, video: VideoFormat) -> IdleLoops:
         key = (avatar.name, video)
         if key not in self._loops:
-            self._loops[key] = IdleLoops()
-            self._request_loops(*key)
+            loops = self._loops[key] = IdleLoops(partial(self._request_loop, *key))
+            for codec in VIDEO_CODECS:  # H.264 first: most players take it; smaller renditions as viewers need them
+                loops.want(Encoding(codec))
         return self._loops[key]
 
-    def _request_loops(self, avatar: str, video: VideoFormat) -> None:
-        """H.264 first: what most players take; the worker encodes VP8 when it has nothing better to do."""
-        try:
-            for codec in VIDEO_CODECS:
-                self.worker.send(EncodeIdle(avatar, video, codec))
-        except WorkerGone:
-            logger.debug("idle loops of %s will be asked for when the worker is back", avatar)
+    def _request_loop(self, avatar: str, video: VideoFormat, encoding: Encoding) -> None:
+        tell(self.worker, EncodeIdle(avatar, video, encoding.codec, encoding.rendition))
 
     def _forget_unused_loops(self) -> None:
         used = {(stream.avatar, stream.format) for stream in self._streams.values()}
@@ -266,9 +264,8 @@ class Registry:
         """Tell a worker that knows nothing what is on air."""
         self.gallery.avatars = list(ready.avatars)
         self._worker_came.set()
-        for (avatar, video), loops in self._loops.items():
-            if any(not loops.complete(codec) for codec in VIDEO_CODECS):
-                self._request_loops(avatar, video)
+        for loops in self._loops.values():
+            loops.want_again()
         for stream in self.streams():
             stream.worker_ready()
 
@@ -287,7 +284,8 @@ class Registry:
             case IdleLoop():
                 self._idle_loop(message)
             case IdleFailed():
-                logger.error("no %s idle loop of %s: %s", message.codec, message.avatar, message.detail)
+                kind, rung = message.codec, message.rendition
+                logger.error("no %s idle loop of %s, rendition %d: %s", kind, message.avatar, rung, message.detail)
             case AvatarPrepared() | AvatarDropped() | AvatarRefused():
                 self.gallery.answered(message)
             case (

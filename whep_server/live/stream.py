@@ -6,7 +6,6 @@ The stream ticks with its media time, and sleeps while nobody watches and nobody
 
 import asyncio
 import logging
-import math
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
 from enum import StrEnum
@@ -14,9 +13,6 @@ from enum import StrEnum
 from avatar.messages import (
     CloseStream,
     Codec,
-    Encoding,
-    ForceKeyframe,
-    SetEncodings,
     StreamFailed,
     StreamRefused,
     Unit,
@@ -29,6 +25,7 @@ from whep_server.live.house import House
 from whep_server.live.idle import IdleLoops
 from whep_server.live.programme import Programme
 from whep_server.live.publisher import Floor
+from whep_server.live.renditions import Renditions
 from whep_server.live.session import Session
 from whep_server.live.speech_recording import Recording
 from whep_server.live.stream_voice import SpeechMessage, Voice
@@ -70,15 +67,15 @@ class Stream:
         self._loops = loops
         self._worker = house.worker
         self._time = asyncio.get_running_loop().time
-        self._air = Transmission(self._key, video.fps, loops, house, self._force_keyframe)
+        self._renditions = Renditions(self._key, video, loops, house, lambda: self._audience.feeds()[0])
+        self._air = Transmission(self._key, video.fps, loops, house, self._renditions)
         self._events = Events(settings.event_queue)
         self._wake = asyncio.Event()
         broadcast = Broadcast(self._air.clock.started_s)
-        self._audience = Audience(self._key, house, broadcast, self._viewers_changed, self._wake.set)
+        rungs = self._renditions.rungs
+        self._audience = Audience(self._key, rungs, house, broadcast, self._viewers_changed, self._wake.set)
         self._voice = Voice(self._key, house.worker, settings, house.ledger, self._events.emit)
         self._floor = Floor(self._key, self._voice.speech, house, self._events.emit)
-        self._asked_keyframe_s: dict[Codec, float] = {}
-        self._encodings: list[Encoding] = []
         self._told_state = StreamState.PREPARING
 
     # --- what others see
@@ -199,6 +196,7 @@ class Stream:
         return self._audience.reading or self._voice.speech.pending or self._air.unfinished
 
     def _tick(self, now_s: float) -> None:
+        self._renditions.choose(now_s)
         self._air.show(now_s, *self._audience.feeds())
         if self._air.unfinished:
             # a publisher's voice is not there before its time, so nothing is made far ahead while there is one
@@ -212,7 +210,7 @@ class Stream:
     def worker_ready(self) -> None:
         """A worker has started and knows nothing of this stream."""
         tell(self._worker, self._programme.opening)
-        tell(self._worker, SetEncodings(self._key, self._encodings))
+        self._renditions.worker_ready()
         self._events.emit(StreamEvent("worker", {"state": "ready"}))
 
     def worker_lost(self, detail: str) -> None:
@@ -260,13 +258,6 @@ class Stream:
         heard_until = self._air.cut(message.frame - 1)  # what is made already is shown
         self._fall_idle(heard_until, Unavailable(message.detail), message.utterances)
 
-    def _force_keyframe(self, codec: Codec) -> None:
-        """Ask the encoder, at most once in ``keyframe_interval_ms``: one keyframe serves all who wait."""
-        now_s = self._time()
-        if now_s - self._asked_keyframe_s.get(codec, -math.inf) >= self._house.settings.keyframe_interval_ms / 1000:
-            self._asked_keyframe_s[codec] = now_s
-            tell(self._worker, ForceKeyframe(self._key, codec))
-
     # --- viewers and publishers
 
     async def open_viewer(self, offer: str) -> Session:
@@ -285,10 +276,7 @@ class Stream:
         return await self._floor.join(offer, self._house.settings.whip_interrupts if interrupts is None else interrupts)
 
     def _viewers_changed(self) -> None:
-        needed = self._audience.encodings()
-        if needed != self._encodings:
-            self._encodings = needed
-            tell(self._worker, SetEncodings(self._key, needed))
+        self._renditions.fit()
         self._events.emit(self._viewers_event())
 
     # --- speech

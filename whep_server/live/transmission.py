@@ -7,19 +7,21 @@ the pure parts (``stretches``, ``pictures``, ``sounds``); here they meet the clo
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
-from avatar.messages import AUDIO_HZ, OPUS_SAMPLES, VIDEO_HZ, Advance, Codec, GoLive, Unit
+from avatar.messages import AUDIO_HZ, OPUS_SAMPLES, VIDEO_HZ, Advance, GoLive, Unit
 from whep_server.live.clock import StreamClock
-from whep_server.live.fanout import Feed, VideoFeed
+from whep_server.live.fanout import Feed
 from whep_server.live.house import House
 from whep_server.live.idle import IdleLoops
 from whep_server.live.pictures import Pictures
 from whep_server.live.playout import Playout
+from whep_server.live.renditions import Renditions
 from whep_server.live.sounds import Sounds
 from whep_server.live.stretches import Stretches
 from whep_server.live.telling import tell
+from whep_server.live.video_feed import VideoFeed
 
 logger = logging.getLogger(__name__)
 
@@ -32,15 +34,13 @@ AHEAD_S: Final = 15
 class Transmission:
     """One stream's pictures and sound on its clock. ``key`` is what the worker and the log call the stream."""
 
-    def __init__(
-        self, key: str, fps: int, loops: IdleLoops, house: House, force_keyframe: Callable[[Codec], None]
-    ) -> None:
+    def __init__(self, key: str, fps: int, loops: IdleLoops, house: House, renditions: Renditions) -> None:
         self._time = asyncio.get_running_loop().time
         self.clock = StreamClock(self._time(), fps)
         self.playout = Playout()
         self.stretches = Stretches(fps)
         self.sounds = Sounds(loops, self.playout)
-        self._pictures = Pictures(self.clock, loops, self.playout, force_keyframe)
+        self._pictures = Pictures(self.clock, loops, self.playout, renditions.force_keyframe, renditions.fit)
         self._key, self._fps, self._worker = key, fps, house.worker
         self._lead = math.ceil(house.settings.lead_ms * fps / 1000)
         self._frame = self._packet = -1  # the last ones that were handed out

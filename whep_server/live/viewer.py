@@ -1,11 +1,12 @@
 """A viewer: a session and the feeds it is sent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from avatar.messages import Codec
-from whep_server.live.fanout import Feed, VideoFeed
+from avatar.messages import Codec, VideoFormat
+from whep_server.live.fanout import Feed
 from whep_server.live.session import Session, answer_peer
+from whep_server.live.video_feed import VideoFeed
 from whep_server.rtc.broadcast import Broadcast
 from whep_server.rtc.peer import viewer_peer
 from whep_server.settings import Settings
@@ -32,14 +33,19 @@ class Viewer:
 
 
 async def answer_viewer(
-    plan: Plan, level_idc: int, settings: Settings, broadcast: Broadcast, on_reading: Callable[[], None]
+    plan: Plan,
+    level_idc: int,
+    rungs: Sequence[VideoFormat],
+    settings: Settings,
+    broadcast: Broadcast,
+    on_reading: Callable[[], None],
 ) -> Viewer:
-    """A viewer with its answer, its session ready to run.
+    """A viewer with its answer, its session ready to run. ``rungs``: the renditions that there are, best first.
 
     Errors: as ``Peer.answer``; nothing is left open then.
     """
     video_codec, audio_codec = plan.codec("video"), plan.codec("audio")
-    video = VideoFeed(Codec(video_codec), on_reading) if video_codec is not None else None
+    video = VideoFeed(Codec(video_codec), rungs, on_reading) if video_codec is not None else None
     audio = Feed(Codec.OPUS, on_reading) if audio_codec is not None else None
     sources = {kind: feed for kind, feed in (("video", video), ("audio", audio)) if feed is not None}
     session = await answer_peer(viewer_peer(plan, sources, level_idc, settings, broadcast), plan)

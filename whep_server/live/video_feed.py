@@ -1,0 +1,53 @@
+"""A viewer's pictures: where they come from at the moment, and in which rendition. No clock."""
+
+from collections.abc import Callable, Sequence
+
+from avatar.messages import Codec, Encoding, VideoFormat
+from whep_server.live.fanout import Feed
+from whep_server.live.idle import IdlePhase
+from whep_server.live.rate import RateChooser
+
+
+class VideoFeed(Feed):
+    """See the module."""
+
+    def __init__(self, codec: Codec, rungs: Sequence[VideoFormat], on_reading: Callable[[], None]) -> None:
+        """``rungs``: the renditions that there are, best first."""
+        super().__init__(codec, on_reading)
+        self.rendition = 0
+        """The rung that it shows."""
+        self.wanted = 0
+        """The rung that it is to show: it changes over at a keyframe of that one."""
+        self.live = False
+        """Whether it shows the live stretch; else it shows ``phase`` of the idle loop."""
+        self.phase: IdlePhase | None = None
+        """None: nothing can be shown before the next keyframe."""
+        self.wants_keyframe = True
+        self.last_frame = -1
+        """The last frame that was put in; only later ones may follow."""
+        self._rungs = rungs
+        self._chooser = RateChooser([rung.bitrate_bps for rung in rungs])
+
+    @property
+    def frame_size(self) -> tuple[int, int] | None:
+        """Width and height of what it shows; None before the first picture."""
+        shown = self._rungs[self.rendition]
+        return (shown.width, shown.height) if self.last_frame >= 0 else None
+
+    @property
+    def encodings(self) -> set[Encoding]:
+        """Those that it needs of a live stretch."""
+        wanted = Encoding(self.codec, self.wanted)
+        return {wanted, Encoding(self.codec, self.rendition)} if self.live else {wanted}
+
+    def choose(self, now_s: float) -> None:
+        """Want what the way to the viewer can carry; to be called about once a second."""
+        self.wanted = self._chooser.choose(self.feedback, now_s)
+
+    def request_keyframe(self) -> None:
+        """A picture loss indication came in: the next keyframe of any phase, or one from the encoder."""
+        self.wants_keyframe = True
+
+    def go_idle(self) -> None:
+        """Leave the live stretch; the next phase with a keyframe goes on."""
+        self.live, self.phase, self.wants_keyframe = False, None, True
