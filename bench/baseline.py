@@ -1,29 +1,34 @@
-"""The server to compare with: the same idle loop over WHEP by aiortc as its examples use it.
+"""The server to compare with: the same pictures over WHEP by aiortc as its examples use it.
 
-Each viewer has a track of its own that gives pictures and silence, and aiortc's senders encode both for each viewer.
-Pictures are composed before anybody joins, so a viewer costs encoding and sending and nothing else.
+Each viewer has a track of its own, as in LiveTalking, pipecat and the original server. It gives pictures and sound, and
+aiortc's senders encode both for each viewer; or, with ``--packets``, what was encoded once before anybody joined, and
+they cut and send it. All is made ready at the start, so a viewer costs what aiortc does for it and nothing else.
 """
 
 import argparse
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, TypeAlias
 
 import av
 import numpy as np
 import uvicorn
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from av.packet import Packet
+from av.stream import Stream
 from numpy.typing import NDArray
 
 from avatar.compose import compose
+from avatar.encode import OpusEncoder, PictureEncoder
 from avatar.engines.engine import Patch
 from avatar.engines.viseme.painter import MouthPainter
 from avatar.engines.viseme.parameters import NEUTRAL
-from avatar.messages import AUDIO_HZ, OPUS_SAMPLES, VIDEO_HZ
+from avatar.messages import AUDIO_HZ, OPUS_SAMPLES, VIDEO_HZ, Codec, VideoFormat
 from avatar.prepared import find_avatar, load_prepared
+from bench.clip import open_clip
 from whep_server.rtc.ice import ice_policy
 from whep_server.settings import Settings
 
@@ -42,17 +47,86 @@ def idle_pictures(assets: Path, name: str, size: tuple[int, int]) -> list[NDArra
     ]
 
 
-class PacedTrack(MediaStreamTrack):
-    """A track that gives frame k at k times its interval."""
+Media: TypeAlias = "av.VideoFrame | av.AudioFrame | Packet[Stream]"
+"""What aiortc's senders take from a track."""
 
-    def __init__(self, kind: str, interval_s: float, make: Callable[[int], av.VideoFrame | av.AudioFrame]) -> None:
+
+class Source(Protocol):
+    """What all viewers are given."""
+
+    def picture(self, frame: int) -> Media:
+        """Picture ``frame`` of an endless row."""
+        ...
+
+    def sound(self, packet: int) -> Media:
+        """20 ms of sound."""
+        ...
+
+
+class Plain:
+    """Pictures and samples, to be encoded for each viewer."""
+
+    def __init__(self, pictures: Sequence[NDArray[np.uint8]], sound: NDArray[np.int16], fps: int) -> None:
+        """Shapes: pictures (height * 3 // 2, width) each, I420; sound (packets, 960)."""
+        self._pictures, self._sound, self._fps = pictures, sound, fps
+
+    def picture(self, frame: int) -> av.VideoFrame:
+        """As ``Source``."""
+        # lent, not copied: as cheap as it can be
+        picture = av.VideoFrame.from_numpy_buffer(self._pictures[frame % len(self._pictures)], format="yuv420p")
+        picture.pts, picture.time_base = frame * VIDEO_HZ // self._fps, Fraction(1, VIDEO_HZ)
+        return picture
+
+    def sound(self, packet: int) -> av.AudioFrame:
+        """As ``Source``."""
+        samples = self._sound[packet % len(self._sound)].reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = AUDIO_HZ, packet * OPUS_SAMPLES, Fraction(1, AUDIO_HZ)
+        return frame
+
+
+class Encoded:
+    """The same, encoded once by our encoders at our bitrate, a keyframe a second."""
+
+    def __init__(self, pictures: Sequence[NDArray[np.uint8]], sound: NDArray[np.int16], fps: int) -> None:
+        height, width = pictures[0].shape[0] * 2 // 3, pictures[0].shape[1]
+        encoder, opus = PictureEncoder(Codec.H264, VideoFormat(width, height, fps)), OpusEncoder()
+        self._fps = fps
+        self._units = [
+            encoder.encode(np.asarray(each), frame, keyframe=frame % fps == 0).data
+            for frame, each in enumerate(pictures)
+        ]
+        self._packets = [opus.encode(each) for each in sound]
+        self._newest: dict[Fraction, tuple[int, Packet[Stream]]] = {}
+
+    def picture(self, frame: int) -> "Packet[Stream]":
+        """As ``Source``."""
+        return self._shared(self._units, frame, Fraction(1, self._fps))
+
+    def sound(self, packet: int) -> "Packet[Stream]":
+        """As ``Source``."""
+        return self._shared(self._packets, packet, Fraction(OPUS_SAMPLES, AUDIO_HZ))
+
+    def _shared(self, all_data: Sequence[bytes], number: int, step_s: Fraction) -> "Packet[Stream]":
+        """One object for all viewers who ask for it in turn."""
+        known = self._newest.get(step_s)
+        if known is None or known[0] != number:
+            packet = av.Packet(all_data[number % len(all_data)])
+            packet.pts, packet.time_base = number, step_s
+            known = self._newest[step_s] = (number, packet)
+        return known[1]
+
+
+class PacedTrack(MediaStreamTrack):
+    """A viewer's track: gives frame k at k times its interval on the server's clock."""
+
+    def __init__(self, kind: str, interval_s: float, began_s: float, make: Callable[[int], Media]) -> None:
         self.kind = kind
         super().__init__()
-        self._interval_s, self._make = interval_s, make
-        self._began_s = time.monotonic()
-        self._frame = 0
+        self._interval_s, self._began_s, self._make = interval_s, began_s, make
+        self._frame = int((time.monotonic() - began_s) / interval_s)
 
-    async def recv(self) -> av.VideoFrame | av.AudioFrame:
+    async def recv(self) -> Media:
         """The next frame, when it is due; a reader that is late gets it at once."""
         due_s = self._began_s + self._frame * self._interval_s
         await asyncio.sleep(max(0.0, due_s - time.monotonic()))
@@ -63,8 +137,9 @@ class PacedTrack(MediaStreamTrack):
 class Baseline:
     """An ASGI application: POST to any path is a viewer, GET says that it is up."""
 
-    def __init__(self, pictures: list[NDArray[np.uint8]], fps: int) -> None:
-        self._pictures, self._fps = pictures, fps
+    def __init__(self, source: Source, fps: int) -> None:
+        self._source, self._fps = source, fps
+        self._began_s = time.monotonic()
         self._viewers: list[RTCPeerConnection] = []
 
     async def __call__(
@@ -81,23 +156,11 @@ class Baseline:
     async def _join(self, offer: str) -> str:
         viewer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._viewers.append(viewer)
-        viewer.addTrack(PacedTrack("audio", OPUS_SAMPLES / AUDIO_HZ, _silence))
-        viewer.addTrack(PacedTrack("video", 1 / self._fps, self._picture))
+        viewer.addTrack(PacedTrack("audio", OPUS_SAMPLES / AUDIO_HZ, self._began_s, self._source.sound))
+        viewer.addTrack(PacedTrack("video", 1 / self._fps, self._began_s, self._source.picture))
         await viewer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         await viewer.setLocalDescription(await viewer.createAnswer())
         return str(viewer.localDescription.sdp)
-
-    def _picture(self, frame: int) -> av.VideoFrame:
-        # lent, not copied: as cheap as it can be
-        picture = av.VideoFrame.from_numpy_buffer(self._pictures[frame % len(self._pictures)], format="yuv420p")
-        picture.pts, picture.time_base = frame * VIDEO_HZ // self._fps, Fraction(1, VIDEO_HZ)
-        return picture
-
-
-def _silence(packet: int) -> av.AudioFrame:
-    frame = av.AudioFrame.from_ndarray(np.zeros((1, OPUS_SAMPLES), np.int16), format="s16", layout="mono")
-    frame.sample_rate, frame.pts, frame.time_base = AUDIO_HZ, packet * OPUS_SAMPLES, Fraction(1, AUDIO_HZ)
-    return frame
 
 
 async def read_body(receive: Callable[[], Awaitable[Message]]) -> str:
@@ -118,10 +181,20 @@ def start() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--size", type=int, nargs=2, default=(1280, 720))
     parser.add_argument("--fps", type=int, default=25)
+    parser.add_argument("--clip", type=Path, help="what is sent (bench.clip); else the idle loop and silence")
+    parser.add_argument("--packets", action="store_true", help="encode once, before anybody joins")
     arguments = parser.parse_args()
+    size = (arguments.size[0], arguments.size[1])
     settings = Settings.model_validate({"host": "127.0.0.1"})
-    width, height = arguments.size
-    app = Baseline(idle_pictures(settings.assets, settings.avatar, (width, height)), arguments.fps)
+    pictures: Sequence[NDArray[np.uint8]] = []
+    sound = np.zeros((1, OPUS_SAMPLES), np.int16)
+    if arguments.clip is None:
+        pictures = idle_pictures(settings.assets, settings.avatar, size)
+    else:
+        clip = open_clip(arguments.clip, size)
+        pictures, sound = list(np.array(clip.pictures)), clip.sound
+    source: Source = (Encoded if arguments.packets else Plain)(pictures, sound, arguments.fps)
+    app = Baseline(source, arguments.fps)
     with ice_policy(settings):
         uvicorn.run(app, host="127.0.0.1", port=arguments.port, loop="uvloop", lifespan="off", access_log=False)
 

@@ -3,7 +3,8 @@ pictures) is imported when it runs, so that the command line starts quickly.
 """
 
 import re
-from typing import Annotated, Final
+from collections.abc import Callable
+from typing import Annotated, Final, TypeVar
 
 import typer
 
@@ -12,6 +13,8 @@ from whep_server.settings import FRAME_RATES, Settings
 app: Final = typer.Typer(no_args_is_help=True, add_completion=False)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+Result = TypeVar("Result")
+Say = Callable[[str], None]
 
 
 def parse_size(value: str) -> tuple[int, int]:
@@ -56,25 +59,88 @@ Size = Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the pic
 Rate = Annotated[int, typer.Option(callback=check_rate, help="Frames a second: 10, 15, 20, 25 or 30.")]
 
 
+def say(step: str) -> None:
+    """A line of progress; standard output is for figures."""
+    typer.echo(f"[bench] {step}", err=True)
+
+
+def show(measure: Callable[[Say], Result], as_text: Callable[[Result], str]) -> None:
+    """Run a benchmark and print it. Ends the command where it fails."""
+    from bench.processes import BenchFailed
+
+    try:
+        typer.echo(as_text(measure(say)))
+    except BenchFailed as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
+def read_settings() -> Settings:
+    """Those of the operator, for a server on this machine alone."""
+    return Settings.model_validate({"host": "127.0.0.1"})
+
+
 @app.callback()
 def bench() -> None:
     """Measure this machine and this version, beside what others do in the same run."""
 
 
 @app.command()
-def stages(
-    size: Size = "1280x720",
-    fps: Rate = 25,
-    frames: Annotated[int, typer.Option(min=2, help="Frames that are measured.")] = 250,
+def latency(
+    rounds: Annotated[int, typer.Option(min=1, max=500, help="How often each way is tried.")] = 20, json: Json = False
+) -> None:
+    """When the first sound and the first moved lip reach a viewer, from the first byte of speech."""
+    from bench import latency as measuring
+    from bench import latency_report as report
+
+    show(
+        lambda say: measuring.measure_latency(read_settings(), rounds, say), report.as_json if json else report.as_text
+    )
+
+
+@app.command()
+def sessions(
+    streams: Annotated[str, typer.Option(help="Numbers of streams, with commas between.")] = "1,4,8,12,16",
+    seconds: Annotated[float, typer.Option(min=1, max=500, help="For each number of streams.")] = 15,
     json: Json = False,
 ) -> None:
-    """What each step of a live frame costs on one core, beside aiortc's own encoders."""
-    from bench.stages import measure_stages
-    from bench.stages_report import as_json, as_text
+    """How many streams can speak at once before pictures stand still, and what each costs."""
+    from bench import speaking_report as report
+    from bench import speaking_streams as measuring
 
-    settings = Settings.model_validate({})
-    result = measure_stages(settings.assets, settings.avatar, shown_size(settings, size), fps, frames)
-    typer.echo(as_json(result) if json else as_text(result))
+    counts = parse_counts(streams)
+    show(
+        lambda say: measuring.measure_speaking(read_settings(), counts, seconds, say),
+        report.as_json if json else report.as_text,
+    )
+
+
+@app.command()
+def fanout(
+    viewers: Annotated[str, typer.Option(help="Numbers of viewers, with commas between.")] = "1,50,150,300",
+    seconds: Annotated[float, typer.Option(min=1, max=100, help="For each number of viewers.")] = 8,
+    packets: Annotated[str, typer.Option(help="Viewers of aiortc that is given packets.")] = "1,25,50",
+    encoding: Annotated[str, typer.Option(help="Viewers of aiortc that encodes for each.")] = "1,2",
+    json: Json = False,
+) -> None:
+    """What one more viewer of a speaking stream costs, beside unmodified aiortc with a track a viewer."""
+    from bench import fanout_cost as measuring
+    from bench import fanout_report as report
+
+    plan = measuring.FanoutPlan(seconds, parse_counts(viewers), parse_counts(packets), parse_counts(encoding))
+    show(lambda say: measuring.measure_fanout(read_settings(), plan, say), report.as_json if json else report.as_text)
+
+
+@app.command()
+def whip(
+    rounds: Annotated[int, typer.Option(min=1, max=50, help="How often the sentence is said.")] = 3,
+    json: Json = False,
+) -> None:
+    """How long after it was spoken a publisher's sound, and its lips, reach a viewer; beside a relay of the sound."""
+    from bench import whip_delay as measuring
+    from bench import whip_report as report
+
+    show(lambda say: measuring.measure_whip(read_settings(), rounds, say), report.as_json if json else report.as_text)
 
 
 @app.command()
@@ -87,36 +153,31 @@ def idle(
     json: Json = False,
 ) -> None:
     """What viewers of an idle avatar cost the server, beside a server where aiortc encodes for each of them."""
-    from bench.idle_report import as_json, as_text
-    from bench.idle_viewers import Plan, measure_idle
-    from bench.processes import BenchFailed
+    from bench import idle_report as report
+    from bench import idle_viewers as measuring
 
-    plan = Plan(shown_size(Settings.model_validate({}), size), fps, seconds, parse_counts(viewers), baseline_viewers)
-    try:
-        result = measure_idle(plan, lambda step: typer.echo(f"[bench] {step}", err=True))
-    except BenchFailed as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
-    typer.echo(as_json(result) if json else as_text(result))
+    shape = shown_size(read_settings(), size)
+    plan = measuring.Plan(shape, fps, seconds, parse_counts(viewers), baseline_viewers)
+    show(lambda say: measuring.measure_idle(plan, say), report.as_json if json else report.as_text)
 
 
 @app.command()
-def whip(
-    rounds: Annotated[int, typer.Option(min=1, max=50, help="How often the sentence is said.")] = 3,
+def stages(
+    size: Size = "1280x720",
+    fps: Rate = 25,
+    frames: Annotated[int, typer.Option(min=2, help="Frames that are measured.")] = 250,
     json: Json = False,
 ) -> None:
-    """How long after it was spoken a publisher's sound, and its lips, reach a viewer; beside a relay of the sound."""
-    from bench.processes import BenchFailed
-    from bench.whip_delay import measure_whip
-    from bench.whip_report import as_json, as_text
+    """What each step of a live frame costs on one core, beside aiortc's own encoders."""
+    from bench import stages as measuring
+    from bench import stages_report as report
 
-    settings = Settings.model_validate({"host": "127.0.0.1"})
-    try:
-        result = measure_whip(settings, rounds, lambda step: typer.echo(f"[bench] {step}", err=True))
-    except BenchFailed as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
-    typer.echo(as_json(result) if json else as_text(result))
+    settings = read_settings()
+    shape = shown_size(settings, size)
+    show(
+        lambda _: measuring.measure_stages(settings.assets, settings.avatar, shape, fps, frames),
+        report.as_json if json else report.as_text,
+    )
 
 
 @app.command()
@@ -126,15 +187,8 @@ def families(
     json: Json = False,
 ) -> None:
     """The original server's sessions, by WebRTC and as chunk files, side by side, beside its published figures."""
-    from bench.processes import BenchFailed
-    from bench.session_families import FamilyPlan, measure_families
-    from bench.session_report import as_json, as_text
+    from bench import session_families as measuring
+    from bench import session_report as report
 
-    plan = FamilyPlan(parse_counts(sessions), [check_rate(rate) for rate in parse_counts(rates)])
-    settings = Settings.model_validate({"host": "127.0.0.1"})
-    try:
-        result = measure_families(settings, plan, lambda step: typer.echo(f"[bench] {step}", err=True))
-    except BenchFailed as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
-    typer.echo(as_json(result) if json else as_text(result))
+    plan = measuring.FamilyPlan(parse_counts(sessions), [check_rate(rate) for rate in parse_counts(rates)])
+    show(lambda say: measuring.measure_families(read_settings(), plan, say), report.as_json if json else report.as_text)

@@ -35,17 +35,33 @@ class Child:
 
     def ask(self, message: dict[str, object], timeout_s: float) -> dict[str, float]:
         """Send one JSON line and read one. Errors: BenchFailed where the process ends or says nothing."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        return msgspec.json.decode(self.ask_line(message, timeout_s), type=dict[str, float])
+
+    def ask_line(self, message: dict[str, object], timeout_s: float) -> bytes:
+        """As ``ask``, the line itself."""
+        self.tell(message)
+        return self._read(timeout_s, message)
+
+    def tell(self, message: dict[str, object]) -> None:
+        """The first half of ``ask``, for who asks several at once. Errors: BenchFailed."""
+        assert self._process.stdin is not None
         try:
             self._process.stdin.write(msgspec.json.encode(message) + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             raise self.failure("the process has ended") from None
+
+    def hear(self, timeout_s: float) -> dict[str, float]:
+        """The second half. Errors: BenchFailed."""
+        return msgspec.json.decode(self._read(timeout_s, {}), type=dict[str, float])
+
+    def _read(self, timeout_s: float, message: dict[str, object]) -> bytes:
+        assert self._process.stdout is not None
         readable, _, _ = select.select([self._process.stdout], [], [], timeout_s)
         line = self._process.stdout.readline() if readable else b""
         if not line:
             raise self.failure(f"no answer to {message} within {timeout_s:.0f} s")
-        return msgspec.json.decode(line, type=dict[str, float])
+        return line
 
     def wait_for(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
         """Wait until ``condition`` holds. Errors: BenchFailed where the process ends or the time does."""

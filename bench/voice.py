@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 
 from avatar.decode import RATIO, DecodeLimits, decode
 from avatar.messages import AUDIO_HZ, OPUS_SAMPLES
+from bench.speech_clips import wav_file
 
 LIMITS: Final = DecodeLimits(max_s=60, stall_s=10)
 SENTENCE: Final = Path("speech") / "news.ogg"
 """Within the assets: the longest."""
+BLOCKS_S: Final = AUDIO_HZ / OPUS_SAMPLES
 
 
 class _Collected:
@@ -51,6 +53,14 @@ class Voice:
         length = OPUS_SAMPLES // RATIO
         first = block % self._blocks * length
         return self._analyse[first : first + length]
+
+
+def long_file(assets: Path, seconds: float, from_s: float = 0.0) -> bytes:
+    """The sentence said again and again for so long, from any place of it on: a WAV file at 16 kHz."""
+    voice = Voice(assets)
+    first, count = int(from_s * BLOCKS_S), int(seconds * BLOCKS_S)
+    samples = np.concatenate([voice.analyse(block) for block in range(first, first + count)])
+    return wav_file(samples, AUDIO_HZ // RATIO)
 
 
 def seconds_of(path: Path) -> float:

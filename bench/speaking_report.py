@@ -1,0 +1,59 @@
+"""How the figures of ``bench sessions`` are shown. Pure."""
+
+import msgspec
+
+from bench.figures import table
+from bench.speaking_streams import STAGES, STALL_S, Row, SpeakingFigures
+
+
+def as_json(result: SpeakingFigures) -> str:
+    """One object; what is calculated stands beside what was measured."""
+    figures: dict[str, object] = msgspec.to_builtins(result)
+    return msgspec.json.encode(figures | {"most_fluent": result.most_fluent}).decode()
+
+
+def as_text(result: SpeakingFigures) -> str:
+    """Markdown, as it stands in docs/benchmarks.md."""
+    return "\n\n".join(
+        [
+            f"1280x720 at 25 frames/s, each with one viewer, {result.seconds:g} s for each row, {result.placement}.\n"
+            f"{result.machine}",
+            table(
+                [
+                    "streams",
+                    "between pictures, ms: P50",
+                    "P99",
+                    "max",
+                    "stalls",
+                    "missing",
+                    "packets lost",
+                    "not drawn",
+                ],
+                [_pictures(row) for row in result.rows],
+            ),
+            table(
+                ["streams", "server", "worker", "a stream", *(f"{stage}, ms a picture" for stage in STAGES)],
+                [_costs(row) for row in result.rows],
+            ),
+            f"Most streams without a stall (a picture that stands for {1000 * STALL_S:.0f} ms, or sound that is "
+            f"missing): {result.most_fluent}.",
+        ]
+    )
+
+
+def _pictures(row: Row) -> list[str]:
+    gaps = row.gaps
+    times = [f"{1000 * each:.0f}" for each in (gaps.p50_s, gaps.p99_s, gaps.max_s)]
+    return [
+        str(row.streams),
+        *times,
+        str(gaps.stalls),
+        f"{gaps.missing}/{gaps.pictures}",
+        str(gaps.lost),
+        str(row.late),
+    ]
+
+
+def _costs(row: Row) -> list[str]:
+    percents = [f"{each:.1f} %" for each in (row.server_percent, row.worker_percent, row.percent)]
+    return [str(row.streams), *percents, *(f"{row.stages_ms[stage]:.2f}" for stage in STAGES)]

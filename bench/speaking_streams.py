@@ -1,0 +1,193 @@
+"""How many streams can speak at once: more and more of them, each with a viewer, until pictures stand still.
+
+When each picture came, whole, is read off the sockets of observers in a process of their own; what it cost is what the
+kernel counted for the server's two processes, and what the worker says it spent a picture on.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from avatar.messages import VIDEO_HZ
+from bench.figures import quantile
+from bench.machine import Machine, this_machine
+from bench.observations import Observation, Track, load
+from bench.placement import placed
+from bench.processes import BenchFailed, Child, running
+from bench.served import Served, Usage, serving
+from bench.voice import long_file
+from whep_server.settings import Settings
+
+SERVER_CORES: Final = 2
+SIZE: Final = (1280, 720)
+FPS: Final = 25
+STALL_S: Final = 0.2
+"""A picture that stands for longer is a stall."""
+SETTLE_S: Final = 4.0
+"""Until all speak and their files are decoded."""
+TAIL_S: Final = 3.0
+WAIT_S: Final = 60.0
+STAGES: Final = ("engine", "compose", "encode")
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """Times from picture to picture, all viewers together. Units: seconds, counts."""
+
+    p50_s: float
+    p99_s: float
+    max_s: float
+    stalls: int
+    pictures: int
+    missing: int
+    """Pictures that media time asks for and that did not come."""
+    lost: int
+    """Packets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """So many streams speaking."""
+
+    streams: int
+    gaps: Gaps
+    server_percent: float
+    """Of one core, all streams together."""
+    worker_percent: float
+    stages_ms: dict[str, float]
+    """Of a picture."""
+    late: int
+    """Pictures that the worker did not draw for want of time."""
+    silent: int
+    """Packets of sound that did not come in time."""
+
+    @property
+    def percent(self) -> float:
+        """Of one core, for each stream."""
+        return (self.server_percent + self.worker_percent) / self.streams
+
+    @property
+    def fluent(self) -> bool:
+        """Whether nobody saw or heard it stop."""
+        return not self.gaps.stalls and not self.silent
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakingFigures:
+    """All that was measured."""
+
+    machine: Machine
+    placement: str
+    seconds: float
+    rows: list[Row]
+
+    @property
+    def most_fluent(self) -> int:
+        """The most streams that spoke without a stall, as did all fewer; 0 where there were none."""
+        most = 0
+        for row in self.rows:
+            if not row.fluent:
+                break
+            most = row.streams
+        return most
+
+
+def measure_speaking(
+    settings: Settings, streams: Sequence[int], seconds: float, say: Callable[[str], None]
+) -> SpeakingFigures:
+    """Run the server with ever more streams (ascending). Errors: BenchFailed where something does not serve."""
+    machine = this_machine()
+    with tempfile.TemporaryDirectory(prefix="whep-avatar-bench-") as name, placed(SERVER_CORES) as placement:
+        folder = Path(name)
+        say("starting the server; a first start encodes its idle loops, which takes minutes")
+        with serving(folder, placement, size=SIZE, fps=FPS) as served:
+            log = folder / "observers.log"
+            with running("bench.observer_process", ["--headers"], log, talks=True, cores=placement.clients) as watch:
+                rows = []
+                names: list[str] = []
+                for count in streams:
+                    say(f"{count} streams")
+                    new = [f"s{number}" for number in range(len(names), count)]
+                    served.put_on_air(new)
+                    watch.ask({"join": [served.whep(name) for name in new]}, WAIT_S)
+                    names += new
+                    rows.append(_row(served, watch, names, settings.assets, seconds, folder / "seen"))
+    return SpeakingFigures(machine, str(placement), seconds, rows)
+
+
+def _row(served: Served, watch: Child, names: Sequence[str], assets: Path, seconds: float, file: Path) -> Row:
+    length_s = SETTLE_S + seconds + TAIL_S
+    _say_at_once(served, names, [long_file(assets, length_s, 1.7 * number) for number in range(len(names))])
+    time.sleep(SETTLE_S)
+    before, told_before = served.usage(), served.metrics()
+    watch.ask({"keep": True}, WAIT_S)
+    time.sleep(seconds)
+    after, told = served.usage(), served.metrics()
+    watch.ask({"save": str(file)}, WAIT_S)
+    silent = [name for name in names if served.state(name) == "idle"]
+    if silent:
+        raise BenchFailed(f"these did not speak to the end: {silent}")
+    _until_idle(served, names)
+    return made_row(len(names), load(file), (before, after), (told_before, told))
+
+
+def _say_at_once(served: Served, names: Sequence[str], files: Sequence[bytes]) -> None:
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(served.say, names, files))
+
+
+def _until_idle(served: Served, names: Sequence[str]) -> None:
+    served.process.wait_for(
+        lambda: all(served.state(name) == "idle" for name in names), WAIT_S, "the streams to have spoken"
+    )
+
+
+def made_row(
+    count: int,
+    seen: Sequence[Observation],
+    usage: tuple[Usage, Usage],
+    told: tuple[dict[str, float], dict[str, float]],
+) -> Row:
+    """A row of what was seen, used and told before and after."""
+    passed_s = usage[1].at_s - usage[0].at_s
+    grown = {name: value - told[0].get(name, 0.0) for name, value in told[1].items()}
+    frames = max(1.0, grown.get("worker_frames_total", 0.0))
+    return Row(
+        count,
+        gaps_of(seen),
+        server_percent=100 * (usage[1].server_s - usage[0].server_s) / passed_s,
+        worker_percent=100 * (usage[1].worker_s - usage[0].worker_s) / passed_s,
+        stages_ms={
+            stage: 1000 * grown.get(f'worker_stage_seconds_total{{stage="{stage}"}}', 0.0) / frames for stage in STAGES
+        },
+        late=int(grown.get("worker_late_frames_total", 0.0)),
+        silent=int(grown.get("silent_packets_total", 0.0)),
+    )
+
+
+def gaps_of(seen: Sequence[Observation]) -> Gaps:
+    """Times from picture to picture. Errors: BenchFailed where a viewer saw nothing."""
+    times: list[float] = []
+    pictures = missing = 0
+    for each in seen:
+        if len(each.video) < 2:
+            raise BenchFailed(f"the viewer of {each.stream} saw nothing")
+        units = Track("video", each.video, []).units()
+        pictures += len(units)
+        expected = (units[-1].rtp_time - units[0].rtp_time) * FPS // VIDEO_HZ + 1
+        missing += max(0, expected - len(units))
+        times += [later.at_s - earlier.at_s for earlier, later in pairwise(units)]
+    return Gaps(
+        quantile(times, 0.5),
+        quantile(times, 0.99),
+        max(times),
+        sum(gap > STALL_S for gap in times),
+        pictures,
+        missing,
+        sum(each.lost for each in seen),
+    )
