@@ -132,6 +132,22 @@ def fanout(
 
 
 @app.command()
+def join(
+    joins: Annotated[int, typer.Option(min=2, max=500, help="Of each kind of viewer, idle and speaking.")] = 20,
+    storm: Annotated[int, typer.Option(min=2, max=400, help="Viewers that join all at once.")] = 100,
+    json: Json = False,
+) -> None:
+    """How soon a viewer who asks sees a picture, by aiortc and by Chromium, and how many can ask at once."""
+    from bench import join_report as report
+    from bench import join_time as measuring
+
+    show(
+        lambda say: measuring.measure_joins(read_settings(), joins, storm, say),
+        report.as_json if json else report.as_text,
+    )
+
+
+@app.command()
 def whip(
     rounds: Annotated[int, typer.Option(min=1, max=50, help="How often the sentence is said.")] = 3,
     json: Json = False,
