@@ -33,3 +33,14 @@ class Fifo:
             wanted -= len(part)
             taken.append(part)
         return np.concatenate(taken) if taken else np.zeros(0, self._kind)
+
+    def peek(self, count: int) -> NDArray[np.int16 | np.float32]:
+        """The first ``count`` samples, or all there are; they stay."""
+        left = min(count, self.count)
+        peeked: list[NDArray[np.int16 | np.float32]] = []
+        for part in self._parts:
+            if left <= 0:
+                break
+            peeked.append(part[:left])
+            left -= len(part)
+        return np.concatenate(peeked) if peeked else np.zeros(0, self._kind)

@@ -21,6 +21,7 @@ from avatar.decode import RATIO, Analyser, Samples
 from avatar.fifo import Fifo
 from avatar.live_pace import Pace
 from avatar.live_packets import TOLERANCE, Line, Packet, Waiting
+from avatar.loudness import Loudness
 from avatar.messages import AUDIO_HZ, OPUS_SAMPLES
 from avatar.opus_decoder import OpusDecoder, packet_samples
 from avatar.splice import RUN, Filler, Sound, lengthen, shorten
@@ -31,10 +32,6 @@ LONELY: Final = AUDIO_HZ // 2
 """Packets that no others follow within half a second are begun with, however few they are."""
 REMEMBERED: Final = 64
 """Packets that were given up, remembered in case they come after all."""
-QUIET: Final = 0.1
-"""A place is quiet where it has less than this part of the voice's usual strength; 20 dB."""
-SILENT: Final = 30.0
-"""Root mean square below which any place is quiet: -60 dB."""
 
 
 @dataclass(slots=True)
@@ -103,6 +100,7 @@ class _Output:
 class LiveSource:
     """One publisher's utterance; a ``timeline.Source``. Belongs to one thread."""
 
+    lead = 0
     patience_s = None
 
     def __init__(self, frame_samples: int, decoder: Decoder | None = None) -> None:
@@ -122,7 +120,7 @@ class LiveSource:
         self._whole = False  # whether that one could be decoded
         self._splice = True  # what is played next does not follow on what was played last
         self._given_up: dict[int, None] = {}
-        self._strength = 0.0
+        self._loudness = Loudness()
 
     # --- packets in
 
@@ -308,8 +306,7 @@ class LiveSource:
             self.counts.damaged += 1
             return None
         self._next, self._over = packet.at + len(sound), 0
-        strength = _strength(sound)
-        self._strength += (strength - self._strength) * (0.2 if strength > self._strength else 0.02)
+        self._loudness.hear(sound)
         return sound
 
     def _give_up(self, first: int, end: int) -> None:
@@ -332,8 +329,7 @@ class LiveSource:
 
     def _changed(self, run: Sound) -> Sound:
         change = self._pace.due()
-        quiet = _strength(run[:RUN]) < max(SILENT, QUIET * self._strength)
-        if len(run) < RUN or not (quiet or self._pace.urgent):
+        if len(run) < RUN or not (self._pace.urgent or self._loudness.quiet(run[:RUN])):
             return run
         if change > 0:
             made = shorten(run)
@@ -345,7 +341,3 @@ class LiveSource:
             self.counts.lengthened += len(made) - len(run)
         self._pace.changed(len(run) - len(made))
         return made
-
-
-def _strength(sound: Sound) -> float:
-    return float(np.sqrt(np.mean(np.square(sound, dtype=np.float64))))

@@ -85,6 +85,8 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     max_upload_bytes: int = 64 * 1024 * 1024
     decode_timeout_s: float = 10.0
     """Longest time decoding may go without a new sample."""
+    pcm_gap_s: float = 30.0
+    """Longest time an utterance that is spoken while it is made may pause for want of samples."""
     log_level: str = "INFO"
     prepared: str = ""
     """Directory of the avatars that users prepare; none where it is empty."""
@@ -214,7 +216,7 @@ class WorkerStats(msgspec.Struct, frozen=True):
     """Frames that were skipped because their time had passed."""
     live_streams: int = 0
     stage_ms: dict[str, float] = {}
-    """Mean milliseconds a frame by stage: engine (network and drawing), compose, encode."""
+    """Mean milliseconds a frame by stage: engine (network and drawing), compose, scale, encode."""
     rss_bytes: int = 0
     cpu_s: float = 0.0
 

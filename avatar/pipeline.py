@@ -14,11 +14,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar.decode import RATIO
 from avatar.encode import OpusEncoder
 from avatar.encoders import RECORDED, Encoders, Meter
 from avatar.engines.engine import Engine, FrameJob, Patch
 from avatar.messages import (
     AUDIO_HZ,
+    OPUS_SAMPLES,
     VIDEO_HZ,
     Codec,
     Encoding,
@@ -124,6 +126,12 @@ class Pipeline:
     def advance(self, until: int, now: int) -> None:
         """Grant frames below ``until``."""
         self._until, self._now = max(until, self._until), max(now, self._now)
+
+    @property
+    def head_start(self) -> int:
+        """Samples to play that the first frame of a stretch takes: so far ahead the engine looks."""
+        ahead = max(self._engine.lookahead_samples * RATIO, self._frame_samples)
+        return -(-ahead // OPUS_SAMPLES) * OPUS_SAMPLES
 
     @property
     def owed(self) -> int:

@@ -26,6 +26,7 @@ class Abandoned(Exception):
 class SpeechBuffer:
     """One utterance's samples. ``put`` and ``finish`` belong to the decoder, the rest to the speaker."""
 
+    lead = 0
     patience_s = None
 
     def __init__(self, ahead_s: float = AHEAD_S) -> None:

@@ -6,7 +6,6 @@ fails is taken out of its stretch and reported; the others go on.
 
 import logging
 import queue
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from avatar.messages import (
     AbandonSpeech,
     Advance,
     CloseLive,
+    ClosePcm,
     CloseStream,
     DropAvatar,
     EncodeIdle,
@@ -31,7 +31,10 @@ from avatar.messages import (
     GoLive,
     LivePacket,
     OpenLive,
+    OpenPcm,
     OpenStream,
+    PcmChunk,
+    PcmMark,
     Ping,
     Pong,
     PrepareAvatar,
@@ -48,6 +51,8 @@ from avatar.messages import (
     WorkerConfig,
     WorkerStats,
 )
+from avatar.meter import StageMeter, rss_bytes
+from avatar.pcm_intake import PcmIntake
 from avatar.pipeline import Pipeline, Prepared
 from avatar.prepared import AvatarInvalid, PreparedAvatar
 from avatar.preparer import Preparer
@@ -76,28 +81,11 @@ class Errand:
     call: Callable[[], None]
 
 
+Following = OpenLive | LivePacket | CloseLive | OpenPcm | PcmChunk | PcmMark | ClosePcm
 Item = ToWorker | Outcome | Loaded | Errand
 
 
 _Planned = tuple[Pipeline, Prepared]
-
-
-class Meter:
-    """Seconds by stage, added up by several threads."""
-
-    def __init__(self) -> None:
-        self._seconds: defaultdict[str, float] = defaultdict(float)
-        self._lock = threading.Lock()
-
-    def add(self, stage: str, seconds: float) -> None:
-        """``seconds`` more were spent on ``stage``."""
-        with self._lock:
-            self._seconds[stage] += seconds
-
-    def mean_ms(self, frames: int) -> dict[str, float]:
-        """Milliseconds a frame, by stage."""
-        with self._lock:
-            return {stage: 1000 * seconds / max(1, frames) for stage, seconds in self._seconds.items()}
 
 
 class Studio:
@@ -108,6 +96,7 @@ class Studio:
         self._inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._intake = Intake(config, self.put)
         self._live = LiveIntake(send)
+        self._pcm = PcmIntake(config, send)
         self._avatars = Avatars(library)
         self._engine = library.engine()
         self._streams: dict[str, Pipeline] = {}
@@ -118,7 +107,7 @@ class Studio:
         self._loader = ThreadPoolExecutor(1, "load")
         self._pool = ThreadPoolExecutor(max(1, config.threads), "finish")
         self._idle = IdleEncoder(config, self._avatars.get, library.compose, self._engine, self.run_errand, send)
-        self._meter = Meter()
+        self._meter = StageMeter()
         self._frames = self._late_frames = 0
 
     def put(self, item: Item) -> None:
@@ -166,8 +155,8 @@ class Studio:
                     self._take_own(item)
                 case RecordSpeech() | SpeechData() | AbandonSpeech():
                     self._speech(item)
-                case OpenLive() | LivePacket() | CloseLive():
-                    self._live.take(item, self._streams.get(item.stream))
+                case OpenLive() | LivePacket() | CloseLive() | OpenPcm() | PcmChunk() | PcmMark() | ClosePcm():
+                    self._follow(item)
                 case OpenStream() | CloseStream():
                     self._open_or_close(item)
                 case SetEncodings() | GoLive() | Advance() | ForceKeyframe():
@@ -203,6 +192,7 @@ class Studio:
         self._opening.pop(message.stream, None)
         self._early.pop(message.stream, None)
         self._intake.abandon(message.stream)
+        self._pcm.drop(message.stream)
         if message.stream in self._streams:
             self._streams.pop(message.stream).close()
         if isinstance(message, OpenStream):
@@ -233,6 +223,7 @@ class Studio:
             stream = Pipeline(opened, loaded.avatar, self._engine, self._config.decode_timeout_s)
         except ValueError as error:
             self._intake.abandon(opened.stream)
+            self._pcm.drop(opened.stream)
             self._send(StreamRefused(opened.stream, str(error)))
             return
         self._streams[opened.stream] = stream
@@ -240,6 +231,7 @@ class Studio:
         self._send(StreamOpened(opened.stream, loaded.avatar.title, loop_frames))
         for outcome in early:
             self._settle(outcome)
+        self._pcm.opened(stream)
 
     def _speech(self, message: RecordSpeech | SpeechData | AbandonSpeech) -> None:
         stream = self._streams.get(message.stream)
@@ -248,6 +240,7 @@ class Studio:
                 self._intake.expect(message)
         elif isinstance(message, AbandonSpeech):
             self._intake.abandon(message.stream, message.utterance)
+            self._pcm.drop(message.stream, message.utterance)
             if stream is not None:
                 stream.abandon(message.utterance)
                 self._live.forget_abandoned()
@@ -258,6 +251,14 @@ class Studio:
         elif message.last:
             detail = f"no stream {message.stream!r} here"
             self._send(SpeechRefused(message.stream, message.utterance, SpeechRefusal.UNKNOWN_STREAM, detail))
+
+    def _follow(self, item: Following) -> None:
+        """What is spoken while it comes."""
+        stream = self._streams.get(item.stream)
+        if isinstance(item, OpenLive | LivePacket | CloseLive):
+            self._live.take(item, stream)
+        else:
+            self._pcm.take(item, stream, opening=item.stream in self._opening)
 
     def _settle(self, outcome: Outcome) -> None:
         if outcome.key[0] in self._opening:  # decoded sooner than the avatar is loaded
@@ -375,10 +376,5 @@ class Studio:
     def _stats(self) -> WorkerStats:
         live = sum(stream.live for stream in self._streams.values())
         return WorkerStats(
-            self._frames, self._late_frames, live, self._meter.mean_ms(self._frames), _rss_bytes(), time.process_time()
+            self._frames, self._late_frames, live, self._meter.mean_ms(self._frames), rss_bytes(), time.process_time()
         )
-
-
-def _rss_bytes() -> int:
-    with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123  a path object costs more than the read
-        return int(statm.read().split()[1]) * 4096

@@ -44,6 +44,14 @@ class Source(Protocol):
         """How long it may be dry until it is given up; None: as long as a file's decoding."""
         ...
 
+    @property
+    def lead(self) -> int:
+        """So much later than its block it begins, and goes on after a pause: what it needs to be ahead. Less than one.
+
+        A multiple of 3.
+        """
+        ...
+
     def available(self, held_blocks: int = 0) -> int:
         """Samples that are to be played now; less than a block that are not its end: it pauses after them.
 
@@ -242,15 +250,17 @@ class Timeline:
             return None
         name, source = self._queue.popleft()
         self._spoken = _Spoken(name, source)
-        return Started(name, at)
+        return Started(name, at + source.lead)
 
     def _speak(self, spoken: _Spoken, at: int, play: NDArray[np.int16], analyse: NDArray[np.float32]) -> Iterator[Mark]:
         """Fill a block from the utterance, or from as much of it as there is; the marks that fall into it."""
         source, before = spoken.source, spoken.samples
+        if spoken.held_blocks or not before:
+            at, play, analyse = at + source.lead, play[source.lead :], analyse[source.lead // RATIO :]
         ended = source.ended  # read first: what is available after it is all there is
         available = source.available(spoken.held_blocks)
-        count, last = min(available, OPUS_SAMPLES), ended and available <= OPUS_SAMPLES
-        dry = count < OPUS_SAMPLES and not last
+        count, last = min(available, len(play)), ended and available <= len(play)
+        dry = count < len(play) and not last
         if dry:
             count -= count % RATIO  # what is played and what is analysed stay together
         if count and spoken.held_blocks:

@@ -11,6 +11,7 @@ class Speech:
     """A source that has what it is given, when it is given it."""
 
     enough = 12_000
+    lead = 0
     patience_s: float | None = None
 
     def __init__(self, samples: int = 0, *, ended: bool = True, error: str | None = None, level: int = 1000) -> None:
