@@ -20,7 +20,7 @@ from avatar.messages import (
     VideoFormat,
 )
 from tests.aiortc_player import eventually, player
-from tests.fakes import SIZE, FakeOpener, LiveStream, speech
+from tests.fakes import SIZE, FakeOpener, FakeStream, speech
 from whep_server.errors import (
     AlreadyPublishing,
     BadRequest,
@@ -62,7 +62,7 @@ def told(opener: FakeOpener, kind: type) -> list:
     return [each for each in opener.worker.sent if isinstance(each, kind) and "render/" in each.stream]
 
 
-def open_streams(opener: FakeOpener) -> dict[str, LiveStream]:
+def open_streams(opener: FakeOpener) -> dict[str, FakeStream]:
     return {name: stream for name, stream in opener.worker._streams.items() if "render/" in name}
 
 
