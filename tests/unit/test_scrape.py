@@ -85,6 +85,19 @@ def test_what_is_open_is_counted():
     assert not [labels for name, labels in samples if "frames_sent" in name and ("kind", "publisher") in labels]
 
 
+def test_viewers_are_counted_by_the_size_that_they_are_shown():
+    assert WATCHING.video is not None
+    shown = [
+        replace(WATCHING, video=replace(WATCHING.video, frame_width=width, frame_height=height))
+        for width, height in ((1280, 720), (640, 360), (640, 360))
+    ]
+    samples = read(page_of(Source(sessions=[*shown, WATCHING, SAYING])))
+    assert {labels: count for (name, labels), count in samples.items() if name == "viewers"} == {
+        frozenset({("codec", "VP8"), ("size", "1280x720")}): 1,
+        frozenset({("codec", "VP8"), ("size", "640x360")}): 2,
+    }
+
+
 def test_no_sum_shrinks_when_what_it_counts_goes():
     source = Source(sessions=[WATCHING, SAYING], streams=[STREAM])
     before = read(page_of(source))

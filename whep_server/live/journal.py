@@ -35,7 +35,9 @@ def log_session(stream: str, session: Session) -> None:
 
 def _sent(stats: SessionStats) -> dict[str, object]:
     video, audio = stats.video, stats.audio
+    size = None if video is None or video.frame_width is None else f"{video.frame_width}x{video.frame_height}"
     return {
+        "size": size,
         "bytes_sent": stats.bytes_sent,
         "packets_lost": stats.packets_lost,
         "pictures_sent": 0 if video is None else video.frames_sent,

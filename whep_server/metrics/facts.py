@@ -61,6 +61,9 @@ class MediaStats:
     """How often it asked for packets again."""
     packets_received: int = 0
     bytes_received: int = 0
+    frame_width: int | None = None
+    """Of the pictures that are sent now: which rendition it is. None before the first one, and for sound."""
+    frame_height: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,7 @@ class WorkerFacts:
     """Not drawn, because their time had passed."""
     live_streams: int = 0
     stage_s: Mapping[str, float] = field(default_factory=dict)
-    """Seconds spent by stage: engine, compose, encode."""
+    """Seconds spent by stage: engine, compose, scale, encode."""
     cpu_s: float = 0.0
     rss_bytes: int = 0
 

@@ -112,6 +112,9 @@ def _sessions(facts: LiveFacts, ledger: Ledger) -> Iterator[Metric]:
     pairs = [each.candidate_pair for each in facts.sessions if each.candidate_pair is not None]
     ways = Counter((pair.local, pair.remote, pair.protocol) for pair in pairs)
     yield _counts("candidate_pairs", "Ways that media takes", ("local", "remote", "protocol"), ways, now=True)
+    tracks = [each.video for each in facts.sessions if each.video is not None and each.video.frame_width is not None]
+    sizes = Counter((track.codec, f"{track.frame_width}x{track.frame_height}") for track in tracks)
+    yield _counts("viewers", "Viewers by what they are shown", ("codec", "size"), sizes, now=True)
     yield from _paths(facts.sessions)
 
 

@@ -95,6 +95,11 @@ class UnitSource(Protocol):
         """Units that the viewer was too slow for."""
         ...
 
+    @property
+    def frame_size(self) -> tuple[int, int] | None:
+        """Width and height of the pictures that it gives now; None before the first one, and for sound."""
+        ...
+
     def opened(self, outlet: Outlet) -> None:
         """The track is up: units may be sent from now on."""
         ...
@@ -282,6 +287,7 @@ class Outbound:
     def stats(self, codec: str) -> MediaStats:
         """As of now, or as it was at the end."""
         counts, report = self._counts, self._report
+        width, height = self._source.frame_size or (None, None)
         return MediaStats(
             codec,
             frames_sent=counts.units,
@@ -296,6 +302,8 @@ class Outbound:
             round_trip_time_s=self.feedback.round_trip_s,
             pli_count=self._plis,
             nack_count=self._nacks,
+            frame_width=width,
+            frame_height=height,
         )
 
 
