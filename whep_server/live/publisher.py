@@ -2,10 +2,15 @@
 
 The rule of the floor: a stream has one voice. Speech that was accepted before is spoken to its end first, and what the
 publisher says meanwhile is not heard; while there is a publisher, further uploads are refused (409). When it goes, the
-stream is idle again. What it says is one utterance in the events, a further one after the worker had to be restarted.
+stream is idle again. What it says is one utterance in the events, a further one after it was interrupted, or after the
+worker had to be restarted.
+
+Its voice may interrupt what was accepted before. Or it is but listened to: each time its voice begins, what is spoken
+ends; it never speaks itself, so uploads are welcome.
 """
 
 import asyncio
+import secrets
 from collections.abc import Callable
 from typing import Final
 
@@ -45,6 +50,7 @@ class Floor:
         self._barges_in = BargeIn.NO
         self._departed = Departed()
         self._entry: Entry | None = None
+        self._ear: str | None = None  # what the worker knows it by where it only listens
         self._opened_s = -REOPEN_S
 
     @property
@@ -53,17 +59,22 @@ class Floor:
         return self._joining or self._session is not None
 
     @property
+    def speaks(self) -> bool:
+        """Whether that one has the stream's voice, or will have it."""
+        return self.taken and self._barges_in is not BargeIn.LISTEN
+
+    @property
     def sessions(self) -> list[Session]:
         """The publisher's, if there is one."""
         return [] if self._session is None else [self._session]
 
     def event(self) -> StreamEvent:
         """How things stand."""
-        return StreamEvent("publisher", {"publisher": self.taken})
+        return StreamEvent("publisher", {"publisher": self.taken, "listens": self.taken and not self.speaks})
 
     def check_free(self) -> None:
-        """Errors: AlreadyPublishing."""
-        if self.taken:
+        """For who wants to speak. Errors: AlreadyPublishing."""
+        if self.speaks:
             raise AlreadyPublishing("a publisher has this stream; it has one voice at a time")
 
     def session(self, session_id: str) -> Session:
@@ -89,10 +100,11 @@ class Floor:
         Errors: MalformedSdp, NotAcceptable, AlreadyPublishing, Unavailable.
         """
         plan = plan_ingest(parse_offer(offer))
-        self.check_free()
+        if self.taken:
+            raise AlreadyPublishing("somebody publishes to this stream; it has one publisher at a time")
         if self._worker.state is not WorkerState.READY:
             raise Unavailable("the speech engine is starting")
-        self._joining = True
+        self._joining, self._barges_in = True, barges_in
         try:
             session = await answer_peer(publisher_peer(plan, self._take, self._house.settings), plan)
         except Unavailable:
@@ -103,7 +115,7 @@ class Floor:
         if self.group is None:
             await session.discard()
             raise Unavailable("the stream is being taken off the air")
-        self._session, self._barges_in = session, barges_in
+        self._session = session
         self.group.create_task(self._run(session))
         self._emit(self.event())
         return session
@@ -129,29 +141,56 @@ class Floor:
 
     # --- what it says
 
+    def listening(self, utterance: str) -> bool:
+        """Whether that is the publisher, who is but listened to."""
+        return self._ear == utterance
+
+    def waiting(self, utterance: str) -> Entry | None:
+        """What the publisher says, where that is its name, and its turn has not come."""
+        entry = self._entry
+        known = entry is not None and entry.id == utterance and entry.waits and self._speech.has(entry)
+        return entry if known else None
+
+    def unheard(self) -> None:
+        """The worker does not listen (any more): it is asked again."""
+        self._ear = None
+
     def _take(self, sequence: int, rtp_time: int, payload: bytes) -> None:
         """An Opus packet has come."""
+        utterance = self._listen() if self._barges_in is BargeIn.LISTEN else self._speak()
+        if utterance is not None:
+            tell(self._worker, LivePacket(self._stream, utterance, sequence, rtp_time, payload))
+
+    def _listen(self) -> str | None:
+        if self._ear is None and self._may_open():
+            self._ear = secrets.token_urlsafe(9)
+            tell(self._worker, OpenLive(self._stream, self._ear, self._speech.epoch, listens=True))
+        return self._ear
+
+    def _speak(self) -> str | None:
         entry = self._entry
         if entry is None or not self._speech.has(entry) or entry.stage is Stage.FINISHED:
-            entry = self._begin_utterance()
-        if entry is not None:
-            tell(self._worker, LivePacket(self._stream, entry.id, sequence, rtp_time, payload))
+            if not self._may_open():
+                return None
+            entry = self._entry = self._speech.open_live()
+            barges_in = self._barges_in is BargeIn.SPEECH
+            tell(self._worker, OpenLive(self._stream, entry.id, self._speech.epoch, barges_in=barges_in))
+        return entry.id
 
-    def _begin_utterance(self) -> Entry | None:
+    def _may_open(self) -> bool:
         now_s = self._time()
         if self._session is None or now_s - self._opened_s < REOPEN_S or self._worker.state is not WorkerState.READY:
-            return None
+            return False
         self._opened_s = now_s
-        self._entry = self._speech.open_live()
-        barges_in = self._barges_in is BargeIn.SPEECH
-        tell(self._worker, OpenLive(self._stream, self._entry.id, self._speech.epoch, barges_in=barges_in))
-        return self._entry
+        return True
 
     def _end_utterance(self) -> None:
-        entry, self._entry = self._entry, None
+        if self._ear is not None:
+            tell(self._worker, CloseLive(self._stream, self._ear))
+        entry, self._entry, self._ear = self._entry, None, None
         if entry is None or not self._speech.has(entry):
             return
-        if entry.stage in (Stage.UPLOADED, Stage.QUEUED):
+        if entry.waits:
             tell(self._worker, AbandonSpeech(self._stream, entry.id))
             self._speech.fail(Unavailable("the publisher went before its turn"), 0, [entry.id])
         else:

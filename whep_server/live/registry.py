@@ -21,17 +21,23 @@ from avatar.messages import (
     FromWorker,
     IdleFailed,
     IdleLoop,
+    Interrupted,
+    PcmTaken,
     Ready,
     SpeechAccepted,
     SpeechChunk,
     SpeechFinished,
+    SpeechHeld,
+    SpeechMark,
     SpeechRefused,
+    SpeechResumed,
     SpeechStarted,
     StreamFailed,
     StreamOpened,
     StreamRefused,
     Unit,
     VideoFormat,
+    VoiceHeard,
     WentIdle,
     WorkerConfig,
 )
@@ -288,12 +294,18 @@ class Registry:
                 logger.error("no %s idle loop of %s, rendition %d: %s", kind, message.avatar, rung, message.detail)
             case AvatarPrepared() | AvatarDropped() | AvatarRefused():
                 self.gallery.answered(message)
+            case PcmTaken(stream=name) | Interrupted(stream=name) | VoiceHeard(stream=name):
+                if name in self._by_key:
+                    self._by_key[name].message(message)
             case (
                 Unit(stream=name)
                 | WentIdle(stream=name)
                 | SpeechAccepted(stream=name)
                 | SpeechRefused(stream=name)
                 | SpeechStarted(stream=name)
+                | SpeechMark(stream=name)
+                | SpeechHeld(stream=name)
+                | SpeechResumed(stream=name)
                 | SpeechFinished(stream=name)
                 | SpeechChunk(stream=name)
                 | StreamOpened(stream=name)

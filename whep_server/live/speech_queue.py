@@ -137,13 +137,16 @@ class SpeechQueue:
         if entry is not None:
             self._lose(entry, "refused", REFUSALS[message.reason](message.detail))
 
-    def started(self, message: SpeechStarted) -> bool:
-        """To be told when it is heard; False where nobody knows it (any more)."""
+    def knows(self, utterance: str) -> bool:
+        """Whether an utterance is on its way, or was a moment ago."""
+        return self._known(utterance) is not None
+
+    def started(self, message: SpeechStarted) -> None:
+        """To be told when it is heard."""
         entry = self._known(message.utterance)
         if entry is not None and not self._void(message.media_time + 1):
             entry.stage, entry.begins = Stage.STARTED, message.media_time
             self._notices.put(message.media_time, entry, News("started", message.media_time, 0))
-        return entry is not None
 
     def finished(self, message: SpeechFinished) -> None:
         """To be told when its last sample is heard."""
@@ -151,7 +154,7 @@ class SpeechQueue:
         if entry is None or self._void(message.media_time):
             return
         entry.stage = Stage.FINISHED
-        if entry.listener is not None:
+        if entry.maker is not None:
             entry.seconds = message.samples / AUDIO_HZ
         detail = message.error or entry.broken_off
         news = News("failed" if detail else "finished", message.media_time, message.samples, detail)
@@ -206,7 +209,7 @@ class SpeechQueue:
         made ahead where somebody streams speech in, which is not there before its time.
         """
         head = next((e for e in self._entries.values() if e.stage in (Stage.QUEUED, Stage.STARTED)), None)
-        if head is None or not head.recorded or any(entry.listener for entry in self._entries.values()):
+        if head is None or not head.recorded or any(entry.maker for entry in self._entries.values()):
             return 0
         if head.begins is None:
             return begin + ROUNDING
@@ -234,10 +237,18 @@ class SpeechQueue:
             self._refuse(entry, Interrupted(reason))
             self._notices.forget(entry, at)
         for entry in self._entries.values():
-            if entry.begins is not None and entry.begins >= at:
-                self._notices.forget(entry)
-                entry.stage, entry.begins = Stage.QUEUED, None
+            self._take_back(entry, at)
         return cut
+
+    def _take_back(self, entry: Entry, at: int) -> None:
+        """What the worker said of an utterance that goes on holds up to ``at``."""
+        if entry.begins is not None and entry.begins >= at:
+            self._notices.forget(entry)
+            entry.stage, entry.begins = Stage.QUEUED, None
+            return
+        self._notices.forget(entry, at)
+        if entry.stage is Stage.FINISHED and self._notices.ends(entry) is None:
+            entry.stage = Stage.STARTED
 
     def settle(self, cut: Cut, named: str | None, media_time: int, samples: int) -> Interruption:
         """An interruption is answered: ``named`` was cut off at ``media_time``, after ``samples``; the rest is dropped.
@@ -298,17 +309,19 @@ class SpeechQueue:
         news = News("failed", detail=error.detail)
         if entry.stage is not Stage.UPLOADED:
             self._tell(entry, news)
-        elif entry.listener is not None:
-            entry.listener(news)
+        elif entry.maker is not None:
+            entry.maker.told(news)
         self._over(entry, state, error)
 
     def _refuse(self, entry: Entry, error: ServerError) -> None:
         entry.error = error
+        if entry.maker is not None:
+            entry.maker.stopped()
         if not entry.verdict.done():
             entry.verdict.set_exception(error)
 
     def _tell(self, entry: Entry, news: News) -> None:
-        if entry.listener is not None:
-            entry.listener(news)
+        if entry.maker is not None:
+            entry.maker.told(news)
         if news.state != "mark":  # what it means is known to who set it
             self._emit(speech_event(entry, news))

@@ -1,7 +1,7 @@
 """One avatar on air: its life, its viewers, and what passes between it and the worker.
 
 The stream ticks with its media time, and sleeps while nobody watches and nobody speaks. What is due when is
-``transmission``'s, what is said ``stream_voice``'s; here are the one timer, the messages and the sessions.
+``transmission``'s, what is said ``conversation``'s; here are the one timer, the messages and the sessions.
 """
 
 import asyncio
@@ -18,20 +18,20 @@ from avatar.messages import (
     Unit,
     WentIdle,
 )
-from whep_server.errors import ServerError, Unavailable, WorkerLost
+from whep_server.errors import Unavailable, WorkerLost
 from whep_server.live.audience import Audience
+from whep_server.live.conversation import Conversation, ConversationMessage
 from whep_server.live.events import EventQueue, Events, StreamEvent
 from whep_server.live.house import House
 from whep_server.live.idle import IdleLoops
+from whep_server.live.pcm_speech import PcmSpeech
 from whep_server.live.programme import Programme
-from whep_server.live.publisher import Floor
 from whep_server.live.renditions import Renditions
 from whep_server.live.session import Session
 from whep_server.live.speech_recording import Recording
-from whep_server.live.stream_voice import SpeechMessage, Voice
 from whep_server.live.telling import tell
 from whep_server.live.transmission import Transmission
-from whep_server.live.utterances import Utterance
+from whep_server.live.utterances import Interruption, Utterance
 from whep_server.metrics.facts import StreamStats
 from whep_server.rtc.broadcast import Broadcast
 from whep_server.settings import BargeIn
@@ -39,7 +39,7 @@ from whep_server.signaling.negotiation import level_of
 
 logger = logging.getLogger(__name__)
 
-StreamMessage = Unit | WentIdle | SpeechMessage | StreamFailed
+StreamMessage = Unit | WentIdle | ConversationMessage | StreamFailed
 
 
 class StreamState(StrEnum):
@@ -74,8 +74,9 @@ class Stream:
         broadcast = Broadcast(self._air.clock.started_s)
         rungs = self._renditions.rungs
         self._audience = Audience(self._key, rungs, house, broadcast, self._viewers_changed, self._wake.set)
-        self._voice = Voice(self._key, house.worker, settings, house.ledger, self._events.emit)
-        self._floor = Floor(self._key, self._voice.speech, house, self._events.emit)
+        emit, wake = self._events.emit, self._wake.set
+        self._talk = Conversation(self._key, house, self._air, emit, self._go_live, wake)
+        self._voice, self._floor = self._talk.voice, self._talk.floor
         self._told_state = StreamState.PREPARING
 
     # --- what others see
@@ -110,7 +111,12 @@ class Stream:
     @property
     def queued(self) -> int:
         """Utterances that were accepted and have not begun."""
-        return self._voice.speech.queued
+        return self._talk.queue.queued
+
+    @property
+    def interruptions(self) -> int:
+        """How often all that was spoken, or waited to be, was to end."""
+        return self._talk.interruptions
 
     @property
     def on_air_s(self) -> float:
@@ -176,7 +182,7 @@ class Stream:
         finally:
             self._audience.group = self._floor.group = None
             self._events.close()
-            self._voice.fail(Unavailable("the stream was taken off the air"), 0)
+            self._talk.close(Unavailable("the stream was taken off the air"))
             self._house.renders.off_air(self._programme)
             tell(self._worker, CloseStream(self._key))
 
@@ -193,14 +199,13 @@ class Stream:
             self._house.ledger.lag.note(due_s, self._time())
 
     def _busy(self) -> bool:
-        return self._audience.reading or self._voice.speech.pending or self._air.unfinished
+        return self._audience.reading or self._talk.queue.pending or self._air.unfinished
 
     def _tick(self, now_s: float) -> None:
         self._renditions.choose(now_s)
         self._air.show(now_s, *self._audience.feeds())
         if self._air.unfinished:
-            # a publisher's voice is not there before its time, so nothing is made far ahead while there is one
-            self._air.grant(0 if self._floor.taken else self._voice.speech.ahead(self._air.stretch_begins))
+            self._air.grant(self._talk.granted())
             self._voice.pictured(self._air.pictured)
         self._voice.tell_due(self._air.played)
         self._tell_state()
@@ -215,13 +220,9 @@ class Stream:
 
     def worker_lost(self, detail: str) -> None:
         """Play what is there until the next idle keyframe; what was accepted and not finished fails."""
-        self._voice.worker_lost()
-        self._fall_idle(self._air.cut(), WorkerLost(detail))
-        self._events.emit(StreamEvent("worker", {"state": "lost"}))
-
-    def _fall_idle(self, heard_until: int, error: ServerError, only: list[str] | None = None) -> None:
-        self._voice.fail(error, heard_until, only)
+        self._talk.worker_lost(WorkerLost(detail), self._air.cut())
         self._wake.set()
+        self._events.emit(StreamEvent("worker", {"state": "lost"}))
 
     def idle_loop_grew(self) -> None:
         """A phase of the idle loop has come."""
@@ -233,20 +234,15 @@ class Stream:
             case Unit():
                 self._air.push(message)
             case WentIdle():
-                self._went_idle(message)
+                self._air.went_idle(message.frame)
+                self._talk.went_idle()
             case StreamFailed():
                 self._failed(message)
             case StreamRefused():
                 logger.error("the worker refuses stream %s: %s", self._key, message.detail)
-                self._voice.message(message)
+                self._talk.message(message)
             case _:
-                if self._voice.message(message) and not self._air.stretches.open:
-                    self._go_live()
-
-    def _went_idle(self, message: WentIdle) -> None:
-        self._air.stretches.end(message.frame)
-        if self._voice.speech.queued:  # accepted when the worker was already on its way to idle
-            self._go_live()
+                self._talk.message(message)
 
     def _go_live(self) -> None:
         self._air.go_live()
@@ -256,7 +252,8 @@ class Stream:
     def _failed(self, message: StreamFailed) -> None:
         logger.error("stream %s: the worker failed to speak: %s", self._key, message.detail)
         heard_until = self._air.cut(message.frame - 1)  # what is made already is shown
-        self._fall_idle(heard_until, Unavailable(message.detail), message.utterances)
+        self._voice.fail(Unavailable(message.detail), heard_until, message.utterances)
+        self._wake.set()
 
     # --- viewers and publishers
 
@@ -286,8 +283,7 @@ class Stream:
 
         Errors: NotSpeech, TooLarge, TooMany, AlreadyPublishing, WorkerLost, Unavailable, BadRequest.
         """
-        self._floor.check_free()
-        return await self._voice.speak(pieces)
+        return await self._talk.speak(pieces)
 
     async def record(self, pieces: AsyncIterator[bytes], *, chunk_frames: int) -> Recording:
         """Upload a file to be made into chunks; returns when all of it is with the worker.
@@ -301,6 +297,22 @@ class Stream:
         if self._audience.claimed:
             return await self._voice.record(pieces, lambda _: None, chunk_frames=chunk_frames)
         return await self._house.renders.begin(self._programme, pieces, chunk_frames=chunk_frames)
+
+    def open_pcm(self, sample_rate: int, channels: int, *, start_ms: int | None = None) -> PcmSpeech:
+        """An utterance whose samples follow; begins after what is queued, with ``start_ms`` of it in hand.
+
+        ``start_ms`` None: as configured, or more where the stream's producers were uneven.
+
+        Errors: BadRequest; AlreadySpeaking where another one is open; AlreadyPublishing, TooMany, Unavailable.
+        """
+        return self._talk.open_pcm(sample_rate, channels, start_ms)
+
+    async def interrupt(self) -> Interruption:
+        """Fall silent within a few packets, and drop what waits and arrives; returns when it is known what was played.
+
+        Errors: Unavailable where the worker does not answer; all is silent then, too.
+        """
+        return await self._talk.interrupt()
 
     # --- events
 

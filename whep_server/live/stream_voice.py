@@ -14,7 +14,10 @@ from avatar.messages import (
     SpeechChunk,
     SpeechData,
     SpeechFinished,
+    SpeechHeld,
+    SpeechMark,
     SpeechRefused,
+    SpeechResumed,
     SpeechStarted,
     StreamOpened,
     StreamRefused,
@@ -35,7 +38,16 @@ VERDICT_S: Final = 20.0
 """The worker gives up a file it cannot decode after 10 s, and loads an avatar in 2; longer: it is stuck."""
 
 SpeechMessage = (
-    StreamOpened | StreamRefused | SpeechAccepted | SpeechRefused | SpeechStarted | SpeechFinished | SpeechChunk
+    StreamOpened
+    | StreamRefused
+    | SpeechAccepted
+    | SpeechRefused
+    | SpeechStarted
+    | SpeechMark
+    | SpeechHeld
+    | SpeechResumed
+    | SpeechFinished
+    | SpeechChunk
 )
 
 
@@ -93,9 +105,13 @@ class Voice:
         return recording
 
     def _new_entry(self) -> Entry:
+        self.check_ready()
+        return self.speech.open()
+
+    def check_ready(self) -> None:
+        """Errors: Unavailable."""
         if self._worker.state is not WorkerState.READY:
             raise Unavailable("the speech engine is starting")
-        return self.speech.open()
 
     @contextmanager
     def _uploading(self, entry: Entry) -> Iterator[None]:
@@ -119,15 +135,18 @@ class Voice:
 
     async def _upload(self, entry: Entry, pieces: AsyncIterator[bytes], first: RecordSpeech | None = None) -> None:
         async with asyncio.timeout(VERDICT_S):
-            await self._until_open(entry)
+            await self.until_open(entry)
         if first is not None:
             self._worker.send(first)
         template = SpeechData(self._key, entry.id, self.speech.epoch, b"", last=False)
         await send_pieces(template, entry, self._worker, pieces, self._settings)
         entry.uploaded_s = self._time()
 
-    async def _until_open(self, entry: Entry) -> None:
-        """Until the worker knows the stream: loading an avatar takes it a second, and it refuses what comes before."""
+    async def until_open(self, entry: Entry) -> None:
+        """Until the worker knows the stream: loading an avatar takes it a second, and it refuses what comes before.
+
+        Errors: Unavailable where it cannot be shown, those of the entry's verdict.
+        """
         while not self._open:
             if entry.verdict.done():
                 entry.verdict.result()
@@ -153,6 +172,9 @@ class Voice:
                 self.speech.refused(message)
             case SpeechStarted():
                 self.speech.started(message)
+            case SpeechMark() | SpeechHeld() | SpeechResumed():
+                self.speech.passed(message)
+                self._ledger.underruns += isinstance(message, SpeechHeld)
             case SpeechFinished():
                 self.speech.finished(message)
                 self._end_recording(message.utterance, broken_off(message))

@@ -1,10 +1,9 @@
 """What is known of one utterance on its way: an upload, a publisher's voice, or speech that is streamed in. Pure."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from avatar.messages import AUDIO_HZ, SpeechFinished, SpeechRefusal
 from whep_server.errors import NotSpeech, ServerError, TooLarge, Unavailable
@@ -74,6 +73,18 @@ class News:
         return None if self.media_time is None else self.media_time / AUDIO_HZ
 
 
+class Maker(Protocol):
+    """Who streams an utterance in (``pcm_speech.PcmSpeech``), and is told of it before everybody else."""
+
+    def told(self, news: News) -> None:
+        """What has become of it."""
+        ...
+
+    def stopped(self) -> None:
+        """Nothing further of it is taken: ``Entry.error`` says why."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Entry:
     """An utterance on its way."""
@@ -87,8 +98,8 @@ class Entry:
     """Whether a publisher says it."""
     recorded: bool = False
     """Whether chunks are made of it."""
-    listener: Callable[[News], None] | None = None
-    """Who streams it in, and is told of it before everybody else."""
+    maker: Maker | None = None
+    """Who streams it in."""
     broken_off: str | None = None
     """Why it is not whole, though it is spoken to the end that it has."""
     error: ServerError | None = None
@@ -110,7 +121,7 @@ class Entry:
         """Who says it: a publisher, who streams it in, or a file that is spoken, or recorded."""
         if self.live:
             return "published"
-        if self.listener is not None:
+        if self.maker is not None:
             return "streamed"
         return "recorded" if self.recorded else "spoken"
 

@@ -65,6 +65,10 @@ class Ledger:
         self.utterances: Counter[tuple[str, str]] = Counter()
         """By way and state; see ``utterance_over``."""
         self.latencies = {step: Histogram(LATENCY_BOUNDS_S) for step in STEPS}
+        self.interruptions: Counter[str] = Counter()
+        """By cause: asked, cancelled, voice."""
+        self.underruns = 0
+        """How often streamed speech had to pause for want of more."""
         self.units_dropped = self.silent_packets = 0
         self.worker_losses = 0
 
