@@ -107,9 +107,10 @@ class PcmEvent(Protocol):
 
     @property
     def data(self) -> Mapping[str, str | int | float | None]:
-        """Its details; positions are those that are played when it is told. ``credit``: ``bytes``, how many more may
-        be sent. ``mark``: ``name``. All from ``started`` on: ``played_samples`` of the utterance (48 kHz) and
-        ``media_time_s`` on the stream's clock. ``failed``: ``detail``.
+        """Its details; positions are those that are played when it is told. ``credit``: ``bytes``, how many may be
+        sent beyond all that was allowed before; the first one comes at once. ``mark``: ``name``. All from ``started``
+        on: ``played_samples`` of the utterance (48 kHz) and ``media_time_s`` on the stream's clock, None where it never
+        began. ``failed`` and ``interrupted``: ``detail``.
         """
         ...
 
@@ -135,6 +136,12 @@ class PcmSpeech(Protocol):
 
     def commit(self) -> None:
         """It is whole. Errors: NotSpeech where nothing was appended; Conflict where it is over; WorkerLost."""
+        ...
+
+    def break_off(self, detail: str) -> None:
+        """Its producer is gone: what came is spoken to its end, and the events say that it failed. Nothing where it is
+        committed or over; where nothing came, it is dropped.
+        """
         ...
 
     async def cancel(self) -> Interruption:
