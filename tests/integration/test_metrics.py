@@ -77,6 +77,7 @@ async def test_a_viewers_numbers_move_and_agree_with_what_it_received():
         assert ("sessions", frozenset({("kind", "viewer"), ("state", "connected")})) not in samples
         assert at(samples, "http_requests_total", route="/whep/{stream}/{session}", status="2xx") == 1
         assert at(samples, "event_loop_lag_seconds_count") > 20
+        assert at(samples, "event_loop_tasks") > 1
 
 
 async def test_an_utterance_is_counted_and_timed_step_by_step():

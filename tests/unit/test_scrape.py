@@ -1,5 +1,6 @@
 """The page for Prometheus, from facts that a test makes: well-formed, and it sums what is and what was."""
 
+import asyncio
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -16,7 +17,7 @@ from whep_server.metrics.facts import (
     UtteranceStats,
     WorkerFacts,
 )
-from whep_server.metrics.lag import WINDOW_S, Histogram, LoopLag
+from whep_server.metrics.lag import WINDOW_S, Histogram, LoopLag, tasks_now
 from whep_server.metrics.ledger import Ledger
 from whep_server.metrics.scrape import open_scrape
 
@@ -149,6 +150,18 @@ def test_a_histogram_counts_each_once(values):
     at_most = [sum(histogram.counts[: index + 1]) for index in range(3)]
     assert at_most == [sum(value <= bound for value in values) for bound in (1.0, 2.0, 1e9)]
     assert histogram.sum == sum(values)
+
+
+def test_tasks_are_those_of_the_loop_that_runs():
+    async def beside_another() -> int:
+        async with asyncio.TaskGroup() as group:
+            other = group.create_task(asyncio.sleep(60))
+            count = tasks_now()
+            other.cancel()
+        return count
+
+    assert tasks_now() == 0
+    assert asyncio.run(beside_another()) == 2
 
 
 def test_the_worst_lag_is_forgotten_in_the_second_window_after():

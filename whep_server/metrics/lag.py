@@ -12,6 +12,14 @@ LAG_BOUNDS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0
 """5 ms is what a task may take at once; 20 ms is an audio packet."""
 
 
+def tasks_now() -> int:
+    """How many tasks the running event loop has: what is forgotten stays here. 0 where none runs."""
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:
+        return 0
+
+
 class Histogram:
     """Numbers, counted by size."""
 

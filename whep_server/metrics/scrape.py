@@ -22,7 +22,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from whep_server.metrics.facts import IceFailure, LiveFacts, SessionStats, WorkerFacts
-from whep_server.metrics.lag import Histogram
+from whep_server.metrics.lag import Histogram, tasks_now
 from whep_server.metrics.ledger import Ledger, media_sums
 
 PREFIX: Final = "whep_avatar_"
@@ -82,7 +82,7 @@ class LiveCollector(Collector):
         yield from _media(facts, ledger)
         yield from _speech(facts, ledger)
         yield from _worker(facts.worker, ledger)
-        yield from _lag(ledger)
+        yield from _event_loop(ledger)
 
 
 def open_scrape(live: Callable[[], Measured | None], requests: Requests, version: str) -> CollectorRegistry:
@@ -162,11 +162,12 @@ def _worker(worker: WorkerFacts, ledger: Ledger) -> Iterator[Metric]:
     yield _gauge("worker_resident_memory_bytes", "Memory of the worker process", worker.rss_bytes)
 
 
-def _lag(ledger: Ledger) -> Iterator[Metric]:
+def _event_loop(ledger: Ledger) -> Iterator[Metric]:
     text, late = "How late the event loop woke its tasks", ledger.lag.late
     yield HistogramMetricFamily(PREFIX + "event_loop_lag_seconds", text, _buckets(late), late.sum)
     worst_s = ledger.lag.worst_s(time.monotonic())
     yield _gauge("event_loop_lag_worst_seconds", "The same, the latest in the last one to two minutes", worst_s)
+    yield _gauge("event_loop_tasks", "Tasks of the event loop", tasks_now())
 
 
 def _counter(name: str, text: str, value: float) -> Metric:
