@@ -39,6 +39,46 @@ def slope(points: Sequence[tuple[float, float]]) -> float | None:
     return across / sum((x - middle_x) ** 2 for x, _ in points)
 
 
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """A slope, and how far chance alone would move it: its standard error."""
+
+    slope: float
+    error: float
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether it is no further from 0 than two standard errors."""
+        return abs(self.slope) <= 2 * self.error
+
+
+def trend(points: Sequence[tuple[float, float]]) -> Trend | None:
+    """The slope of y over x by least squares; None for fewer than three points, or no more than one x."""
+    grown = slope(points)
+    if grown is None or len(points) < 3:
+        return None
+    middle_x = sum(x for x, _ in points) / len(points)
+    middle_y = sum(y for _, y in points) / len(points)
+    across = sum((x - middle_x) ** 2 for x, _ in points)
+    left = sum((y - middle_y - grown * (x - middle_x)) ** 2 for x, y in points)
+    return Trend(grown, math.sqrt(left / (len(points) - 2) / across))
+
+
+def blocks(points: Sequence[tuple[float, float]], count: int) -> list[tuple[float, float]]:
+    """Means of so many equal stretches of x: what is near in time is alike, and would make a trend look too certain."""
+    if not points:
+        return []
+    first, last = points[0][0], points[-1][0]
+    width = (last - first) / count or 1.0
+    groups: dict[int, list[tuple[float, float]]] = {}
+    for x, y in points:
+        groups.setdefault(min(count - 1, int((x - first) / width)), []).append((x, y))
+    return [
+        (sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group))
+        for _, group in sorted(groups.items())
+    ]
+
+
 def ratio(ours: float, theirs: float) -> str:
     """``theirs`` where ours is one, as in ``1 : 6.1``; a dash where ours is too small to be measured."""
     return f"1 : {theirs / ours:.1f}" if ours > 0 else "-"
