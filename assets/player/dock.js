@@ -1,14 +1,22 @@
-// Everything that makes the avatar speak: sample sentences, picked and dropped files, and what is said about them.
+// Everything that makes the avatar speak, and stop: typed sentences, samples, picked and dropped files; and what is said
+// about them.
 
 import { access } from "./access.js";
 import { askForToken } from "./ask.js";
 import { config, get, make, toast } from "./dom.js";
-import { SpeechQueue, SpeechRefused, loadSamples, postSpeech } from "./speech.js";
+import { SpeechQueue, SpeechRefused, loadSamples, postInterrupt, postSpeech, postText } from "./speech.js";
+import { brief } from "./words.js";
 
+/**
+ * Events: `say` when a person wants it to speak, `sent` {sentAt, utterance, alone} when that was accepted, `stop`
+ * {stoppedAt, utterance} when it was made to be silent. Times as of performance.now(); `alone` is whether nothing else was
+ * being said or waited.
+ */
 export class Dock extends EventTarget {
   queue = new SpeechQueue();
   #sending = 0;
   #chain = Promise.resolve();
+  #unwanted = new AbortController();
 
   constructor() {
     super();
@@ -18,16 +26,52 @@ export class Dock extends EventTarget {
       this.#sendAll(target.files);
       target.value = "";
     });
+    get("write").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#type();
+    });
+    get("text").addEventListener("input", () => this.#showButtons());
+    get("stop").addEventListener("click", () => this.stop());
     this.#acceptDrops();
+    this.#showButtons();
     this.samples = this.#showSamples();
   }
 
-  /** Sends one blob; uploads leave in the order they were given. Resolves to the utterance's id, or null if refused. */
+  /** Whether there is anything that a person may stop; who speaks live stops by themselves. */
+  get busy() {
+    const { current, waiting } = this.queue;
+    return this.#sending > 0 || waiting > 0 || (current !== null && !current.live);
+  }
+
+  /** Sends one blob, or what a function resolves to. Resolves to the utterance's id, or null if refused. */
   say(blob, note) {
-    this.dispatchEvent(new Event("say")); // still inside the gesture, if it is one
-    const sent = this.#chain.then(() => this.#send(blob, note));
-    this.#chain = sent.catch(() => {});
-    return sent;
+    return this.#line(async (token, signal) => {
+      this.#progress(0);
+      const body = typeof blob === "function" ? await blob() : blob;
+      return postSpeech(config.speech, body, { progress: (part) => this.#progress(part), token, signal });
+    }, note);
+  }
+
+  /** Has a text read aloud; else as `say`. */
+  sayText(text) {
+    const note = { title: brief(text), text };
+    return this.#line((token, signal) => postText(config.speech, text, { token, signal }), note);
+  }
+
+  /** Has it fall silent: what is spoken, what waits, and what is still on its way there. */
+  async stop() {
+    const stoppedAt = performance.now();
+    this.#unwanted.abort();
+    this.#unwanted = new AbortController();
+    get("stop").setAttribute("aria-busy", "true");
+    try {
+      const done = await withToken((token) => postInterrupt(config.interrupt, { token }));
+      if (done) this.dispatchEvent(new CustomEvent("stop", { detail: { stoppedAt, utterance: done.utterance } }));
+    } catch (error) {
+      explain(error);
+    } finally {
+      get("stop").removeAttribute("aria-busy");
+    }
   }
 
   /** A `speech` event of the stream. */
@@ -37,18 +81,28 @@ export class Dock extends EventTarget {
     toast(note ? `“${note.title}” broke off.` : "The sentence broke off.", event.detail ?? "");
   }
 
-  async #send(blob, note) {
+  /** Requests leave one after another, in the order in which they were given. */
+  #line(post, note) {
+    this.dispatchEvent(new Event("say")); // still inside the gesture, if it is one
+    const { signal } = this.#unwanted;
+    const sent = this.#chain.then(() => this.#send(post, note, signal));
+    this.#chain = sent.catch(() => {});
+    return sent;
+  }
+
+  async #send(post, note, signal) {
+    if (signal.aborted) return null;
+    const [sentAt, alone] = [performance.now(), !this.busy];
     this.#sending += 1;
-    this.#progress(0);
+    this.#show();
     try {
-      const body = typeof blob === "function" ? await blob() : blob;
-      const progress = (part) => this.#progress(part);
-      const { utterance } = await postSpeech(config.speech, body, { progress, token: access.token });
-      this.queue.note(utterance, note);
-      return utterance;
+      const accepted = await withToken((token) => post(token, signal));
+      if (accepted === null) return null;
+      this.queue.note(accepted.utterance, note);
+      this.dispatchEvent(new CustomEvent("sent", { detail: { sentAt, alone, utterance: accepted.utterance } }));
+      return accepted.utterance;
     } catch (error) {
-      if (error.status === 401) return this.#sendWithToken(blob, note, error);
-      toast(error.message, error instanceof SpeechRefused ? error.detail : "");
+      if (!signal.aborted) explain(error);
       return null;
     } finally {
       this.#sending -= 1;
@@ -57,8 +111,17 @@ export class Dock extends EventTarget {
     }
   }
 
-  async #sendWithToken(blob, note, { message, detail }) {
-    return (await askForToken(detail || message)) ? this.#send(blob, note) : null;
+  /** The text leaves the field at once, and comes back where it is refused. */
+  async #type() {
+    const field = get("text");
+    const text = field.value.trim();
+    if (text === "") return;
+    field.value = "";
+    this.#showButtons();
+    const { signal } = this.#unwanted;
+    const utterance = await this.sayText(text);
+    if (utterance === null && !signal.aborted && field.value === "") field.value = text;
+    this.#showButtons();
   }
 
   #sendAll(files) {
@@ -107,6 +170,11 @@ export class Dock extends EventTarget {
     bar.firstElementChild.style.setProperty("--part", String(part ?? 0));
   }
 
+  #showButtons() {
+    get("send").disabled = get("text").value.trim() === "";
+    get("stop").hidden = !this.busy;
+  }
+
   #show() {
     const { current, waiting } = this.queue;
     const words = [];
@@ -115,10 +183,27 @@ export class Dock extends EventTarget {
     else if (this.#sending > 0) words.push("Sending…");
     if (waiting > 0) words.push(`${waiting} waiting`);
     const line = words.join(" · ");
-    get("queue").replaceChildren(line ? line : make("span", { class: "hint" }, "or drop one anywhere"));
+    get("queue").replaceChildren(line ? line : make("span", { class: "hint" }, get("queue").dataset.hint));
+    this.#showButtons();
     get("caption").firstElementChild.textContent = current?.text ?? "";
     get("caption").hidden = !current?.text;
   }
+}
+
+/** Makes a request, again with each token that a person gives; null where none is given. */
+async function withToken(request) {
+  for (;;) {
+    try {
+      return await request(access.token);
+    } catch (error) {
+      if (error.status !== 401) throw error;
+      if (!(await askForToken(error.detail || error.message))) return null;
+    }
+  }
+}
+
+function explain(error) {
+  toast(error.message, error instanceof SpeechRefused ? error.detail : "");
 }
 
 async function fetchSample(url) {

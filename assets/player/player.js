@@ -1,5 +1,5 @@
-// The player page: joins the connection, the stream's events, the face, the dock and the microphone. Decisions live in
-// the parts.
+// The player page: joins the connection, the stream's events, the face, the dock, the microphone and the stopwatch.
+// Decisions live in the parts.
 
 import { access } from "./access.js";
 import { askForToken } from "./ask.js";
@@ -9,6 +9,8 @@ import { Host } from "./embed.js";
 import { StreamEvents } from "./events.js";
 import { isFinal } from "./exchange/retry.js";
 import { WhepClient } from "./exchange/whep.js";
+import { Reaction } from "./reaction.js";
+import { Senses } from "./senses.js";
 import { Stage } from "./stage.js";
 import { FACE, FACE_WORDS, States } from "./states.js";
 import { Meter, rows } from "./stats.js";
@@ -36,6 +38,8 @@ const talk = new Talk(voice, {
   waiting: () => dock.queue.first,
 });
 const meter = new Meter();
+const reaction = new Reaction();
+const senses = new Senses(reaction);
 const host = new Host(config.stream, { play, stop: () => client.stop(), sound: (on) => stage.toggleSound(on) }, () => page.stats);
 
 const isLive = () => face.state === "idle" || face.state === "speaking";
@@ -76,6 +80,7 @@ client.addEventListener("try", ({ detail }) => {
 for (const type of ["live", "mended"]) {
   client.addEventListener(type, () => {
     page.liveSince ??= performance.now();
+    attend();
     face.step("live");
     if (page.talking) face.step("speak");
   });
@@ -106,6 +111,7 @@ stage.addEventListener("sound", ({ detail }) => host.tell("sound", detail));
 events.addEventListener("state", ({ detail }) => speaks(detail.state === "speaking"));
 events.addEventListener("speech", ({ detail }) => dock.take(detail));
 events.addEventListener("speech", ({ detail }) => host.tell("speech", detail));
+events.addEventListener("speech", ({ detail }) => reaction.told(detail));
 events.addEventListener("publisher", ({ detail }) => dock.queue.takePublisher(detail));
 events.addEventListener("viewers", ({ detail }) => {
   get("viewers").textContent = `${detail.viewers} watching`;
@@ -171,10 +177,13 @@ talk.addEventListener("say", play);
 get("start").addEventListener("click", play);
 get("again").addEventListener("click", again);
 dock.addEventListener("say", play); // asking it to speak is asking to hear it
+dock.addEventListener("sent", ({ detail }) => detail.alone && reaction.sent(detail));
+dock.addEventListener("stop", ({ detail }) => reaction.stopped(detail));
 get("numbers").addEventListener("click", toggleStats);
 
 const keys = { s: toggleStats, m: () => stage.toggleSound(), f: () => stage.toggleFullScreen(), k: play };
 addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && dock.busy && !get("ask").open && !query.has("embed")) dock.stop();
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   if (event.target.closest?.("input, textarea, select")) return;
   keys[event.key.toLowerCase()]?.();
@@ -183,7 +192,14 @@ addEventListener("keydown", (event) => {
 function toggleStats() {
   get("stats").hidden = !get("stats").hidden;
   get("numbers").setAttribute("aria-pressed", String(!get("stats").hidden));
+  attend();
   showStats();
+}
+
+/** Looks and listens while somebody looks at the numbers. */
+function attend() {
+  if (get("stats").hidden) senses.close();
+  else senses.open(get("live"), client.session?.pc);
 }
 
 // numbers
@@ -191,6 +207,8 @@ async function measure() {
   const pc = client.session?.pc;
   if (isLive() && pc) {
     page.stats = await meter.read(pc).catch(() => page.stats);
+    const { firstLipMs, firstSoundMs, shutLipMs, silenceMs } = reaction;
+    Object.assign(page.stats, { firstLipMs, firstSoundMs, shutLipMs, silenceMs });
     page.stats.sessionS = page.liveSince === null ? null : (performance.now() - page.liveSince) / 1000;
     showStats();
   }

@@ -5,37 +5,53 @@ import { sentence } from "./words.js";
 
 /** A refusal in words for the person in front of the page; `detail` is the server's own sentence. */
 export class SpeechRefused extends Error {
-  constructor(status, detail = "") {
-    super(words(status));
+  constructor(status, detail = "", words = FILE_WORDS) {
+    super(words[status] ?? (status >= 500 ? words[500] : words.other));
     this.name = "SpeechRefused";
     this.status = status;
     this.detail = sentence(detail);
   }
 }
 
-function words(status) {
-  const known = {
-    0: "The server can’t be reached right now.",
-    400: "That upload didn’t arrive in one piece.",
-    401: "A token is needed to make it speak.",
-    403: "This token does not allow that.",
-    404: "This avatar is not on air at the moment.",
-    408: "The upload took too long.",
-    409: "Files have to wait right now.",
-    413: "That file is too large.",
-    415: "That isn’t an audio file we can read.",
-    422: "There is no speech in that file we can read.",
-    429: "Too much is waiting already. Try again in a moment.",
-    503: "The voice is just starting up. Try again in a few seconds.",
-  };
-  return known[status] ?? (status >= 500 ? "Something went wrong at the server." : "The server didn’t accept that file.");
-}
+const WORDS = {
+  0: "The server can’t be reached right now.",
+  401: "A token is needed to make it speak.",
+  403: "This token does not allow that.",
+  404: "This avatar is not on air at the moment.",
+  429: "Too much is waiting already. Try again in a moment.",
+  500: "Something went wrong at the server.",
+  503: "The voice is just starting up. Try again in a few seconds.",
+};
+
+const FILE_WORDS = {
+  ...WORDS,
+  400: "That upload didn’t arrive in one piece.",
+  408: "The upload took too long.",
+  409: "Files have to wait right now.",
+  413: "That file is too large.",
+  415: "That isn’t an audio file we can read.",
+  422: "There is no speech in that file we can read.",
+  other: "The server didn’t accept that file.",
+};
+
+const TEXT_WORDS = {
+  ...WORDS,
+  409: "Somebody else is speaking. Try again in a moment.",
+  413: "That text is too long.",
+  422: "That text can’t be spoken.",
+  501: "This server can’t read text aloud yet.",
+  502: "The voice that reads text failed.",
+  503: "The voice that reads text isn’t there right now. Try again in a few seconds.",
+  other: "The server didn’t accept that text.",
+};
+
+const STOP_WORDS = { ...WORDS, other: "The server did not stop it." };
 
 /**
  * Posts one audio file. `progress` is told the part sent, 0 to 1. Resolves to {utterance, seconds, queued}.
- * XMLHttpRequest, because fetch still cannot tell how much of a body has left. Errors: SpeechRefused.
+ * XMLHttpRequest, because fetch still cannot tell how much of a body has left. Errors: SpeechRefused; AbortError.
  */
-export function postSpeech(url, blob, { progress = () => {}, token = null } = {}) {
+export function postSpeech(url, blob, { progress = () => {}, token = null, signal } = {}) {
   return new Promise((resolve, reject) => {
     if (blob.size === 0) {
       reject(new SpeechRefused(422, "The file is empty."));
@@ -47,6 +63,8 @@ export function postSpeech(url, blob, { progress = () => {}, token = null } = {}
     for (const [name, value] of Object.entries(credentials(token))) request.setRequestHeader(name, value);
     request.upload.onprogress = ({ lengthComputable, loaded, total }) => lengthComputable && progress(loaded / total);
     request.onerror = () => reject(new SpeechRefused(0));
+    request.onabort = () => reject(signal.reason);
+    signal?.addEventListener("abort", () => request.abort());
     request.onload = () => {
       const body = parsed(request.responseText);
       if (request.status === 202) resolve(body);
@@ -54,6 +72,31 @@ export function postSpeech(url, blob, { progress = () => {}, token = null } = {}
     };
     request.send(blob);
   });
+}
+
+/** Posts a text to be read aloud. Resolves to {utterance, seconds, queued}. Errors: SpeechRefused; AbortError. */
+export function postText(url, text, { token = null, signal } = {}) {
+  const headers = { ...credentials(token), "Content-Type": "application/json" };
+  return ask(url, { headers, body: JSON.stringify({ text }), signal }, TEXT_WORDS);
+}
+
+/** Has it fall silent, and what waits forgotten. Resolves to {utterance, …}. Errors: SpeechRefused. */
+export function postInterrupt(url, { token = null } = {}) {
+  return ask(url, { headers: credentials(token) }, STOP_WORDS);
+}
+
+async function ask(url, request, words) {
+  const { ok, status, text } = await exchange(url, request).catch((error) => {
+    throw error.name === "AbortError" ? error : new SpeechRefused(0, "", words);
+  });
+  const body = parsed(text);
+  if (!ok) throw new SpeechRefused(status, body.detail ?? "", words);
+  return body;
+}
+
+async function exchange(url, request) {
+  const response = await fetch(url, { method: "POST", ...request });
+  return { ok: response.ok, status: response.status, text: await response.text() };
 }
 
 /** The built-in sentences: [{id, title, text, url, seconds}]; empty where there are none. */
@@ -76,6 +119,9 @@ function parsed(text) {
     return {};
   }
 }
+
+/** States after which nothing of an utterance is to come. */
+const OVER = ["finished", "failed", "interrupted", "cancelled"];
 
 /** What is being said and what waits, from `speech` events and our own uploads, in whichever order these arrive. */
 export class SpeechQueue extends EventTarget {
@@ -114,7 +160,7 @@ export class SpeechQueue extends EventTarget {
     else if (state === "queued") this.#waiting.set(utterance, seconds);
     else this.#waiting.delete(utterance);
     if (state === "started") this.current = { utterance, seconds, live: this.#live.has(utterance), ...note };
-    if (state === "finished" || state === "failed") {
+    if (OVER.includes(state)) {
       this.#notes.delete(utterance);
       this.#live.delete(utterance);
       if (this.current?.utterance === utterance) this.current = null;

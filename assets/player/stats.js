@@ -121,6 +121,7 @@ export function rows(reading, sessionS) {
   const ms = (value) => (value == null ? "–" : `${Math.round(value)} ms`);
   const plain = (value, digits = 0) => (value == null ? "–" : value.toFixed(digits));
   const size = reading.width ? `${reading.width} × ${reading.height}` : "–";
+  const pair = (picture, sound) => (picture == null && sound == null ? "–" : `${ms(picture)} picture, ${ms(sound)} sound`);
   return [
     ["Codecs", [reading.videoCodec, reading.audioCodec].filter(Boolean).join(" + ") || "–"],
     ["Picture", `${size}, ${plain(reading.fps, 1)} fps`],
@@ -131,6 +132,8 @@ export function rows(reading, sessionS) {
     ["Packets lost", `${reading.videoLost ?? "–"} picture, ${reading.audioLost ?? "–"} sound`],
     ["Frames dropped", `${reading.framesDropped ?? "–"} of ${reading.framesDecoded ?? "–"}`],
     ["Freezes", `${reading.freezes ?? "–"}`],
+    ["First lip", pair(reading.firstLipMs, reading.firstSoundMs)],
+    ["Interrupt", pair(reading.shutLipMs, reading.silenceMs)],
     ["Session", clock(sessionS)],
   ];
 }

@@ -1,9 +1,11 @@
 // The player's talk control: press to speak through the avatar, press again to stop; or hold it, or the space bar, as long
-// as you speak. The avatar's own sound is off meanwhile, not merely lower: it says the same words a moment later, which
-// echoes where there are loudspeakers, and with headphones makes people stammer.
+// as you speak. What the avatar is saying stops at your first word, unless you choose to wait for its end. Its own sound
+// is off meanwhile, not merely lower: it says the same words a moment later, which echoes where there are loudspeakers,
+// and with headphones makes people stammer; and it must not take its own voice for yours.
 
 import { askForToken } from "./ask.js";
 import { get, icon, toast } from "./dom.js";
+import { keep, recall } from "./memory.js";
 import { mayUseMicrophone } from "./voice/microphone.js";
 import { waitingWords } from "./words.js";
 
@@ -27,9 +29,11 @@ export class Talk extends EventTarget {
     this.title = title;
     this.waiting = waiting;
     this.button = get("talk");
-    this.button.hidden = !mayUseMicrophone();
+    this.bargesIn = get("barge");
+    this.button.hidden = get("bargeOption").hidden = !mayUseMicrophone();
     if (this.button.hidden) return;
     this.button.title = "Talk: press, or hold (space)";
+    this.bargesIn.checked = recall("barge") !== "no";
     this.#listen();
     this.show();
   }
@@ -55,7 +59,7 @@ export class Talk extends EventTarget {
     if (state === "connecting") return "Connecting your microphone…";
     if (state === "reconnecting") return "The connection was lost. Connecting again…";
     if (state === "off") return "";
-    if (this.waiting()) return waitingWords(this.title);
+    if (this.waiting()) return waitingWords(this.title, this.voice.interrupts === "speech");
     return this.#latched ? `${this.title} says what you say. Press again to stop.` : `${this.title} says what you say. Let go to stop.`;
   }
 
@@ -71,6 +75,7 @@ export class Talk extends EventTarget {
     for (const type of ["pointerup", "pointercancel"]) button.addEventListener(type, () => this.#letGo());
     button.addEventListener("contextmenu", (event) => event.preventDefault()); // a long touch is a press here
     button.addEventListener("click", ({ detail }) => detail === 0 && this.#toggle()); // Enter, or a screen reader's action
+    this.bargesIn.addEventListener("change", () => keep("barge", this.bargesIn.checked ? "speech" : "no"));
     addEventListener("keydown", (event) => this.#key(event));
     addEventListener("keyup", (event) => this.#key(event));
     addEventListener("pointerdown", () => (this.#tabbing = false));
@@ -100,8 +105,9 @@ export class Talk extends EventTarget {
     this.#latched = false;
     this.#pressedAt = performance.now();
     this.dispatchEvent(new Event("say"));
-    if (this.voice.state === "off") this.voice.start();
-    else this.show();
+    if (this.voice.state !== "off") return this.show();
+    this.voice.interrupts = this.bargesIn.checked ? "speech" : "no";
+    this.voice.start();
   }
 
   #letGo() {

@@ -42,6 +42,7 @@ CONFIG: Final = {
     "whip": "/whip/demo",
     "events": "/streams/demo/events",
     "speech": "/streams/demo/speech",
+    "interrupt": "/streams/demo/interrupt",
     "samples": "/assets/speech/index.json",
     "poster": "/assets/avatars/nova/poster-1280x720.jpg",
     "loop": ["/assets/avatars/nova/loop.mp4", "/assets/avatars/nova/loop.webm"],
@@ -115,6 +116,11 @@ class ScriptedWhep:
         self.whep = Endpoint()
         self.whip = Endpoint()
         self.speech = Answer(202, {"Content-Type": "application/json"}, b'{"utterance":"u1","seconds":2.0,"queued":0}')
+        self.speech_held: asyncio.Event | None = None
+        """Speech is answered when it is set, where there is one."""
+        self.interrupted = Answer(
+            200, {"Content-Type": "application/json"}, b'{"utterance":"u1","played_samples":48000,"dropped":[]}'
+        )
         self.no_events: Answer | None = None
         self.token: str | None = None
         """What requests have to bring, where it is set."""
@@ -189,7 +195,11 @@ class ScriptedWhep:
                     await peer.connection.close()
                 return Answer(200)
             case "POST", ["streams", _, "speech"]:
+                if self.speech_held is not None:
+                    await self.speech_held.wait()
                 return self.speech
+            case "POST", ["streams", _, "interrupt"]:
+                return self.interrupted
             case "GET", ["streams", _, "events"]:
                 assert self.no_events is not None
                 return self.no_events

@@ -122,7 +122,7 @@ async def test_all_is_in_reach_on_every_screen(visit: Visit, width: int, height:
     await visit.start()
     page = await visit.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert page[0] <= page[1]
-    for name in ("#stage", "#pick", "#mute", "#numbers", "#full"):
+    for name in ("#stage", "#pick", "#text", "#mute", "#numbers", "#full"):
         box = await visit.page.locator(name).bounding_box()
         assert box is not None
         assert box["x"] >= 0

@@ -160,3 +160,66 @@ async def test_every_input_in_every_state_is_decided_by_the_tables(visit: Visit)
     })"""
     assert await evaluate(visit, "states.js", code) == []
     assert await evaluate(visit, "states.js", "(m) => Object.keys(m.FACE).filter((s) => !(s in m.FACE_WORDS))") == []
+
+
+REACTION = """(m, script) => {
+    const reaction = new m.Reaction();
+    script(reaction, (from, to) => { for (let at = from; at <= to; at += 5) reaction.heard(at); });
+    const { firstLipMs, firstSoundMs, shutLipMs, silenceMs } = reaction;
+    return [firstLipMs, firstSoundMs, shutLipMs, silenceMs];
+}"""
+
+
+@pytest.mark.parametrize(
+    ("script", "readings"),
+    [
+        # the reply to the request comes last of all
+        ("r.told({ utterance: 'u', state: 'started', media_time_s: 7 }); r.seen(6.96, 1200); r.seen(7, 1240); "
+         "loud(1250, 1300); r.sent({ sentAt: 1000, utterance: 'u' }); r.listened(1300);", [240, 250, None, None]),
+        # the picture comes before the event, frames and packets do not begin at the same time
+        ("r.sent({ sentAt: 1000, utterance: 'u' }); r.seen(6.99, 1230); "
+         "r.told({ utterance: 'u', state: 'started', media_time_s: 7 });", [230, None, None, None]),
+        # media time that RTP has wrapped
+        ("r.sent({ sentAt: 0, utterance: 'u' }); r.told({ utterance: 'u', state: 'started', media_time_s: 47800 }); "
+         "r.seen(47800 - 2 ** 32 / 90000, 99);", [99, None, None, None]),
+        # another one's speech, and sound that was there before
+        ("r.told({ utterance: 'x', state: 'started', media_time_s: 7 }); r.seen(8, 1100); loud(900, 1100); "
+         "r.sent({ sentAt: 1000, utterance: 'u' }); r.listened(1100);", [None, None, None, None]),
+        # a stop: the last sound counts, and only once it has been quiet for long
+        ("loud(500, 1090); r.stopped({ stoppedAt: 1000, utterance: 'u' }); r.listened(1400); "
+         "r.told({ utterance: 'u', state: 'interrupted', media_time_s: 9 }); r.seen(8.96, 1070); r.seen(9, 1110);",
+         [None, None, 110, None]),
+        ("loud(500, 1090); r.stopped({ stoppedAt: 1000, utterance: 'u' }); r.listened(1490);", [None, None, None, 90]),
+        ("loud(100, 400); r.stopped({ stoppedAt: 1000, utterance: 'u' }); r.listened(2000);", [None] * 4),
+    ],
+)  # fmt: skip
+async def test_how_quickly_the_avatar_answers_is_told_from_what_is_seen_and_heard(visit: Visit, script, readings):
+    code = f"(m) => ({REACTION})(m, (r, loud) => {{ {script} }})"
+    assert await evaluate(visit, "reaction.js", code) == readings
+
+
+async def test_loud_blocks_are_found_to_five_milliseconds(visit: Visit):
+    code = """(m) => {
+        const samples = new Float32Array(4800);
+        samples[2399] = 0.02;
+        return [m.loudBlocks(samples, 48000), m.loudBlocks(samples.map(() => 0.009), 48000)];
+    }"""
+    assert await evaluate(visit, "senses.js", code) == [[0.05], []]
+
+
+async def test_the_clock_of_the_pictures_is_read_from_the_answer(visit: Visit):
+    code = """(m) => ["m=audio 9 x 1\\r\\na=mediaclk:direct=5\\r\\nm=video 9 x 2\\r\\na=mediaclk:direct=4294967295\\r\\n",
+        "m=audio 9 x 1\\r\\na=mediaclk:direct=5\\r\\nm=video 9 x 2\\r\\na=mid:v\\r\\n", ""].map(m.videoOrigin)"""
+    assert await evaluate(visit, "senses.js", code) == [4_294_967_295, None, None]
+
+
+async def test_a_text_is_called_by_its_beginning(visit: Visit):
+    code = """(m) => ["Hello", " two\\n lines ", "x".repeat(40), "Good morning to all of you out there", "🙂".repeat(33)]
+        .map((text) => m.brief(text))"""
+    assert await evaluate(visit, "words.js", code) == [
+        "Hello",
+        "two lines",
+        "x" * 32 + "…",
+        "Good morning to all of you out…",
+        "🙂" * 32 + "…",
+    ]

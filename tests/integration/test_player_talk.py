@@ -111,22 +111,40 @@ async def test_somebody_else_s_voice_is_named_in_the_dock(visit: Visit):
     await expect(visit.page.locator("#queue")).to_have_text("Somebody speaks live")
 
 
-async def test_older_speech_comes_first_and_the_talker_is_told(visit: Visit):
+async def test_a_voice_stops_what_the_avatar_says_and_the_talker_is_told(visit: Visit):
     await may_talk(visit)
     await visit.becomes("whepAvatar.events.up")
     visit.server.tell("speech", utterance="old", state="started", seconds=9.0)
     await visit.page.click("#talk")
     await talks(visit)
-    await expect(visit.page.locator("#talkLine")).to_have_text(
-        "Nova first finishes what was waiting. You are heard after that."
-    )
+    line = visit.page.locator("#talkLine")
+    await expect(line).to_have_text("Speak, and Nova stops and says what you say.")
+    assert visit.server.requests("POST", "/whip/")[0].query == "interrupt=speech"
+    visit.server.tell("speech", utterance="old", state="interrupted", seconds=9.0)
+    await expect(line).to_have_text("Nova says what you say. Press again to stop.")
+
+
+async def test_older_speech_comes_first_where_the_talker_would_rather_wait(visit: Visit):
+    await may_talk(visit)
+    await visit.becomes("whepAvatar.events.up")
+    await visit.page.uncheck("#barge")
+    visit.server.tell("speech", utterance="old", state="started", seconds=9.0)
+    await visit.page.click("#talk")
+    await talks(visit)
+    line = visit.page.locator("#talkLine")
+    await expect(line).to_have_text("Nova first finishes what was waiting. You are heard after that.")
+    assert visit.server.requests("POST", "/whip/")[0].query == "interrupt=no"
     visit.server.tell("speech", utterance="old", state="finished", seconds=9.0)
-    await expect(visit.page.locator("#talkLine")).to_have_text("Nova says what you say. Press again to stop.")
+    await expect(line).to_have_text("Nova says what you say. Press again to stop.")
+
+    await visit.open()  # the choice is kept
+    assert not await visit.page.is_checked("#barge")
 
 
 async def test_where_no_microphone_may_be_used_there_is_no_button(visit: Visit):
     await visit.page.add_init_script("Object.defineProperty(window, 'isSecureContext', { value: false })")
     await may_talk(visit)
     await expect(visit.page.locator("#talk")).to_be_hidden()
+    await expect(visit.page.locator("#bargeOption")).to_be_hidden()
     await visit.page.keyboard.press("Space")
     assert visit.server.requests("POST", "/whip/") == []

@@ -46,6 +46,7 @@ class PlayerConfig(msgspec.Struct, frozen=True, rename={"ice_servers": "iceServe
     whip: str
     events: str
     speech: str
+    interrupt: str
     samples: str
     poster: str | None
     loop: list[str]
@@ -114,6 +115,7 @@ def player_config(stream: Stream, settings: Settings) -> PlayerConfig:
         whip=f"{base}/whip/{name}",
         events=f"{base}/streams/{name}/events",
         speech=f"{base}/streams/{name}/speech",
+        interrupt=f"{base}/streams/{name}/interrupt",
         samples=f"{base}/assets/speech/index.json",
         poster=poster,
         loop=loop,

@@ -7,14 +7,22 @@ import { Keeper } from "./keeper.js";
 
 export class WhipClient extends Keeper {
   #track = null;
+  #address;
 
   constructor(endpoint, options) {
     // Nobody's microphone goes on air because a page came back to life.
     super(endpoint, { makeMedia: () => new Sending(this.#track), exclusive: true, returns: false }, options);
+    this.#address = this.endpoint;
   }
 
-  /** Starts to send a track of sound. A server that already has a publisher is not asked twice: `gaveUp`, status 409. */
-  publish(track) {
+  /**
+   * Starts to send a track of sound. A server that already has a publisher is not asked twice: `gaveUp`, status 409.
+   * `interrupts` is what this voice does to speech that it comes upon, `speech` or `no`; null leaves that to the server.
+   */
+  publish(track, { interrupts = null } = {}) {
+    const url = new URL(this.#address);
+    if (interrupts !== null) url.searchParams.set("interrupt", interrupts);
+    this.endpoint = url.href;
     this.#track = track;
     this.start();
   }

@@ -18,6 +18,8 @@ export class Voice extends EventTarget {
   microphone = new Microphone();
   /** The last reading of the level. */
   reading = null;
+  /** What it does to speech that it comes upon; as in whip.js. */
+  interrupts = null;
 
   constructor({ whip, iceServers, title }, access) {
     super();
@@ -56,7 +58,7 @@ export class Voice extends EventTarget {
     try {
       const track = await this.microphone.open();
       if (!this.#states.step("allowed")) return this.microphone.close();
-      this.client.publish(track);
+      this.client.publish(track, { interrupts: this.interrupts });
     } catch (error) {
       if (this.state === "asking") this.#fail(deviceProblem(error)); // else it was stopped meanwhile
     }
