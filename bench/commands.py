@@ -4,6 +4,7 @@ pictures) is imported when it runs, so that the command line starts quickly.
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
 import typer
@@ -85,6 +86,22 @@ def bench() -> None:
     """Measure this machine and this version, beside what others do in the same run."""
 
 
+@app.command("all")
+def everything(
+    json: Json = False,
+    save: Annotated[Path | None, typer.Option(help="A file for the JSON, beside what is printed.")] = None,
+) -> None:
+    """All live benchmarks in their short forms, and each target beside what was measured: about 20 minutes."""
+    from bench import everything as measuring
+
+    def shown(result: measuring.AllFigures) -> str:
+        if save is not None:
+            save.write_text(measuring.as_json(result), encoding="utf-8")
+        return measuring.as_json(result) if json else measuring.as_text(result)
+
+    show(lambda say: measuring.measure_all(read_settings(), say), shown)
+
+
 @app.command()
 def latency(
     rounds: Annotated[int, typer.Option(min=1, max=500, help="How often each way is tried.")] = 20, json: Json = False
@@ -96,6 +113,37 @@ def latency(
     show(
         lambda say: measuring.measure_latency(read_settings(), rounds, say), report.as_json if json else report.as_text
     )
+
+
+@app.command()
+def interrupt(
+    cuts: Annotated[int, typer.Option(min=3, max=10_000, help="Interruptions, all streams together.")] = 100,
+    streams: Annotated[int, typer.Option(min=1, max=16, help="Streams that speak and are cut off.")] = 4,
+    json: Json = False,
+) -> None:
+    """How soon an interruption is silence and a closed mouth at the receiver, and whether anything stale follows."""
+    from bench import interruptions as measuring
+    from bench import interruptions_report as report
+
+    show(
+        lambda say: measuring.measure_interruptions(read_settings(), cuts, streams, say),
+        report.as_json if json else report.as_text,
+    )
+
+
+@app.command()
+def sync(
+    streams: Annotated[int, typer.Option(min=1, max=16, help="Streams that speak at once.")] = 8,
+    seconds: Annotated[float, typer.Option(min=5, max=590, help="For how long.")] = 90,
+    loss: Annotated[float, typer.Option(min=0, max=0.5, help="Part of the packets that receivers lose.")] = 0.02,
+    json: Json = False,
+) -> None:
+    """How far sound and lips are apart at the receiver, and whether they drift, under load and loss."""
+    from bench import av_sync as measuring
+    from bench import sync_report as report
+
+    plan = measuring.SyncPlan(streams, seconds, loss)
+    show(lambda say: measuring.measure_sync(read_settings(), plan, say), report.as_json if json else report.as_text)
 
 
 @app.command()
@@ -145,6 +193,17 @@ def join(
         lambda say: measuring.measure_joins(read_settings(), joins, storm, say),
         report.as_json if json else report.as_text,
     )
+
+
+@app.command()
+def soak(
+    minutes: Annotated[float, typer.Option(min=0.5, max=10_000, help="For how long.")] = 60, json: Json = False
+) -> None:
+    """Whether memory, descriptors, tasks, threads or lip sync drift while much is said, cut off, watched and left."""
+    from bench import soak as measuring
+    from bench import soak_report as report
+
+    show(lambda say: measuring.measure_soak(read_settings(), minutes, say), report.as_json if json else report.as_text)
 
 
 @app.command()
@@ -208,3 +267,22 @@ def families(
 
     plan = measuring.FamilyPlan(parse_counts(sessions), [check_rate(rate) for rate in parse_counts(rates)])
     show(lambda say: measuring.measure_families(read_settings(), plan, say), report.as_json if json else report.as_text)
+
+
+@app.command("side-by-side")
+def side_by_side(
+    viewers: Annotated[str, typer.Option(help="Numbers of viewers, with commas between.")] = "1,2,4,8,16",
+    seconds: Annotated[float, typer.Option(min=0.5, help="For each number of viewers.")] = 8,
+    rivals: Annotated[Path, typer.Option(help="Where `make rivals` has put them.")] = Path(".cache/rivals"),
+    janus: Annotated[Path | None, typer.Option(help="A folder made by tests/peers/forky.sh.")] = None,
+    json: Json = False,
+) -> None:
+    """One avatar to ever more viewers, by this server and by what one would pick instead, on one core each."""
+    from bench import side_by_side as measuring
+    from bench import side_by_side_report as report
+
+    plan = measuring.SidePlan(rivals, janus, seconds, parse_counts(viewers))
+    show(
+        lambda say: measuring.measure_side_by_side(read_settings(), plan, say),
+        report.as_json if json else report.as_text,
+    )
