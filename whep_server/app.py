@@ -19,6 +19,7 @@ from whep_server.web import (
     avatars,
     endpoints,
     files,
+    narrator,
     openapi,
     ops,
     pages,
@@ -67,13 +68,19 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: Closing
     """The application. ``closing`` is set by who ends the server, so that open event streams do not hold it up."""
     held: list[Registry] = []
     offices: list[Office] = []
+    narrators: list[narrator.Narrator] = []
     ended = closing or Closing()
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        async with open_registry(settings) as registry, open_office(registry, settings) as office:
+        async with (
+            open_registry(settings) as registry,
+            open_office(registry, settings) as office,
+            narrator.open_narrator(settings) as reader,
+        ):
             held.append(registry)
             offices.append(office)
+            narrators.append(reader)
             gc.collect()
             gc.freeze()  # what was loaded at start lives as long as the process: no collection need look at it
             try:
@@ -82,6 +89,7 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: Closing
                 ended.set()
                 held.clear()
                 offices.clear()
+                narrators.clear()
 
     tally = Tally()
     scrape = open_scrape(lambda: held[0] if held else None, tally.counts, __version__)
@@ -94,6 +102,7 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: Closing
         dependencies={
             "compat": Provide(lambda: offices[0], sync_to_thread=False),
             "live": Provide(lambda: held[0], sync_to_thread=False),
+            "narrator": Provide(lambda: narrators[0], sync_to_thread=False),
             "config": Provide(lambda: settings, use_cache=True, sync_to_thread=False),
             "closing": Provide(lambda: ended, use_cache=True, sync_to_thread=False),
             "scrape": Provide(lambda: scrape, use_cache=True, sync_to_thread=False),

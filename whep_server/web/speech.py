@@ -19,8 +19,10 @@ from whep_server.web.bodies import HttpRequest, Upload, file_pieces
 from whep_server.web.closing import Closing, ClosingEvent
 from whep_server.web.describe import STREAMS, Operation, describe
 from whep_server.web.exchange import HeaderLines
+from whep_server.web.narrator import Narrating
 from whep_server.web.on_air import Config, Event, Live
 from whep_server.web.replies import READ, json_reply
+from whep_server.web.text import is_text, read_words
 
 logger = logging.getLogger(__name__)
 
@@ -43,15 +45,26 @@ class Accepted(msgspec.Struct, frozen=True):
 @post(
     "/streams/{stream:str}/speech",
     status_code=202,
-    opt=describe(Operation(STREAMS, body="audio/*, or multipart/form-data with one file", reply=Accepted)),
+    opt=describe(
+        Operation(
+            STREAMS,
+            body="audio/*, multipart/form-data with one file, text/plain, or application/json with `text`",
+            reply=Accepted,
+        )
+    ),
 )
-async def speak(stream: FromPath[str], request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
-    """An audio file, as the body itself or as the one file of a form; passed on while it arrives.
+async def speak(
+    stream: FromPath[str], request: HttpRequest, live: Live, config: Config, narrator: Narrating
+) -> ASGIResponse:
+    """An audio file, as the body itself or as the one file of a form, or text to be read aloud.
 
-    Errors: 400, 401, 404, 408, 409, 413, 422, 429, 503.
+    Either is spoken while it arrives or is made. Errors: 400, 401, 404, 408, 409, 413, 415, 422, 429, 501, 502, 503.
     """
     authorize(request, config, Action.PUBLISH)
     target = live.stream(stream)
+    if is_text(request.headers.get("content-type")):
+        spoken = await narrator.speak(target, await read_words(request, config), request)
+        return json_reply(request, Accepted(spoken.id, spoken.seconds, spoken.queued), 202)
     upload = Upload(request, limit=config.max_upload_bytes, stall_s=config.upload_stall_s)
     if request.headers.get("content-length") == "0":
         raise NotSpeech("the body is empty")
