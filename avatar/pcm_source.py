@@ -43,6 +43,8 @@ FADING: Final = 0.9
 """Of the longest time between two pieces, so much is remembered from piece to piece."""
 NEAR: Final = AUDIO_HZ * 4 // 10
 """A pause is looked for in the last 400 ms: a word, as a rule, with the place before it."""
+SOON: Final = AUDIO_HZ // 2
+"""So much is ready to be taken: more than is looked at for a pause."""
 KEPT_BLOCKS: Final = 50
 """What is after a quiet place, and all that is too little to go on with, is kept for at most a second of pausing."""
 HOP: Final = 240
@@ -66,8 +68,8 @@ class PcmSource:
         Errors: ValueError for a rate or a number of channels that cannot be played.
         """
         self._resampler, self._analyser = Resampler(sample_rate, channels), Analyser()
-        self._rate, self._frame_bytes = sample_rate, 2 * channels
-        self._limit, self._max_s = int(max_s * AUDIO_HZ), max_s
+        self._rate, self._channels, self._frame_bytes = sample_rate, channels, 2 * channels
+        self._most_frames, self._max_s = int(max_s * sample_rate), max_s
         self._taken = taken
         self.patience_s: float | None = patience_s
         self.lead = (self._resampler.delay + Analyser.DELAY + 2 * RATIO - 1) // RATIO * RATIO
@@ -76,9 +78,10 @@ class PcmSource:
         """So much is to be there before it goes on where it ran dry; set by whoever knows the frame rate."""
         self.abandoned = False
         self._error: str | None = None
-        self._closed = False
+        self._closed = self._flushed = False
         self._cut = b""  # a piece's end that is half a frame
         self._frames = 0  # put so far
+        self._raw = Fifo(np.int16)  # interleaved, as they came
         self._play, self._analyse = Fifo(np.int16), Fifo(np.float32)
         self._position = 0  # samples taken so far
         self._told = 0  # bytes
@@ -105,25 +108,32 @@ class PcmSource:
         if self.ended:
             return
         data = self._cut + data
-        whole = len(data) - len(data) % self._frame_bytes
-        self._cut = data[whole:]
-        if not whole:
+        frames = len(data) // self._frame_bytes
+        self._cut = data[frames * self._frame_bytes :]
+        if not frames:
             return
-        self._frames += whole // self._frame_bytes
+        room = self._most_frames - self._frames
+        samples = np.frombuffer(data, "<i2", min(frames, room) * self._channels).astype(np.int16, copy=False)
+        self._frames += min(frames, room)
+        self._raw.append(samples)
         self._usual, self._since = max(self._since, self._usual * FADING), 0
         self._rest = None
-        self._add(self._resampler.convert(np.frombuffer(data[:whole], "<i2").astype(np.int16, copy=False)))
-        if self._play.count > MAX_WAITING:
-            self._end(f"more than {MAX_WAITING // AUDIO_HZ} s of samples wait to be played")
-
-    def _add(self, play: NDArray[np.int16]) -> None:
-        room = self._limit - self._position - self._play.count
-        if len(play) > room:
-            play = play[:room]
-            self._append(play)
+        if frames > room:
             self._end(f"the speech is longer than {self._max_s:.0f} s")
-        else:
-            self._append(play)
+        elif self.waiting > MAX_WAITING:
+            self._end(f"more than {MAX_WAITING // AUDIO_HZ} s of samples wait to be played")
+        self._convert()
+
+    def _convert(self) -> None:
+        """Make what is needed soon of what has come; not all at once, which would hold up other streams."""
+        missing = SOON - self._play.count
+        if self._raw.count and missing > 0:
+            raw = self._raw.take(-(-missing * self._rate // AUDIO_HZ) * self._channels)
+            self._append(self._resampler.convert(raw.astype(np.int16, copy=False)))
+        if self._closed and not self._raw.count and not self._flushed:
+            self._flushed = True
+            self._append(self._resampler.flush())
+            self._analyse.append(self._analyser.flush())
 
     def _append(self, play: NDArray[np.int16]) -> None:
         if len(play):
@@ -131,9 +141,7 @@ class PcmSource:
             self._analyse.append(self._analyser.hear(play))
 
     def _end(self, error: str | None) -> None:
-        if not self._closed:
-            self._closed, self._error, self._rest = True, error, None
-            self._analyse.append(self._analyser.flush())
+        self._closed, self._error, self._rest = True, error, None
 
     def mark(self, name: str) -> None:
         """The place that this much of it reaches is to be told (``reached``)."""
@@ -143,8 +151,8 @@ class PcmSource:
     def close(self) -> None:
         """It is whole."""
         if not self.ended:
-            self._add(self._resampler.flush())
             self._end(None)
+            self._convert()
 
     # --- samples out
 
@@ -160,7 +168,7 @@ class PcmSource:
 
     def available(self, held_blocks: int = 0) -> int:
         """Samples that are to be played now; where more is late, up to the place where to pause."""
-        if self._closed:
+        if self._flushed:
             return self._play.count
         if not held_blocks:
             return self._there if self._rest is None else self._rest - self._position
@@ -178,6 +186,7 @@ class PcmSource:
         self._position += len(play)
         self._since += len(play)
         self._loudness.hear(play.astype(np.int16, copy=False))
+        self._convert()
         self._tell()
         if self._rest is not None and self._rest < self._position:
             self._rest = None
@@ -186,7 +195,7 @@ class PcmSource:
         return Samples(play.astype(np.int16, copy=False), analyse.astype(np.float32, copy=False))
 
     def _tell(self) -> None:
-        over = self._closed and not self._play.count
+        over = self._flushed and not self._play.count
         frames = self._frames if over else self._position * self._rate // AUDIO_HZ
         size = frames * self._frame_bytes + (len(self._cut) if over else 0)
         due = self._told + TELL * self._rate // AUDIO_HZ * self._frame_bytes
