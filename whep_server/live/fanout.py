@@ -41,13 +41,21 @@ class Feed:
         self._on_reading()
 
     def push(self, unit: Packetised) -> bool:
-        """Send ``unit`` or leave it out. True where the viewer needs a keyframe that is not coming by itself."""
+        """Send ``unit`` or leave it out. True where the viewer needs a keyframe that is not coming by itself.
+
+        While the way to it is full nothing is asked for, since that would be left out as well.
+        """
+        outlet = self._outlet
+        if outlet is None or outlet.full:
+            self._awaits_keyframe = True
+            self.dropped += 1
+            return False
         if self._awaits_keyframe and not unit.keyframe:
             self.dropped += 1
             return True
-        self._awaits_keyframe = self._outlet is None or not self._outlet.send(unit)
-        self.dropped += self._awaits_keyframe
-        return self._awaits_keyframe
+        self._awaits_keyframe = False
+        outlet.send(unit)
+        return False
 
     def request_keyframe(self) -> None:
         """Nothing to do for audio: every packet stands for itself."""

@@ -6,11 +6,11 @@ else. A path that would hold units back takes none: they are left out, and nothi
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from whep_server.rtc.connection import RestartableConnection
-from whep_server.rtc.datagrams import Datagrams
+from whep_server.rtc.datagrams import NOWHERE, Datagrams, Path
 from whep_server.rtc.sendable import Sendable
 from whep_server.rtc.sender_reports import MediaClock, ReportTimer
 from whep_server.rtc.turns import Turns
@@ -22,12 +22,12 @@ WAITING: Final = 4
 class Track(Protocol):
     """One of a viewer's tracks."""
 
-    def leave(self, unit: Sendable, now_s: float) -> None:
-        """Send a unit."""
+    def leave(self, unit: Sendable, path: Path, now_s: float) -> None:
+        """Send a unit over a path. Units: seconds on the monotonic clock."""
         ...
 
-    def report(self, now_s: float) -> None:
-        """Send a sender report."""
+    def report(self, path: Path, now_s: float) -> None:
+        """Send a sender report as of a time."""
         ...
 
 
@@ -50,6 +50,7 @@ class Delivery:
         """Called where this viewer cannot be sent to, for a reason that is ours."""
         self._broadcast = broadcast
         self._datagrams: Datagrams | None = None
+        self._path: Path = NOWHERE
         self._tracks: list[Track] = []
         self._waiting: list[tuple[Track, Sendable]] = []
         self._in_line = False
@@ -61,50 +62,60 @@ class Delivery:
             self._broadcast.reports.add(self)
         self._tracks.append(track)
 
-    def close(self, track: Track) -> None:
-        """A track has ended; with the last one, all has."""
+    def close(self, track: Track, last: bytes) -> None:
+        """A track ends with a last packet; with the last track, all does."""
+        self.send(last)
         self._tracks.remove(track)
         self._waiting = [entry for entry in self._waiting if entry[0] is not track]
         if not self._tracks:
             self._shut()
 
-    def put(self, track: Track, unit: Sendable) -> bool:
-        """Have a unit leave when it is the viewer's turn, which is about now. False where it is left out."""
-        if self._datagrams is None or self._datagrams.congested:
-            return False
+    @property
+    def full(self) -> bool:
+        """Whether what is sent now would be late, as far as the path that was used last tells."""
+        return self._path.congested
+
+    def put(self, track: Track, unit: Sendable) -> None:
+        """Have a unit leave when it is the viewer's turn, which is about now."""
+        if self._datagrams is None:
+            return
         self._waiting.append((track, unit))
         if len(self._waiting) > WAITING:
-            self._leave()
+            self._leave(time.monotonic())
         if not self._in_line:
             self._in_line = True
             self._broadcast.turns.join(self)
-        return True
 
-    def serve(self) -> None:
-        """It is the viewer's turn."""
+    def serve(self, now_s: float) -> None:
+        """It is the viewer's turn. Units: seconds on the monotonic clock."""
         self._in_line = False
-        self._leave()
+        self._leave(now_s)
 
-    def _leave(self) -> None:
+    def _leave(self, now_s: float) -> None:
         waiting, self._waiting = self._waiting, []
-        now_s = time.monotonic()
+        if self._datagrams is None:
+            return
         try:
+            path = self._path = self._datagrams.path()
             for track, unit in waiting:
-                track.leave(unit, now_s)
+                track.leave(unit, path, now_s)
         except Exception as error:  # noqa: BLE001  one viewer's fault is not to cost the others their turn
             self.fail(error)
 
     def report(self, now_s: float) -> None:
         """Send the reports of all tracks, as of one instant."""
+        if self._datagrams is None:
+            return
         try:
+            path = self._datagrams.path()
             for track in self._tracks:
-                track.report(now_s)
+                track.report(path, now_s)
         except Exception as error:  # noqa: BLE001  as above
             self.fail(error)
 
-    def send(self, packets: Sequence[bytes]) -> int:
-        """Send datagrams now; how many were discarded."""
-        return len(packets) if self._datagrams is None else self._datagrams.send(packets)
+    def send(self, packet: bytes) -> int:
+        """Send a datagram now; how many were discarded: one or none."""
+        return 1 if self._datagrams is None else self._datagrams.path().send([packet])
 
     def fail(self, error: Exception) -> None:
         """Give up: the session ends, and says why."""
@@ -115,4 +126,4 @@ class Delivery:
         if self._datagrams is not None:
             self._broadcast.reports.discard(self)
             self._datagrams.close()
-            self._datagrams = None
+            self._datagrams, self._path = None, NOWHERE

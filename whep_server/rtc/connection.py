@@ -36,6 +36,8 @@ COMPONENT: Final = 1
 """RTP's, and with it all that there is."""
 DEFAULT_PRIORITY: Final = 0x6E0000FF
 """A peer-reflexive candidate's where a check names none, as FFmpeg before 8.1 does (RFC 8445 section 5.1.2)."""
+ASKED_S: Final = 5.0
+"""A peer that shows signs of life is asked for its consent so often, as RFC 7675 section 5.1 has it."""
 FIRST_CHECK_S: Final = 0.2
 """How long the first check is left to the peer, who gets our answer only now. libdatachannel (0.24.5, in OBS) connects
 over a check of ours while it still takes the answer in, and refuses our certificate for want of the fingerprint: 3
@@ -108,23 +110,31 @@ class Generation(aioice.Connection):
         super().check_incoming(message, addr, protocol)
 
     async def query_consent(self) -> None:
-        """Ask the peer every CONSENT_INTERVAL whether it still wants to hear from us (RFC 7675 section 5.1).
+        """Ask the peer whether it still wants to hear from us (RFC 7675 section 5.1).
 
         FFmpeg's publisher (8.1, 9.0) answers no check once media flows, and sends checks of its own every 5 s. Such a
         check, under the password that only the answer told, shows the same as a response would; so do packets under
-        the session's keys, of which the owner tells by ``note_alive``.
+        the session's keys, of which the owner tells by ``note_alive``. Who was not heard of for CONSENT_INTERVAL is
+        asked that often.
         """
-        assert self.remote_password is not None, "connect has seen to it"
+        time, interval_s = asyncio.get_running_loop().time, aioice.ice.CONSENT_INTERVAL
         self.note_alive()
-        while asyncio.get_running_loop().time() - self._alive_s < aioice.ice.CONSENT_INTERVAL * CONSENTS:
-            await asyncio.sleep(aioice.ice.CONSENT_INTERVAL * random.uniform(0.8, 1.2))
-            for pair in list(self._nominated.values()):
-                request, key = self.build_request(pair, nominate=False), self.remote_password.encode()
-                with suppress(stun.TransactionError):
-                    await pair.protocol.request(request, pair.remote_addr, integrity_key=key, retransmissions=0)
-                    self.note_alive()
+        asked_s = time()
+        while time() - self._alive_s < interval_s * CONSENTS:
+            await asyncio.sleep(interval_s * random.uniform(0.8, 1.2))
+            if time() - self._alive_s >= interval_s or time() - asked_s >= ASKED_S:
+                asked_s = time()
+                await self._ask_consent()
         self._query_consent_task = None  # close() would wait for it
         await self.close()
+
+    async def _ask_consent(self) -> None:
+        assert self.remote_password is not None, "connect has seen to it"
+        for pair in list(self._nominated.values()):
+            request, key = self.build_request(pair, nominate=False), self.remote_password.encode()
+            with suppress(stun.TransactionError):
+                await pair.protocol.request(request, pair.remote_addr, integrity_key=key, retransmissions=0)
+                self.note_alive()
 
     def data_received(self, data: bytes, component: int) -> None:
         """A datagram that is not STUN."""

@@ -85,11 +85,15 @@ class SocketPath:
 
     def send(self, packets: Sequence[bytes]) -> int:
         """Send datagrams; how many of them were discarded."""
+        if len(packets) == 1:
+            return self._send_one(packets[0])
         if not self._segments:
-            return sum(self._send_one(packet) for packet in packets)
-        return sum(self._send_run(run) if len(run) > 1 else self._send_one(run[0]) for run in runs(packets))
+            return sum(map(self._send_one, packets))
+        return sum(map(self._send_run, runs(packets)))
 
     def _send_run(self, run: Sequence[bytes]) -> int:
+        if len(run) == 1:
+            return self._send_one(run[0])
         size = (socket.IPPROTO_UDP, UDP_SEGMENT, _SIZE.pack(len(run[0])))
         try:
             self._socket.sendmsg(run, (size,), 0, self._address)
@@ -97,7 +101,7 @@ class SocketPath:
             if error.errno not in REFUSALS:
                 return len(run)
             self._segments = False
-            return sum(self._send_one(packet) for packet in run)
+            return sum(map(self._send_one, run))
         return 0
 
     def _send_one(self, packet: bytes) -> int:
@@ -138,43 +142,52 @@ class RelayPath:
         """Nothing: the transport is the connection's."""
 
 
+class NoPath:
+    """No pair is nominated: nobody can be reached, for now or for good."""
+
+    congested = False
+
+    def send(self, packets: Sequence[bytes]) -> int:
+        """All are discarded."""
+        return len(packets)
+
+    def close(self) -> None:
+        """It holds nothing."""
+
+
+NOWHERE: Final = NoPath()
+
+
+def path_of(pair: CandidatePair | None) -> Path:
+    """How to send over a pair."""
+    if pair is None:
+        return NOWHERE
+    transport = pair.protocol.transport
+    if isinstance(transport, TurnTransport):
+        return RelayPath(transport, pair.remote_addr)
+    return SocketPath(transport.get_extra_info("socket").fileno(), pair.remote_addr)
+
+
 class Datagrams:
     """The way to one peer, whatever pair it is at the moment."""
 
     def __init__(self, connection: RestartableConnection) -> None:
         self._connection = connection
         self._pair: CandidatePair | None = None
-        self._path: Path | None = None
+        self._path: Path = NOWHERE
 
-    @property
-    def congested(self) -> bool:
-        """Whether what is sent now would be late, as far as the path that was used last tells."""
-        return self._path is not None and self._path.congested
-
-    def send(self, packets: Sequence[bytes]) -> int:
-        """Send datagrams; how many of them were discarded: all of them while there is no pair."""
-        path = self._current()
-        return len(packets) if path is None else path.send(packets)
-
-    def close(self) -> None:
-        """Send nothing more."""
-        self._take(None)
-
-    def _current(self) -> Path | None:
+    def path(self) -> Path:
+        """The way that is to be taken now."""
         pair = self._connection.nominated
         if pair is not self._pair:
             self._take(pair)
         return self._path
 
+    def close(self) -> None:
+        """Send nothing more."""
+        self._take(None)
+
     def _take(self, pair: CandidatePair | None) -> None:
-        if self._path is not None:
-            self._path.close()
-        self._pair, self._path = pair, None if pair is None else path_of(pair)
-
-
-def path_of(pair: CandidatePair) -> Path:
-    """How to send over a pair."""
-    transport = pair.protocol.transport
-    if isinstance(transport, TurnTransport):
-        return RelayPath(transport, pair.remote_addr)
-    return SocketPath(transport.get_extra_info("socket").fileno(), pair.remote_addr)
+        self._path.close()
+        self._pair, self._path = None, NOWHERE  # whatever happens next
+        self._path, self._pair = path_of(pair), pair

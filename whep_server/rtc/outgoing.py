@@ -94,6 +94,7 @@ class Outgoing:
     def __init__(self, wire: Wire, session: Session, origin: int) -> None:
         """``origin`` is the RTP time at media time 0, which is to be random (RFC 3550 section 5.1)."""
         self._wire = wire
+        self._flags = _VERSION | _EXTENDED if wire.extensions else _VERSION
         self._protect = session.protect
         self._next = random.randrange(_FIRST_SEQUENCES)
         self._origin = origin
@@ -111,12 +112,12 @@ class Outgoing:
         """
         wire, protect, payloads = self._wire, self._protect, unit.payloads
         extensions = self._stamped(now_s)
-        first, rtp_time, ssrc = self._next, self.rtp_time(unit.rtp_time), wire.ssrc
-        flags = _VERSION | _EXTENDED if extensions else _VERSION
+        rtp_time, ssrc = self.rtp_time(unit.rtp_time), wire.ssrc
+        flags, number = self._flags, self._next
         kind, end = wire.payload_type, len(payloads) - 1 if wire.marks_ends else -1
         packets = [
             protect(
-                _HEADER.pack(flags, kind | _MARKER if at == end else kind, (first + at) & 0xFFFF, rtp_time, ssrc)
+                _HEADER.pack(flags, kind | _MARKER if at == end else kind, (number + at) & 0xFFFF, rtp_time, ssrc)
                 + extensions
                 + payload
             )
@@ -124,7 +125,7 @@ class Outgoing:
         ]
         self._next += len(packets)
         if self._sent is not None:
-            self._sent.note(first, unit, extensions)
+            self._sent.note(number, unit, extensions)
         return packets
 
     def _stamped(self, now_s: float) -> bytes:
@@ -151,6 +152,5 @@ class Outgoing:
             extensions = self._stamped(now_s)
             self._rtx_next += 1
         marker = _MARKER if sent.last and wire.marks_ends else 0
-        flags = _VERSION | _EXTENDED if extensions else _VERSION
-        header = _HEADER.pack(flags, kind | marker, sequence, self.rtp_time(sent.rtp_time), ssrc)
+        header = _HEADER.pack(self._flags, kind | marker, sequence, self.rtp_time(sent.rtp_time), ssrc)
         return bytes(self._protect(header + extensions + payload))

@@ -43,6 +43,7 @@ from avatar.messages import AUDIO_HZ, VIDEO_HZ
 from whep_server.metrics.facts import MediaStats
 from whep_server.rtc.broadcast import Delivery
 from whep_server.rtc.connection import connection_of
+from whep_server.rtc.datagrams import Path
 from whep_server.rtc.outgoing import Outgoing, agreed
 from whep_server.rtc.sendable import Sendable
 from whep_server.rtc.sender_reports import Account, goodbye, report, round_trip_s
@@ -71,7 +72,7 @@ class Feedback:
     """Between its last two reports, 0 to 1."""
     round_trip_s: float | None = None
     sent_bps: float = 0.0
-    """What it was sent in the last second or so, of this track."""
+    """What it was sent in the last second or so, of this track: payloads, those sent again among them."""
 
 
 class Outlet(Protocol):
@@ -82,8 +83,13 @@ class Outlet(Protocol):
         """What the viewer reports."""
         ...
 
-    def send(self, unit: Sendable) -> bool:
-        """Send a unit now. False where it was left out: the way to the viewer is full."""
+    @property
+    def full(self) -> bool:
+        """Whether a unit that is sent now would be late, so that it had better be left out."""
+        ...
+
+    def send(self, unit: Sendable) -> None:
+        """Send a unit now."""
         ...
 
 
@@ -116,13 +122,12 @@ class Counts:
     units: int = 0
     packets: int = 0
     octets: int = 0
-    """Of payloads that were sent for the first time."""
+    """Of their payloads."""
     repeated: int = 0
     """Packets that were sent again."""
+    repeated_octets: int = 0
     discarded: int = 0
-    """Packets that the kernel had no room for, or that nobody could have been reached with."""
-    wire_bytes: int = 0
-    """Of whole packets, those sent again among them."""
+    """Of all packets, those that the kernel had no room for or that went nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +151,7 @@ class Outbound:
         self._started = False
         self._opened: Opened | None = None
         self._counts = Counts()
-        self._rated_s, self._rated_bytes = 0.0, 0
+        self._rated_s, self._rated_octets = 0.0, 0
         self._plis = self._nacks = 0
         self._last_fir: tuple[int, int] | None = None
         self._report: RtcpReceiverInfo | None = None
@@ -182,36 +187,36 @@ class Outbound:
             return
         self._sender.transport._unregister_rtp_sender(self)
         now_s = time.monotonic()
-        self._delivery.send([opened.srtp.protect_rtcp(goodbye(self._account(opened, now_s), now_s))])
-        self._delivery.close(self)
+        self._delivery.close(self, opened.srtp.protect_rtcp(goodbye(self._account(opened, now_s), now_s)))
 
     # --- to the viewer
 
-    def send(self, unit: Sendable) -> bool:
-        """Send a unit now. False where it was left out: the way to the viewer is full."""
-        return self._opened is None or self._delivery.put(self, unit)
+    @property
+    def full(self) -> bool:
+        """Whether a unit that is sent now would be late, so that it had better be left out."""
+        return self._delivery.full
 
-    def leave(self, unit: Sendable, now_s: float) -> None:
+    def send(self, unit: Sendable) -> None:
+        """Send a unit now."""
+        self._delivery.put(self, unit)
+
+    def leave(self, unit: Sendable, path: Path, now_s: float) -> None:
         """Send a unit: it is the viewer's turn. Errors: pylibsrtp.Error."""
         if self._opened is None:
             return
         packets, counts = self._opened.out.pack(unit, now_s), self._counts
+        counts.discarded += path.send(packets)
         counts.units += 1
         counts.packets += len(packets)
         counts.octets += sum(map(len, unit.payloads))
-        self._send(packets)
         if counts.units == 1:
-            self.report(now_s)
+            self.report(path, now_s)
 
-    def _send(self, packets: list[bytes]) -> None:
-        self._counts.wire_bytes += sum(map(len, packets))
-        self._counts.discarded += self._delivery.send(packets)
-
-    def report(self, now_s: float) -> None:
+    def report(self, path: Path, now_s: float) -> None:
         """Send a sender report, once there is something to report on."""
         if self._opened is not None and self._counts.units:
             self._rate(now_s)
-            self._delivery.send([self._opened.srtp.protect_rtcp(report(self._account(self._opened, now_s), now_s))])
+            path.send([self._opened.srtp.protect_rtcp(report(self._account(self._opened, now_s), now_s))])
 
     def _account(self, opened: Opened, now_s: float) -> Account:
         rtp_time = opened.out.rtp_time(self._delivery.clock.media_time(now_s, self._clock_hz))
@@ -219,15 +224,16 @@ class Outbound:
 
     def _rate(self, now_s: float) -> None:
         """Measure what is sent, from one report to the next."""
-        passed_s, sent = now_s - self._rated_s, self._counts.wire_bytes
+        passed_s, sent = now_s - self._rated_s, self._counts.octets + self._counts.repeated_octets
         if passed_s >= RATE_S:
-            self.feedback = replace(self.feedback, sent_bps=8 * (sent - self._rated_bytes) / passed_s)
-            self._rated_s, self._rated_bytes = now_s, sent
+            self.feedback = replace(self.feedback, sent_bps=8 * (sent - self._rated_octets) / passed_s)
+            self._rated_s, self._rated_octets = now_s, sent
 
     # --- from the viewer
 
     async def _handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:
         """RTCP about this track, from aiortc's router."""
+        connection_of(self._sender).note_alive()
         match packet:
             case RtcpRrPacket() | RtcpSrPacket():
                 self._take_reports(packet.reports)
@@ -280,7 +286,8 @@ class Outbound:
             packet = self._opened.out.pack_again(number, now_s)
             if packet is not None:
                 self._counts.repeated += 1
-                self._send([packet])
+                self._counts.repeated_octets += len(packet)
+                self._counts.discarded += self._delivery.send(packet)
 
     # --- to whoever asks
 

@@ -36,25 +36,18 @@ class SentPacket:
     """Its block of header extensions."""
 
 
-@dataclass(frozen=True, slots=True)
-class _SentUnit:
-    first: int
-    unit: Sendable
-    extensions: bytes
-
-
 class Sent:
     """The units of about the last second."""
 
     def __init__(self) -> None:
-        self._units: deque[_SentUnit] = deque(maxlen=KEPT_UNITS)
+        self._units: deque[tuple[int, Sendable, bytes]] = deque(maxlen=KEPT_UNITS)
         self._repeated_s: dict[int, float] = {}
 
     def note(self, first: int, unit: Sendable, extensions: bytes) -> None:
         """A unit has left. ``first``: sequence number of its first packet, not wrapped; the others follow on it."""
-        units = self._units
-        units.append(_SentUnit(first, unit, extensions))
-        while unit.rtp_time - units[0].unit.rtp_time > KEPT_TICKS:
+        units, oldest = self._units, unit.rtp_time - KEPT_TICKS
+        units.append((first, unit, extensions))
+        while units[0][1].rtp_time < oldest:
             units.popleft()
 
     def again(self, number: int, now_s: float) -> SentPacket | None:
@@ -64,16 +57,15 @@ class Sent:
         """
         if not self._units:
             return None
-        newest = self._units[-1].first + len(self._units[-1].unit.payloads) - 1
+        newest = self._units[-1][0] + len(self._units[-1][1].payloads) - 1
         sequence = newest - (newest - number) % SEQUENCES
         if newest - sequence >= KEPT_PACKETS or now_s - self._repeated_s.get(sequence, -COOLDOWN_S) < COOLDOWN_S:
             return None
-        for sent in reversed(self._units):
-            if sent.first <= sequence:
+        for first, unit, extensions in reversed(self._units):
+            if first <= sequence:
                 self._note_repeated(sequence, now_s)
-                index, payloads = sequence - sent.first, sent.unit.payloads
-                last = index == len(payloads) - 1
-                return SentPacket(sequence, payloads[index], sent.unit.rtp_time, last, sent.extensions)
+                index, last = sequence - first, len(unit.payloads) - 1
+                return SentPacket(sequence, unit.payloads[index], unit.rtp_time, index == last, extensions)
         return None
 
     def _note_repeated(self, sequence: int, now_s: float) -> None:

@@ -16,8 +16,8 @@ SLICE_S: Final = 0.003
 class Served(Protocol):
     """Who takes turns."""
 
-    def serve(self) -> None:
-        """It is its turn."""
+    def serve(self, now_s: float) -> None:
+        """It is its turn. Units: seconds on the monotonic clock."""
         ...
 
 
@@ -40,10 +40,10 @@ class Turns:
         self._go_on()
 
     def _go_on(self) -> None:
-        until_s = time.monotonic() + SLICE_S
-        while self._waiting:
-            self._waiting.popleft().serve()
-            if time.monotonic() >= until_s:
-                break
+        now_s = time.monotonic()
+        until_s = now_s + SLICE_S
+        while self._waiting and now_s < until_s:
+            self._waiting.popleft().serve(now_s)
+            now_s = time.monotonic()
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._go_on)
