@@ -65,14 +65,16 @@ async def _first(backlog: Backlog) -> Pcm:
 
 
 async def _feed(speech: PcmSpeech, first: Pcm, backlog: Backlog) -> None:
-    """All of the sound, and that it is whole. Where its synthesis broke off, what there is of it is spoken."""
+    """All of the sound, and that it is whole, or that it is not: then what there is of it is spoken."""
     with suppress(Conflict, WorkerLost):  # it is over already: the events say how
         await speech.append(first.data)
         async for pcm in backlog:
             await speech.append(pcm.data)
-        if backlog.error is not None:
+        if backlog.error is None:
+            speech.commit()
+        else:
             logger.warning("utterance %s breaks off: %s", speech.id, backlog.error.detail)
-        speech.commit()
+            speech.break_off(backlog.error.detail)
 
 
 async def _follow(speech: PcmSpeech, accepted: Accepted, ahead: int) -> None:
