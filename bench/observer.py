@@ -12,6 +12,7 @@ aioice.ice.get_host_addresses.
 import asyncio
 import random
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,6 +88,24 @@ class Whep:
 
 
 @dataclass(frozen=True, slots=True)
+class JsonOffer:
+    """By a JSON object with the offer, answered by one: how fastrtc and pipecat are asked."""
+
+    client: httpx.AsyncClient
+    endpoint: str
+
+    async def offer(self, sdp: str) -> Answer:
+        """As ``Signaling``."""
+        offer = {"sdp": sdp, "type": "offer", "webrtc_id": uuid.uuid4().hex}
+        reply = await self.client.post(self.endpoint, json=offer)
+        reply.raise_for_status()
+        return Answer(str(reply.json()["sdp"]), "")
+
+    async def leave(self, session: str) -> None:
+        """The connection is closed, and that is all."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
     """What a viewer asks for, and what becomes of it on the way."""
 
@@ -96,6 +115,8 @@ class Wish:
     """The part of the packets that never come."""
     decrypt_every: int = 1
     """1: the tap is given packets decrypted. n: as they came, headers clear, and every n-th is only tried."""
+    conversation: bool = False
+    """Offer to send, too, and a data channel: servers for conversations wait for both."""
 
 
 class Transport(Protocol):
@@ -149,10 +170,13 @@ class Observer:
 
         self.connection.on("connectionstatechange", changed)
         for kind in self._wish.kinds:
-            transceiver = self.connection.addTransceiver(kind, direction="recvonly")
+            direction = "sendrecv" if self._wish.conversation else "recvonly"
+            transceiver = self.connection.addTransceiver(kind, direction=direction)
             transceiver.receiver.receive = _receive_nothing  # type: ignore[method-assign, assignment]  # no threads
             if kind == "video":
                 transceiver.setCodecPreferences(_preferences(self._wish.codec))
+        if self._wish.conversation:
+            self.connection.createDataChannel("conversation")
         async with asyncio.timeout(JOIN_S):
             await self.connection.setLocalDescription(await self.connection.createOffer())
             self._listen()
@@ -228,8 +252,10 @@ class Observer:
             self.rejected += 1
             return
         for packet in packets:
-            flow = next((each for each in self.flows if each.ssrc == packet.ssrc), None)  # type: ignore[union-attr]
-            if isinstance(packet, RtcpSrPacket) and flow is not None:
+            if not isinstance(packet, RtcpSrPacket):
+                continue
+            flow = next((each for each in self.flows if each.ssrc == packet.ssrc), None)
+            if flow is not None:
                 info = packet.sender_info
                 flow.note_report(info.ntp_timestamp, time.monotonic())
                 self._tap.report(flow.kind, info.ntp_timestamp / NTP_SECOND, info.rtp_timestamp)
