@@ -15,7 +15,8 @@ the filters keep until more comes, 1 to 3 ms, would cost another piece: it begin
 **When it pauses.** Where nothing has come for longer than usual and the end of what is there is near, the last quiet
 place in it is where to pause: between two words, at best between two sentences. Where there is none, all that is there
 is played; all up to a mark in any case, for whoever makes it may wait for it to be reached. It goes on when there is
-enough again. Where nothing comes for a second, what was kept is played after all, lest the last word stays unsaid.
+enough again; more than that where it pauses often. Where nothing comes for a second, what was kept is played after all,
+lest the last word stays unsaid.
 """
 
 from collections import deque
@@ -47,6 +48,10 @@ SOON: Final = AUDIO_HZ // 2
 """So much is ready to be taken: more than is looked at for a pause."""
 KEPT_BLOCKS: Final = 50
 """What is after a quiet place, and all that is too little to go on with, is kept for at most a second of pausing."""
+STUTTER: Final = AUDIO_HZ * 2
+"""Where it pauses again after less than 2 s, who makes it is slow: twice as much is to be there before it goes on."""
+MOST_DOUBLINGS: Final = 3
+"""A producer that is far too slow is heard in phrases of half a second rather than in syllables."""
 HOP: Final = 240
 """A quiet place is twice 5 ms: a fade's end and another's beginning."""
 
@@ -90,6 +95,7 @@ class PcmSource:
         self._since = 0  # samples taken since the last piece
         self._usual = 0.0  # as many are taken between two pieces, as a rule
         self._rest: int | None = None  # where to pause
+        self._paused = self._pauses = 0  # where it paused last, and how often in quick succession
 
     # --- samples in
 
@@ -172,8 +178,12 @@ class PcmSource:
             return self._play.count
         if not held_blocks:
             return self._there if self._rest is None else self._rest - self._position
-        enough = self._rest is None and self.waiting >= self.enough
-        return self._there if enough or held_blocks % KEPT_BLOCKS == 0 else 0
+        if held_blocks == 1:
+            self._pauses = self._pauses + 1 if self._position < self._paused + STUTTER else 1
+            self._paused = self._position
+        enough = self.enough << min(self._pauses - 1, MOST_DOUBLINGS)
+        may_go_on = self._rest is None and self.waiting >= enough
+        return self._there if may_go_on or held_blocks % KEPT_BLOCKS == 0 else 0
 
     @property
     def _there(self) -> int:

@@ -102,6 +102,24 @@ def test_pieces_of_half_a_second_do_not_end_in_pauses():
     assert len(speaker.of(Held)) <= 1, "the first time it is not known what is usual"
 
 
+def test_a_producer_that_is_too_slow_is_heard_in_phrases():
+    speaker = Speaker()
+    speaker.put(pcm(0.18))
+    speaker.begin()
+    for _ in range(250):
+        speaker.put(pcm(0.02))
+        speaker.play(2)
+    held = [mark.samples for mark in speaker.of(Held)]
+    phrases = np.diff(held) // MS
+    assert len(held) < 12 and min(phrases[3:]) > 600, "half of the time it is heard, and not by the syllable"
+    speaker.put(pcm(4.0))
+    speaker.play(230)
+    last = speaker.of(Held)[-1]
+    speaker.put(pcm(0.1))
+    speaker.play(2)
+    assert speaker.of(Resumed)[-1].samples == last.samples, "all is forgiven"
+
+
 def test_it_is_given_up_when_nothing_comes_for_too_long():
     speaker = Speaker(patience_s=2.0)
     speaker.put(pcm(0.5))
