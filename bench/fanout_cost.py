@@ -145,7 +145,9 @@ def measure_fanout(settings: Settings, plan: FanoutPlan, say: Callable[[str], No
         ):
             say(f"starting {title}")
             with baseline(folder, placement, options) as (server, endpoint):
-                theirs.append(measure_server(title, server, endpoint, viewers, plan.seconds, folder, placement, say))
+                theirs.append(
+                    measure_server(title, [server.pid], endpoint, viewers, plan.seconds, folder, placement, say)
+                )
     return FanoutFigures(machine, str(placement), plan.seconds, ours, *theirs)
 
 
@@ -158,7 +160,7 @@ def _ours(
         file = long_file(settings.assets, MOST_SPEECH_S)
         served.say(STREAM, file)
         result = measure_server(
-            "ours", served.process, served.whep(), plan.viewers, plan.seconds, folder, placement, say
+            "ours", [served.process.pid], served.whep(), plan.viewers, plan.seconds, folder, placement, say
         )
         _still_speaking(served)
     return result
@@ -182,27 +184,37 @@ def baseline(folder: Path, placement: Placement, options: Sequence[str]) -> Iter
 
 def measure_server(
     name: str,
-    server: Child,
+    processes: Sequence[int],
     endpoint: str,
     viewers: Sequence[int],
     seconds: float,
     folder: Path,
     placement: Placement,
     say: Callable[[str], None],
+    options: Sequence[str] = (),
 ) -> Fanout:
-    """Ever more viewers of an endpoint, until it cannot keep its rate; that last window is told, too."""
+    """Ever more viewers of an endpoint, until it cannot keep its rate; that last window is told, too.
+
+    ``processes``: all that the server consists of. ``options`` are those of ``bench.receivers``.
+    """
     with ExitStack() as stack:
         crowds = [
             stack.enter_context(
-                running("bench.receivers", [endpoint], folder / f"receivers-{number}.log", talks=True, cores={core})
+                running(
+                    "bench.receivers",
+                    [endpoint, *options],
+                    folder / f"receivers-{number}.log",
+                    talks=True,
+                    cores={core},
+                )
             )
             for number, core in enumerate(sorted(placement.clients)[:RECEIVERS])
         ]
-        windows = [_window(server.pid, crowds, 0, seconds)]
+        windows = [_window(processes, crowds, 0, seconds)]
         for count in viewers:
             _join(crowds, count - windows[-1].viewers)
             say(f"{name}: {count} viewers")
-            windows.append(_window(server.pid, crowds, count, seconds))
+            windows.append(_window(processes, crowds, count, seconds))
             if not windows[-1].keeps_up:
                 break
     return Fanout(name, windows)
@@ -216,13 +228,13 @@ def _join(crowds: Sequence[Child], count: int) -> None:
             raise crowd.failure("viewers could not join")
 
 
-def _window(server: int, crowds: Sequence[Child], viewers: int, seconds: float) -> Window:
+def _window(processes: Sequence[int], crowds: Sequence[Child], viewers: int, seconds: float) -> Window:
     time.sleep(SETTLE_S)
-    began_s, before_s = time.monotonic(), cpu_s(server)
+    began_s, before_s = time.monotonic(), sum(map(cpu_s, processes))
     for crowd in crowds:
         crowd.tell({"count": seconds})
     seen = [crowd.hear(seconds + JOIN_S) for crowd in crowds]
-    passed_s, used_s = time.monotonic() - began_s, cpu_s(server) - before_s
+    passed_s, used_s = time.monotonic() - began_s, sum(map(cpu_s, processes)) - before_s
     total = {name: sum(each[name] for each in seen) for name in seen[0]}
     each = max(1, viewers) * total["seconds"] / len(seen)
     return Window(
@@ -234,6 +246,6 @@ def _window(server: int, crowds: Sequence[Child], viewers: int, seconds: float) 
         lost=int(total["lost"]),
         rejected=int(total["rejected"]),
         verified=int(total["verified"]),
-        memory_mb=memory_mb(server),
+        memory_mb=sum(map(memory_mb, processes)),
         receiver_percent=max(100 * one["cpu_s"] / one["seconds"] for one in seen),
     )

@@ -91,15 +91,20 @@ def running(
 
     ``cores``: those that it, and what it starts, may use; none: all of ours. ``variables``: added to its environment.
     """
-    pipe = subprocess.PIPE if talks else subprocess.DEVNULL
     given = ["env", *(f"{name}={value}" for name, value in variables.items())]
+    command = [*given, sys.executable, "-m", module, *arguments]
+    with running_command(command, log, talks=talks, cores=cores) as child:
+        yield child
+
+
+@contextmanager
+def running_command(
+    command: Sequence[str], log: Path, *, talks: bool = False, cores: Collection[int] = ()
+) -> Iterator[Child]:
+    """Any command; see ``running``."""
+    pipe = subprocess.PIPE if talks else subprocess.DEVNULL
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*given, sys.executable, "-m", module, *arguments],
-            stdin=pipe,
-            stdout=pipe if talks else output,
-            stderr=output,
-        )
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe if talks else output, stderr=output)
         try:
             if cores:
                 os.sched_setaffinity(process.pid, cores)

@@ -13,13 +13,14 @@ import asyncio
 import gc
 import sys
 import time
+from contextlib import nullcontext
 from typing import Final
 
 import httpx
 import msgspec
 import uvloop
 
-from bench.observer import JOIN_S, Observer, Whep, Wish, on_loopback
+from bench.observer import JOIN_S, JsonOffer, Observer, Signaling, Whep, Wish, on_loopback
 
 JOINS_AT_ONCE: Final = 4
 """Handshakes cost both ends; a crowd at once would time out on a small machine."""
@@ -49,8 +50,8 @@ class Uninterested:
 class Crowd:
     """All viewers of this process."""
 
-    def __init__(self, endpoint: str, wish: Wish, client: httpx.AsyncClient, group: asyncio.TaskGroup) -> None:
-        self._signaling, self._wish, self._group = Whep(client, endpoint), wish, group
+    def __init__(self, signaling: Signaling, wish: Wish, group: asyncio.TaskGroup) -> None:
+        self._signaling, self._wish, self._group = signaling, wish, group
         self._viewers: dict[Observer, asyncio.Task[None]] = {}
 
     async def join(self, count: int, at_once: int) -> dict[str, float]:
@@ -116,12 +117,14 @@ class Crowd:
         return await (self.leave(command.leave) if command.leave else self.count(command.count))
 
 
-async def serve(endpoint: str, codec: str) -> None:
+async def serve(endpoint: str, codec: str, *, json_offer: bool) -> None:
     """Do what standard input says, until it ends."""
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     async with httpx.AsyncClient(timeout=JOIN_S, trust_env=False) as client, asyncio.TaskGroup() as group:
-        crowd = Crowd(endpoint, Wish(codec=codec, decrypt_every=TRIED_EVERY), client, group)
+        signaling = JsonOffer(client, endpoint) if json_offer else Whep(client, endpoint)
+        wish = Wish(codec=codec, decrypt_every=TRIED_EVERY, conversation=json_offer)
+        crowd = Crowd(signaling, wish, group)
         while line := await lines.readline():
             answer = await crowd.obey(msgspec.json.decode(line, type=Command))
             sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
@@ -134,9 +137,14 @@ def start() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("endpoint", help="WHEP address of a stream")
     parser.add_argument("--codec", choices=("H264", "VP8"), default="H264")
+    parser.add_argument("--json-offer", action="store_true", help="it is no WHEP but what fastrtc and pipecat speak")
+    parser.add_argument("--all-addresses", action="store_true", help="it offers none on 127.0.0.1")
     arguments = parser.parse_args()
-    with on_loopback(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(arguments.endpoint, arguments.codec))
+    with (
+        nullcontext() if arguments.all_addresses else on_loopback(),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(serve(arguments.endpoint, arguments.codec, json_offer=arguments.json_offer))
 
 
 if __name__ == "__main__":
