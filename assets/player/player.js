@@ -199,7 +199,7 @@ function toggleStats() {
 /** Looks and listens while somebody looks at the numbers. */
 function attend() {
   if (get("stats").hidden) senses.close();
-  else senses.open(get("live"), client.session?.pc);
+  else senses.open(get("live"), client.session);
 }
 
 // numbers

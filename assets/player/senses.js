@@ -22,11 +22,11 @@ export class Senses {
   }
 
   /** Begins, or begins anew with another connection. Call it in a gesture: browsers let a page hear only after one. */
-  open(video, pc) {
+  open(video, session) {
     this.close();
     const run = this.#run;
-    if (!video.srcObject || !pc) return;
-    this.#look(run, video, pc);
+    if (!video.srcObject || !session) return;
+    this.#look(run, video, videoOrigin(session.answer));
     if (video.srcObject.getAudioTracks().length > 0) this.#listen(run, video.srcObject);
   }
 
@@ -37,17 +37,13 @@ export class Senses {
     this.#context = this.#source = null;
   }
 
-  #look(run, video, pc) {
-    let origin = null;
+  #look(run, video, origin) {
     const shown = (_, { rtpTimestamp, expectedDisplayTime }) => {
-      if (run !== this.#run) return;
-      origin ??= videoOrigin(pc.currentRemoteDescription?.sdp ?? "");
-      if (origin !== null && rtpTimestamp !== undefined) {
-        this.#reaction.seen(((rtpTimestamp - origin) >>> 0) / VIDEO_HZ, expectedDisplayTime);
-      }
+      if (run !== this.#run || rtpTimestamp === undefined) return;
+      this.#reaction.seen(((rtpTimestamp - origin) >>> 0) / VIDEO_HZ, expectedDisplayTime);
       video.requestVideoFrameCallback(shown);
     };
-    video.requestVideoFrameCallback?.(shown);
+    if (origin !== null) video.requestVideoFrameCallback?.(shown);
   }
 
   #listen(run, stream) {

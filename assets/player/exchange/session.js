@@ -60,6 +60,11 @@ export class Session extends EventTarget {
     return this.#end.promise;
   }
 
+  /** The answer as the server wrote it: browsers forget lines that they do not know. Empty where there is none. */
+  get answer() {
+    return this.#answer ?? "";
+  }
+
   /** Offer, answer, candidates; resolves when the connection is up. Errors: SessionError. */
   async open() {
     try {
