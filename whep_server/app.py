@@ -19,10 +19,13 @@ from whep_server.web import (
     avatars,
     endpoints,
     files,
+    interrupt,
     narrator,
     openapi,
     ops,
     pages,
+    pcm,
+    pcm_upload,
     reference,
     session_sse,
     sessions,
@@ -95,7 +98,7 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: Closing
     scrape = open_scrape(lambda: held[0] if held else None, tally.counts, __version__)
     paces = Paces(settings.offers_per_s, settings.offer_burst)
     page_set = pages.load_pages(settings.templates)
-    routers = (avatars, files, ops, pages, reference, speech, streams)
+    routers = (avatars, files, interrupt, ops, pages, pcm, pcm_upload, reference, speech, streams)
     handlers: list[ControllerRouterHandler] = [handler for module in routers for handler in module.ROUTES]
     app = Litestar(
         route_handlers=[exchange_router(endpoints.WHEP), exchange_router(endpoints.WHIP), compat_router(), *handlers],

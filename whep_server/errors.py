@@ -21,6 +21,7 @@
     ├── TooLarge                    413
     ├── UnsupportedType             415
     ├── RangeUnsatisfiable          416   part of a file of which there is nothing; with Content-Range
+    ├── UpgradeRequired             426   a plain request for what is a WebSocket; with Upgrade
     ├── NotAcceptable               422   valid SDP that we cannot serve: no common codec, wrong direction
     ├── NotSpeech                   422   an upload that cannot be spoken
     ├── NotAvatarVideo              422   a video that no avatar can be made from
@@ -191,6 +192,15 @@ class NotAcceptable(ServerError):
     """Valid SDP that cannot be served. Not 406: in WHEP that announces a counter-offer."""
 
     status, title = 422, "Offer cannot be served"
+
+
+class UpgradeRequired(ServerError):
+    """A plain request for what is a WebSocket (RFC 9110 section 15.5.22)."""
+
+    status, title = 426, "Upgrade required"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"Upgrade": "websocket", "Connection": "Upgrade"})
 
 
 class NotSpeech(ServerError):

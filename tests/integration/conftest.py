@@ -8,11 +8,14 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from tests.clients.namespace import Namespace, network_namespace, server_inside
+from tests.clients.pcm_socket import PcmSocket, pcm_socket
 from tests.clients.server_process import START_S, Server, running_server
 from tests.clients.visit import Visit, visiting, visitors_browser
 from tests.clients.waiting import until_now
 from tests.fake_live import FakeRegistry
+from tests.fake_pcm import FakePcmVoice
 from tests.integration.http_server import STALL_S, serving
+from tests.integration.pcm_server import PcmServer, pcm_serving
 from whep_server.settings import Settings
 
 
@@ -44,6 +47,26 @@ def settings() -> Settings:
 @pytest.fixture
 async def http(live: FakeRegistry, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     async with serving(settings, live.open) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pcm_server() -> AsyncIterator[PcmServer]:
+    """One for all tests of a module, which run in its event loop."""
+    async with pcm_serving() as running:
+        yield running
+
+
+@pytest.fixture
+def voice(pcm_server: PcmServer) -> FakePcmVoice:
+    """What is streamed into ``demo`` of that server; nothing yet."""
+    return pcm_server.anew().pcm
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def socket(pcm_server: PcmServer, voice: FakePcmVoice) -> AsyncIterator[PcmSocket]:
+    """A connection to it."""
+    async with pcm_socket(pcm_server.base) as client:
         yield client
 
 

@@ -10,7 +10,8 @@ import pytest_asyncio
 
 from tests.clients.waiting import until
 from tests.contract.event_wire import Listener, assert_event_stream
-from tests.fake_live import FakeRecorder, FakeRegistry
+from tests.fake_live import FakeRegistry
+from tests.fake_recordings import FakeRecorder
 from tests.integration.http_server import STALL_S, serving, until_answer
 from whep_server.errors import TooMany, WorkerLost
 from whep_server.settings import Settings

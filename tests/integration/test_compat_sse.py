@@ -12,7 +12,8 @@ import pytest
 import pytest_asyncio
 
 from tests.contract.event_wire import Listener, assert_event_stream, listening
-from tests.fake_live import FakeRecorder, FakeRegistry
+from tests.fake_live import FakeRegistry
+from tests.fake_recordings import FakeRecorder
 from tests.integration.http_server import STALL_S, serving, until_answer
 from whep_server.errors import TooMany, Unavailable, WorkerLost
 from whep_server.settings import Settings

@@ -17,7 +17,8 @@ from playwright.async_api import Browser, Page, Route, expect
 from tests.clients.chunk_files import chunk_files, luma_of
 from tests.clients.visit import WAIT_S
 from tests.clients.waiting import until
-from tests.fake_live import FakeRecording, FakeRegistry
+from tests.fake_live import FakeRegistry
+from tests.fake_recordings import FakeRecording
 from tests.integration.http_server import serving
 from whep_server.errors import NotSpeech
 from whep_server.settings import Settings

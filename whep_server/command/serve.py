@@ -16,11 +16,19 @@ from litestar import Litestar
 from whep_server.app import OpenRegistry, create_app
 from whep_server.settings import Settings
 from whep_server.web.closing import Closing
+from whep_server.web.handshake import refuse_unknown
 from whep_server.web.on_air import Registry
+from whep_server.web.pcm_messages import MAX_MESSAGE_BYTES
 
 GRACE_S: Final = 3
 """What requests under way get when the server is to end."""
 BACKLOG: Final = 512
+FAREWELL_S: Final = 1
+"""What who stays connected gets to say goodbye before that."""
+PING_S: Final = 20
+"""Keeps a WebSocket that is silent open at proxies, which close it after 30 to 60 s."""
+WS_BYTES: Final = 4 * MAX_MESSAGE_BYTES
+"""A message up to here is refused in words (``web/pcm.py``), a larger one by the close frame alone."""
 PROGRESS_S: Final = 0.2
 """How often the start's progress is looked at."""
 
@@ -44,6 +52,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """What would stay open for ever is told to end, then uvicorn waits for the rest within its grace time."""
         self._closing.set()
+        await self._closing.until_left(FAREWELL_S)
         await super().shutdown(sockets)
 
 
@@ -74,12 +83,16 @@ def make_server(app: Litestar, closing: Closing) -> Server:
     """Uvicorn as this server needs it."""
     logging.getLogger("uvicorn.access").disabled = True  # it writes session URLs, which are capabilities
     config = uvicorn.Config(
-        app,
+        refuse_unknown(app),
         log_config=None,
         access_log=False,
         server_header=False,
         lifespan="on",
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=WS_BYTES,
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=None,  # a pong waits behind what is not read yet, and that is read as it is played
+        ws_per_message_deflate=False,  # speech does not shrink, and a message that grows takes memory before it is seen
         http="httptools",
         timeout_graceful_shutdown=GRACE_S,
         backlog=BACKLOG,

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
-from litestar import Request
+from litestar import Request, WebSocket
 from litestar.datastructures import State
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Send
@@ -23,6 +23,8 @@ from whep_server.errors import BadRequest, TooLarge, TooSlow, UnsupportedType, U
 
 HttpRequest = Request[object, object, State]
 """A request as every handler here gets it."""
+Socket = WebSocket[object, object, State]
+"""A WebSocket likewise."""
 
 LINGER_S: Final = 2.0
 LINGER_BYTES: Final = 8 * 1024 * 1024

@@ -9,13 +9,13 @@ their traceback; the caller learns nothing of them.
 import http
 import logging
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 from litestar import Response
 from litestar.exceptions import HTTPException
 from litestar.response.base import ASGIResponse
-from litestar.types import ExceptionHandlersMap
+from litestar.types import ExceptionHandlersMap, Message, Send
 
 from whep_server.errors import ServerError
 from whep_server.web.bodies import EarlyResponse, HttpRequest, Upload
@@ -86,6 +86,15 @@ def from_unexpected(request: HttpRequest, error: Exception) -> ErrorResponse:
     """A fault of ours."""
     log_fault(request, error)
     return problem(500, ServerError.title, "the server made a mistake; its log says more", {})
+
+
+async def refuse_handshake(send: Send, refusal: Problem, headers: Mapping[str, str]) -> None:
+    """Answer what asks for a WebSocket as any other request is answered (ASGI's Websocket Denial Response)."""
+    lines = [(name.encode(), value.encode()) for name, value in {**headers, "Content-Type": MEDIA_TYPE}.items()]
+    start = {"type": "websocket.http.response.start", "status": refusal.status, "headers": lines}
+    body = {"type": "websocket.http.response.body", "body": msgspec.json.encode(refusal)}
+    for message in (start, body):
+        await send(cast(Message, message))  # the framework's types know no such messages
 
 
 def log_fault(request: HttpRequest, error: Exception) -> None:
