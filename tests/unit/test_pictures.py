@@ -1,5 +1,6 @@
 """Which picture each viewer gets: idle, live, and the changes between them."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import pytest
@@ -89,6 +90,36 @@ def test_a_viewer_that_lost_a_picture_changes_phase():
     shown = show.show(range(12, 20))
     assert [frame for frame, _, _ in shown] == list(range(12, 20))
     assert [frame for frame, _, keyframe in shown if keyframe] == [15]
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_who_asks_for_keyframes_all_the_time_gets_one_a_second(live: bool):
+    show = Show()
+    show.show(range(10))
+    keyframes: list[int] = []
+    for frame in range(10, 210):
+        show.feed.request_keyframe()
+        if live:
+            show.live_unit(frame, keyframe=frame == 10 or bool(show.asked))
+            show.asked.clear()
+        keyframes += [number for number, _, keyframe in show.show(range(frame, frame + 1), live) if keyframe]
+    assert 6 <= len(keyframes) <= 9
+    assert all(later - earlier >= FPS - 1 for earlier, later in pairwise(keyframes[1:]))
+
+
+def test_a_request_within_a_second_of_the_last_is_kept():
+    show = Show()
+    show.show(range(10))
+    for frame in range(10, 60):
+        show.live_unit(frame, keyframe=frame in (10, 22))
+    show.show(range(10, 20), live=True)
+    show.feed.request_keyframe()
+    show.show(range(20, 24), live=True)
+    show.feed.request_keyframe()
+    show.show(range(24, 45), live=True)
+    assert show.asked == []
+    show.show(range(45, 46), live=True)
+    assert show.asked == vp8(0)
 
 
 def test_the_switch_to_speech_and_back_is_exact():

@@ -47,6 +47,8 @@ class Pictures:
     def show(self, frame: int, feeds: Iterable[VideoFeed], live: bool) -> None:
         """Put the pictures that are due at ``frame`` into the feeds that are read."""
         reading = [feed for feed in feeds if feed.reading]
+        for feed in reading:
+            feed.look_at(frame)
         for codec in VIDEO_CODECS:
             due = self._pop_due(codec, frame)
             mine = [feed for feed in reading if feed.codec is codec]
@@ -94,8 +96,7 @@ class Pictures:
             made = packed[unit.rendition] = Packetised(payloads, self._clock.video_time(frame), unit.keyframe)
             self.last_live_frame = max(self.last_live_frame, frame)
         feed.live, feed.phase, feed.rendition = True, None, unit.rendition
-        feed.wants_keyframe = feed.push(made) or (feed.wants_keyframe and not unit.keyframe)
-        feed.last_frame = frame
+        feed.give(made, frame)
 
     def _await_keyframe(self, encoding: Encoding, frame: int, feeds: list[VideoFeed]) -> None:
         """Have a keyframe made where none is made yet. Who would wait for it too long shows the idle loop meanwhile."""
@@ -122,8 +123,7 @@ class Pictures:
             unit = cut.get(id(feed.phase))
             if unit is None:
                 unit = cut[id(feed.phase)] = feed.phase.unit(frame, self._clock.video_time(frame))
-            feed.wants_keyframe = feed.push(unit) or feed.wants_keyframe
-            feed.last_frame = frame
+            feed.give(unit, frame)
 
     def _change_phase(self, feed: VideoFeed, frame: int, joinable: dict[Encoding, IdlePhase | None]) -> None:
         """Go over to a phase with a keyframe at ``frame``, of the rendition that is wanted or is next to it."""
@@ -134,7 +134,7 @@ class Pictures:
             joinable[nearest] = self._loops.phase_at(nearest, frame)
         phase = joinable[nearest]
         if phase is not None:
-            feed.phase, feed.rendition, feed.wants_keyframe = phase, nearest.rendition, False
+            feed.phase, feed.rendition = phase, nearest.rendition
 
 
 def _next_unit(feed: VideoFeed, units: Renditions) -> Unit | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from avatar.messages import Codec, Encoding, VideoFormat
 from whep_server.live.fanout import Feed
 from whep_server.live.idle import IdlePhase
+from whep_server.live.packetize import Packetised
 from whep_server.live.rate import RateChooser
 
 
@@ -25,6 +26,10 @@ class VideoFeed(Feed):
         self.wants_keyframe = True
         self.last_frame = -1
         """The last frame that was put in; only later ones may follow."""
+        self._asked = False
+        """Whether the viewer has asked for a keyframe since the last one."""
+        self._granted_until = -1
+        """Before that frame a further request is not granted."""
         self._rungs = rungs
         self._chooser = RateChooser([rung.bitrate_bps for rung in rungs])
 
@@ -45,8 +50,26 @@ class VideoFeed(Feed):
         self.wanted = self._chooser.choose(self.feedback, now_s)
 
     def request_keyframe(self) -> None:
-        """A picture loss indication came in: the next keyframe of any phase, or one from the encoder."""
-        self.wants_keyframe = True
+        """A picture loss indication came in: the next keyframe of any phase, or one from the encoder.
+
+        At most one a second is made of them: where the way is full, more would keep it full.
+        """
+        self._asked = True
+
+    def look_at(self, frame: int) -> None:
+        """A frame is about to be shown: grant what was asked for, unless that was done just now."""
+        if self._asked and frame >= self._granted_until:
+            self.wants_keyframe, self._asked = True, False
+            self._granted_until = frame + self._rungs[0].fps
+
+    def give(self, unit: Packetised, frame: int) -> None:
+        """Send the picture of a frame, or leave it out."""
+        dropped = self.dropped
+        needs_keyframe = self.push(unit)
+        if unit.keyframe and self.dropped == dropped:
+            self.wants_keyframe = self._asked = False
+        self.wants_keyframe |= needs_keyframe
+        self.last_frame = frame
 
     def go_idle(self) -> None:
         """Leave the live stretch; the next phase with a keyframe goes on."""
