@@ -182,7 +182,7 @@ class PcmSource:
             self._pauses = self._pauses + 1 if self._position < self._paused + STUTTER else 1
             self._paused = self._position
         enough = self.enough << min(self._pauses - 1, MOST_DOUBLINGS)
-        may_go_on = self._rest is None and self.waiting >= enough
+        may_go_on = self._closed or (self._rest is None and self.waiting >= enough)
         return self._there if may_go_on or held_blocks % KEPT_BLOCKS == 0 else 0
 
     @property
@@ -224,8 +224,11 @@ class PcmSource:
         quiet = self._loudness.quiet(left[: len(left) // HOP * HOP].reshape(-1, HOP))
         pairs = np.flatnonzero(quiet[:-1] & quiet[1:])
         places = [self._position + (int(pair) + 1) * HOP for pair in pairs[-1:]]
-        places += [place for _, place in self._marks]
-        return max(places) if places and max(places) < self._position + len(left) else None
+        places += [place for _, place in self._marks if place > self._position]
+        if not places:
+            return None
+        distance = -(-(max(places) - self._position) // RATIO) * RATIO
+        return self._position + distance if distance < len(left) else None
 
     def reached(self, samples: int) -> list[tuple[str, int]]:
         """The marks in its first ``samples``, each told once: names, and places in samples."""
@@ -239,3 +242,5 @@ class PcmSource:
     def abandon(self) -> None:
         """Nobody will take the rest."""
         self.abandoned = True
+        self._raw, self._play, self._analyse = Fifo(np.int16), Fifo(np.int16), Fifo(np.float32)
+        self._marks.clear()

@@ -120,6 +120,22 @@ def test_a_producer_that_is_too_slow_is_heard_in_phrases():
     assert speaker.of(Resumed)[-1].samples == last.samples, "all is forgiven"
 
 
+def test_what_is_whole_waits_for_no_more():
+    speaker = Speaker()
+    for _ in range(5):
+        speaker.put(pcm(0.2))
+        if not speaker.begun:
+            speaker.begin()
+        speaker.play(15)
+    speaker.play(15)
+    speaker.put(pcm(0.6))
+    speaker.play()
+    assert not speaker.blocks[-1].play.any(), "it has stuttered"
+    speaker.source.close()
+    speaker.play()
+    assert speaker.blocks[-1].play.any()
+
+
 def test_it_is_given_up_when_nothing_comes_for_too_long():
     speaker = Speaker(patience_s=2.0)
     speaker.put(pcm(0.5))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from avatar.messages import AUDIO_HZ, OPUS_SAMPLES
 from avatar.pcm_source import MAX_WAITING, PcmSource, reserve
 from avatar.resampler import Resampler
-from avatar.timeline import Held, Resumed, Started
+from avatar.timeline import Held, Marked, Resumed, Started
 from tests.audio_files import tone
 from tests.pcm_speaker import MS, Speaker, pcm
 
@@ -51,7 +51,10 @@ def test_what_is_analysed_is_what_is_heard():
 
 
 actions = st.lists(
-    st.tuples(st.just("put"), st.integers(1, 9000)) | st.tuples(st.just("play"), st.integers(1, 12)), max_size=40
+    st.tuples(st.just("put"), st.integers(1, 9000))
+    | st.tuples(st.just("play"), st.integers(1, 12))
+    | st.tuples(st.just("mark"), st.just(0)),
+    max_size=40,
 )
 
 
@@ -68,18 +71,24 @@ def syllables(seed: int, count: int) -> NDArray[np.int16]:
 @given(actions, st.integers(0, 1000), st.sampled_from([AUDIO_HZ, 16_000, 44_100]))
 def test_every_sample_is_played_once_and_in_order_however_it_comes(doings: list[tuple[str, int]], seed: int, rate: int):
     """Pauses are laid between samples, never into what is there; only what is next to a pause is faded."""
-    speaker, put = Speaker(rate), [np.zeros(0, np.int16)]
-    speaker.put(first := syllables(seed, 9000))
-    put.append(first)
+    speaker, put, marked = Speaker(rate), [syllables(seed, 9000)], list[int]()
+    speaker.put(put[0])
     speaker.begin()
     for number, (what, count) in enumerate(doings):
         if what == "put":
             put.append(syllables(seed + number, count))
             speaker.put(put[-1])
+        elif what == "mark":
+            speaker.source.mark(str(len(marked)))
+            marked.append(speaker.source.received)
         else:
             speaker.play(count)
     speaker.source.close()
     finished = speaker.play_out()
+    assert [(mark.name, mark.samples) for mark in speaker.of(Marked)] == [
+        (str(number), place) for number, place in enumerate(marked)
+    ]
+    assert speaker.marks[-1] is finished
     resampler = Resampler(rate, 1)
     wanted = np.concatenate([resampler.convert(np.concatenate(put)), resampler.flush()])
     spoken, exact = speaker.spoken()
