@@ -11,6 +11,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 import aioice
+import pylibsrtp
 import pytest
 from aioice import stun
 from aioice.turn import TurnClientUdpProtocol, TurnTransport
@@ -23,6 +24,8 @@ from aiortc import (
     RTCRtpSender,
     RTCRtpTransceiver,
 )
+
+from whep_server.rtc.relied_on import check_relied_on
 
 RTC = Path(__file__).resolve().parents[2] / "whep_server" / "rtc"
 
@@ -97,6 +100,14 @@ def test_aiortc_still_starts_a_sender_and_brings_it_rtcp_by_these_names():
     assert "await recipient._handle_rtcp_packet(packet)" in transport
     assert "ssrc=sender._ssrc" in inspect.getsource(RTCDtlsTransport._register_rtp_sender)
     assert "tx_policy.allow_repeat_tx = True" in transport and "tx_policy.window_size = 1024" in transport
+
+
+async def test_the_server_does_not_start_on_a_release_without_them(monkeypatch):
+    await check_relied_on()
+    monkeypatch.delattr(RTCDtlsTransport, "_register_rtp_sender")
+    monkeypatch.delattr(pylibsrtp.Session, "protect_rtcp")
+    with pytest.raises(RuntimeError, match="has no _register_rtp_sender, protect_rtcp"):
+        await check_relied_on()
 
 
 def test_aioice_still_fails_on_a_check_without_priority_of_its_own():

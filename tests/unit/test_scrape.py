@@ -27,7 +27,16 @@ WATCHING = SessionStats(
     "completed",
     ice_restarts=1,
     candidate_pair=CandidatePair("host", "srflx"),
-    video=MediaStats("VP8", frames_sent=5, frames_dropped=2, packets_sent=9, bytes_sent=900, packets_lost=-3),
+    video=MediaStats(
+        "VP8",
+        frames_sent=5,
+        frames_dropped=2,
+        packets_sent=9,
+        bytes_sent=900,
+        packets_lost=-3,
+        retransmitted_packets_sent=3,
+        packets_discarded_on_send=1,
+    ),
     audio=MediaStats("opus", frames_sent=10, packets_sent=10, bytes_sent=80, packets_lost=4, round_trip_time_s=0.25),
 )
 SAYING = SessionStats("publisher", "connected", "completed", audio=MediaStats("opus", packets_received=7))
@@ -77,6 +86,8 @@ def test_what_is_open_is_counted():
     assert at(samples, "sessions", kind="viewer", state="connected") == 2
     assert at(samples, "frames_sent_total", kind="viewer", codec="VP8") == 10
     assert at(samples, "rtp_sent_bytes_total", kind="viewer", codec="opus") == 160
+    assert at(samples, "rtp_packets_retransmitted_total", kind="viewer", codec="VP8") == 6
+    assert at(samples, "rtp_packets_discarded_total", kind="viewer", codec="VP8") == 2
     assert at(samples, "rtp_packets_received_total", kind="publisher", codec="opus") == 7
     assert at(samples, "candidate_pairs", local="host", remote="srflx", protocol="udp") == 2
     assert at(samples, "ice_restarts_total") == 2

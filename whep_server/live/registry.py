@@ -53,6 +53,7 @@ from whep_server.live.telling import tell
 from whep_server.metrics.facts import LiveFacts, WorkerFacts
 from whep_server.metrics.ledger import Ledger
 from whep_server.rtc.ice import ice_policy
+from whep_server.rtc.relied_on import check_relied_on
 from whep_server.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -369,10 +370,11 @@ def worker_limits(settings: Settings) -> WorkerLimits:
 async def open_registry(settings: Settings, opener: OpenWorker = open_worker) -> AsyncIterator[Registry]:
     """The registry with its worker, the demo stream going on air by itself. Leaving takes everything off the air.
 
-    Does not wait for the worker: see ``Registry.ready``.
+    Does not wait for the worker: see ``Registry.ready``. Errors: as ``check_relied_on``.
     """
     registry = Registry(settings)
     with ice_policy(settings):
+        await check_relied_on()
         async with opener(worker_config(settings), worker_limits(settings), registry) as worker:
             registry.open(worker)
             async with asyncio.TaskGroup() as group:

@@ -16,6 +16,8 @@ SUMMED: Final = (
     "frames_sent",
     "frames_dropped",
     "packets_sent",
+    "retransmitted_packets_sent",
+    "packets_discarded_on_send",
     "packets_received",
     "bytes_sent",
     "bytes_received",

@@ -31,6 +31,8 @@ MEDIA: Final = {
     "frames_sent": ("frames_sent", "Pictures, and packets of sound, sent to viewers"),
     "frames_dropped": ("frames_dropped", "Pictures, and packets of sound, that viewers were too slow for"),
     "packets_sent": ("rtp_packets_sent", "RTP packets sent to viewers"),
+    "retransmitted_packets_sent": ("rtp_packets_retransmitted", "RTP packets that viewers had lost, sent again"),
+    "packets_discarded_on_send": ("rtp_packets_discarded", "RTP packets that this machine had no room for"),
     "packets_lost": ("rtp_packets_lost", "RTP packets lost, as viewers report and as is seen of publishers"),
     "packets_received": ("rtp_packets_received", "RTP packets received from publishers"),
     "bytes_sent": ("rtp_sent_bytes", "Payloads of RTP sent to viewers"),

@@ -54,8 +54,6 @@ FIR: Final = Struct("!IB3x")
 """One entry: whose picture, and the number of the request (RFC 5104 section 4.3.1.1)."""
 MOST_REPEATED: Final = 100
 """Packets that one request can have sent again: half a second's worth."""
-SMOOTHING: Final = 0.85
-"""Share of what was known before in a round trip time, as in aiortc."""
 RATE_S: Final = 0.5
 """Least time over which a rate is measured."""
 
@@ -248,17 +246,15 @@ class Outbound:
                 self._take_remb(packet)
 
     def _take_reports(self, reports: list[RtcpReceiverInfo]) -> None:
-        for each in reports:  # there may be others, about the retransmissions
+        for each in reports:  # there may be others, about what was sent again
             if each.ssrc == self._ssrc:
                 self._report = each
-                measured_s, known_s = round_trip_s(time.monotonic(), each.lsr, each.dlsr), self.feedback.round_trip_s
-                if measured_s is not None and known_s is not None:
-                    measured_s = SMOOTHING * known_s + (1 - SMOOTHING) * measured_s
+                measured_s = round_trip_s(time.monotonic(), each.lsr, each.dlsr)
                 self.feedback = replace(
                     self.feedback,
                     reports=self.feedback.reports + 1,
                     fraction_lost=each.fraction_lost / 256,
-                    round_trip_s=known_s if measured_s is None else measured_s,
+                    round_trip_s=self.feedback.round_trip_s if measured_s is None else measured_s,
                 )
 
     def _take_remb(self, packet: RtcpPsfbPacket) -> None:
