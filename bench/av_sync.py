@@ -171,20 +171,21 @@ def _offsets_of(work: tuple[Path, str, Path, int]) -> Offsets:
 
 
 def spread_of(streams: Sequence[Sequence[tuple[float, float]]], what: str) -> Apart:
-    """Of all streams. Errors: BenchFailed where a stream has too few."""
+    """Of all streams that have a slope. Errors: BenchFailed where none has."""
     slopes: list[Trend] = []
     level: list[tuple[float, float]] = []
     for points in streams:
         minutes = [(at_s / 60, offset_s) for at_s, offset_s in points]
         own = trend(minutes)
         if own is None:
-            raise BenchFailed(f"too little came of {what}")
+            continue
         slopes.append(own)
         mean_s = statistics.fmean(offset_s for _, offset_s in points)
         level += [(minute, offset_s - mean_s) for minute, offset_s in minutes]
+    whole = trend(level)
+    if whole is None:
+        raise BenchFailed(f"too little came of {what}")
     values = [offset_s for points in streams for _, offset_s in points]
     apart = [abs(each) for each in values]
-    whole = trend(level)
-    assert whole is not None, "each stream has one"
     steepest = max(slopes, key=lambda each: abs(each.slope))
     return Apart(len(values), statistics.median(values), quantile(apart, 0.95), max(apart), whole, steepest)
