@@ -82,9 +82,11 @@ class PictureEncoder:
     def __init__(self, codec: Codec, shape: VideoFormat, *, idle: bool = False) -> None:
         self._context = _h264(shape, idle) if codec is Codec.H264 else _vp8(shape, idle)
         self._context.open()
+        self._time = -1
 
     def encode(self, picture: NDArray[np.uint8], frame: int, *, keyframe: bool) -> Picture:
-        """One unit for one picture; ``frame`` is its number on the stream's clock and rises.
+        """One unit for one picture; ``frame`` is its number on the stream's clock, which goes back where pictures are
+        made anew.
 
         Shapes: picture (height * 3 // 2, width), I420.
         """
@@ -92,7 +94,7 @@ class PictureEncoder:
         # the height is no multiple of 4, PyAV (18.1) would lend the wrong rows
         lend = av.VideoFrame.from_ndarray if picture.shape[0] % 6 else av.VideoFrame.from_numpy_buffer
         video = lend(picture, format="yuv420p")
-        video.pts = frame
+        video.pts = self._time = max(frame, self._time + 1)
         video.pict_type = PictureType.I if keyframe else PictureType.NONE
         packets = self._context.encode(video)
         assert len(packets) == 1, "no delay, no look-ahead, no frame dropping is configured"

@@ -62,7 +62,8 @@ Outcome = Heard | Refused
 class _Upload:
     """The pieces of one utterance so far, or the memory of having refused it."""
 
-    def __init__(self) -> None:
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
         self.file: tempfile.SpooledTemporaryFile[bytes] | None = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115  closed by its decoder
         self.size = 0
 
@@ -79,6 +80,7 @@ class _Open:
     buffer: SpeechBuffer
     deadline_s: float
     """Units: seconds on the monotonic clock."""
+    epoch: int
 
 
 class Intake:
@@ -91,6 +93,10 @@ class Intake:
         self._uploads: dict[Key, _Upload] = {}
         self._recordings: dict[Key, RecordSpeech] = {}
         self._open: dict[Key, _Open] = {}
+        self._epochs: dict[str, int] = {}
+        """By stream: what is of an older one is not taken any more."""
+        self._unwanted: set[Key] = set()
+        """Uploads that were dropped and go on."""
         self._turn = threading.Semaphore()
 
     def expect(self, recording: RecordSpeech) -> None:
@@ -100,9 +106,14 @@ class Intake:
     def take(self, piece: SpeechData) -> None:
         """The next piece of an upload."""
         key = (piece.stream, piece.utterance)
+        if key in self._unwanted or piece.epoch < self._epochs.get(piece.stream, 0):
+            self._recordings.pop(key, None)
+            if piece.last:
+                self._unwanted.discard(key)
+            return
         upload = self._uploads.get(key)
         if upload is None:
-            upload = self._uploads[key] = _Upload()
+            upload = self._uploads[key] = _Upload(piece.epoch)
         upload.size += len(piece.data)
         if upload.file is not None:
             try:
@@ -120,7 +131,7 @@ class Intake:
 
     def _refuse(self, key: Key, upload: _Upload, reason: SpeechRefusal, detail: str) -> None:
         upload.drop()
-        self._open[key] = _Open(SpeechBuffer(), math.inf)
+        self._open[key] = _Open(SpeechBuffer(), math.inf, upload.epoch)
         self._report(Refused(key, reason, detail))
 
     def _decode(self, key: Key, upload: _Upload) -> None:
@@ -135,7 +146,7 @@ class Intake:
         if recording is not None:
             buffer = SpeechBuffer(self._limits.max_s + 1)
             patience_s += self._limits.max_s / DECODE_SPEED
-        self._open[key] = _Open(buffer, time.monotonic() + patience_s)
+        self._open[key] = _Open(buffer, time.monotonic() + patience_s, upload.epoch)
         job = _Job(key, upload.file, buffer, self._limits, self._report)
         job.recording = recording
         run = job.run if recording is None else partial(job.run_in_turn, self._turn)
@@ -174,6 +185,34 @@ class Intake:
             del self._recordings[key]
         for key in [key for key in self._open if key[0] == stream and utterance in (None, key[1])]:
             self._open.pop(key).buffer.abandon()
+        self._unwanted = {key for key in self._unwanted if key[0] != stream or utterance not in (None, key[1])}
+        if utterance is None:
+            self._epochs.pop(stream, None)
+
+    def drop(self, stream: str, utterance: str) -> list[str]:
+        """Forget an upload, also what comes of it from now on; its name, if it was arriving."""
+        dropped = [name for name in self._arriving(stream) if name == utterance]
+        self._drop(stream, dropped)
+        return dropped
+
+    def drop_older(self, stream: str, epoch: int) -> list[str]:
+        """Forget uploads of ``stream`` from before ``epoch``, also what comes of them from now on; their names."""
+        self._epochs[stream] = max(epoch, self._epochs.get(stream, 0))
+        dropped = [name for name, begun in self._arriving(stream).items() if begun < epoch]
+        self._drop(stream, dropped)
+        return dropped
+
+    def _arriving(self, stream: str) -> dict[str, int]:
+        """Those whose fate is open, and their epochs."""
+        uploads = {key: upload.epoch for key, upload in self._uploads.items() if upload.file is not None}
+        decoded = {key: decoding.epoch for key, decoding in self._open.items()}
+        return {name: epoch for (of, name), epoch in {**uploads, **decoded}.items() if of == stream}
+
+    def _drop(self, stream: str, utterances: list[str]) -> None:
+        going_on = {(stream, name) for name in utterances} & self._uploads.keys()
+        for name in utterances:
+            self.abandon(stream, name)
+        self._unwanted |= going_on
 
 
 class _Job:

@@ -206,6 +206,11 @@ class LiveSource:
     # --- samples out
 
     @property
+    def begun(self) -> bool:
+        """Whether its turn has come: samples were taken."""
+        return self._asked
+
+    @property
     def ended(self) -> bool:
         """Whether what is available is all there is to come."""
         return self._closed or self.abandoned

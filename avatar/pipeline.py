@@ -6,16 +6,15 @@ one thread (``finish``: composed, encoded, sent), stretch after stretch on one c
 
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar.cut import Cut
 from avatar.decode import RATIO
-from avatar.encode import OpusEncoder
 from avatar.encoders import RECORDED, Encoders, Meter
 from avatar.engines.engine import Engine, FrameJob, Patch
 from avatar.messages import (
@@ -24,7 +23,8 @@ from avatar.messages import (
     VIDEO_HZ,
     Codec,
     Encoding,
-    FromWorker,
+    Interrupt,
+    Interrupted,
     OpenStream,
     RecordSpeech,
     SpeechFinished,
@@ -38,23 +38,26 @@ from avatar.messages import (
     start_grid,
 )
 from avatar.prepared import PreparedAvatar
-from avatar.recorder import Recorder
+from avatar.recordings import Recordings, Send
 from avatar.scheduler import Demand, Turn
-from avatar.timeline import Block, Ease, Finished, Held, Marked, Resumed, Source, Started, Timeline
+from avatar.soundtrack import Soundtrack
+from avatar.timeline import Block, Ease, Finished, Held, Mark, Marked, Resumed, Source, Started, Stays, Timeline
 
 log = logging.getLogger(__name__)
 
+BEGIN_S: Final = 0.5
+"""An utterance is not begun longer before its time: more than the server is ever ahead of what is not recorded."""
+
 Compose = Callable[[NDArray[np.uint8], Patch, NDArray[np.uint8]], object]
-Send = Callable[[FromWorker], None]
 
 
 @dataclass(slots=True)
 class Prepared:
-    """A turn that the engine can make. Shapes: one job and one list of blocks a frame."""
+    """A turn that the engine can make. Shapes: one job a frame."""
 
     first: int
     jobs: list[FrameJob]
-    blocks: list[list[Block]]
+    blocks: list[Block]
     shown: list[bool]
     """Whether a frame is sent at all; one that is sent and not drawn is the last one again."""
     idle_frame: int | None
@@ -71,16 +74,19 @@ class Pipeline:
         self.live = False
         self.epoch = 0
         self._engine = engine
-        self._next_frame = self._until = self._now = 0
+        self._first_frame = self._next_frame = self._until = self._now = 0
+        self._ended_at: int | None = None
+        """Where the latest stretch ends, if it does."""
         self._frame_samples = AUDIO_HZ // self.format.fps
-        self._ahead: deque[Block] = deque()
+        self._sound = Soundtrack()
+        self._cut_at = 0
+        """Where the latest interruption was; none goes back behind it. Units: 48 kHz samples."""
         self._ease = Ease(self.format.fps)
         self._drawn_fps = opened.drawn_fps or self.format.fps
         self._encoders = Encoders(self.format)
-        self._recorders: dict[str, Recorder] = {}
-        self._held_back: dict[str, SpeechFinished] = {}
-        """Ends of recorded utterances, of which a chunk is yet to come."""
-        self._opus = OpusEncoder()
+        self._keyframes_due_at: int | None = None
+        """The frame from which on all encodings begin anew."""
+        self._recordings = Recordings(self.format)
         height, width = self.format.height * 3 // 2, self.format.width
         self._canvas = np.empty((height, width), np.uint8)
         self._canvas_shown = False
@@ -95,15 +101,18 @@ class Pipeline:
 
     def record(self, order: RecordSpeech, samples: int) -> None:
         """Make chunks of an utterance that is about to be enqueued, so many 48 kHz samples long."""
-        self._recorders[order.utterance] = Recorder(order, samples, self.format)
-        self._encoders.record(bool(self._recorders))
+        self._recordings.add(order, samples)
+        self._encoders.record(bool(self._recordings))
 
     def abandon(self, utterance: str) -> None:
         """Drop ``utterance`` where it has not started."""
         self.timeline.drop(lambda name: name != utterance)
-        if utterance in self._recorders and not self._recorders[utterance].begun:
-            del self._recorders[utterance]
-            self._encoders.record(bool(self._recorders))
+        self._recordings.abandon(utterance)
+        self._encoders.record(bool(self._recordings))
+
+    def raise_epoch(self, epoch: int) -> None:
+        """Units bear this one from now on, or a later one that was heard of before."""
+        self.epoch = max(self.epoch, epoch)
 
     def enqueue(self, utterance: str, source: Source) -> None:
         """Speak ``utterance`` after what is queued."""
@@ -114,18 +123,19 @@ class Pipeline:
         if frame % start_grid(self.format.fps):
             raise ValueError(f"frame {frame} is not on the start grid of {self.format.fps} frames/s")
         self._engine.reset(self.slot)
-        self._next_frame = self._until = self._now = frame
-        self.timeline.begin(frame * self._frame_samples)
-        self._ahead.clear()
+        self._first_frame = self._next_frame = self._until = self._now = frame
+        self._cut_at = frame * self._frame_samples
+        self.timeline.begin(self._cut_at)
+        self._sound.begin(self._cut_at)
         self._ease = Ease(self.format.fps)
         self._canvas_shown = False
-        self._encoders.begin()
-        self._opus = OpusEncoder()  # the idle packets before it came from another one: start from silence as they did
-        self.live = True
+        self._keyframes_due_at = frame
+        self.live, self._ended_at = True, None
 
     def advance(self, until: int, now: int) -> None:
         """Grant frames below ``until``."""
         self._until, self._now = max(until, self._until), max(now, self._now)
+        self._sound.forget((self._now - self.format.fps) * self._frame_samples)
 
     @property
     def head_start(self) -> int:
@@ -136,38 +146,56 @@ class Pipeline:
     @property
     def owed(self) -> int:
         """Samples of frames that are granted and not made."""
-        return (self._until - self._next_frame) * self._frame_samples if self.live else 0
+        return (self._allowed_until() - self._next_frame) * self._frame_samples if self.live else 0
 
     def demand(self) -> Demand:
         """What is granted and not made."""
-        return Demand(self.name, self.format.fps, self._next_frame, self._until, self._now)
+        return Demand(self.name, self.format.fps, self._next_frame, self._allowed_until(), self._now)
+
+    def _allowed_until(self) -> int:
+        """Frames below it may be made. Long before its time nothing begins and nothing ends: it may be interrupted."""
+        begins = self.timeline.begins
+        if self._idle_at(self._next_frame) and not self._may_end():
+            return self._next_frame
+        if begins is None or self._now == 0:
+            return self._until
+        before = (begins - self._engine.lookahead_samples * RATIO) // self._frame_samples + 1
+        far = before > self._now + BEGIN_S * self.format.fps
+        return min(self._until, max(before, self._next_frame)) if far else self._until
+
+    def _may_end(self) -> bool:
+        """Whether all that was said has been heard by now; where there is no now, at once."""
+        return self._now == 0 or self.timeline.voiced_until <= self._now * self._frame_samples
 
     def prepare(self, turn: Turn) -> Prepared:
         """Push what the turn's frames need and say how each is to be drawn."""
         while self._engine.ready(self.slot) < turn.count:
-            block = self.timeline.next_block()
-            self._engine.push(self.slot, block.analyse)
-            self._ahead.append(block)
+            self._make_block()
         prepared = Prepared(turn.first, [], [], [], None)
         for frame in range(turn.first, turn.first + turn.count):
             if self._idle_at(frame):
-                prepared.idle_frame = frame
+                prepared.idle_frame = frame if self._may_end() else None
                 break
             strength = self._ease.step(speaking=self.timeline.speaking(frame * self._frame_samples))
             shown = bool(self._encoders) and not self._left_out(frame, turn)
             picture = self.avatar.picture_at(frame, self.format.fps)
             prepared.jobs.append(FrameJob(picture, strength, shown and self._drawn(frame)))
             prepared.shown.append(shown)
-            prepared.blocks.append(self._blocks_before((frame + 1) * self._frame_samples))
         self._next_frame = turn.first + len(prepared.jobs)
+        prepared.blocks = self._sound.take(self._next_frame * self._frame_samples)
         if prepared.idle_frame is not None:
-            self.live = False
+            self.live, self._ended_at = False, prepared.idle_frame
         return prepared
+
+    def _make_block(self) -> None:
+        block = self.timeline.next_block()
+        self._engine.push(self.slot, block.analyse)
+        self._sound.add(block)
 
     def _left_out(self, frame: int, turn: Turn) -> bool:
         """Whether it comes too late to be shown. A recording shows its last picture for longer, so it needs a first."""
         first_of_all = frame == turn.first and not self._canvas_shown
-        return frame < turn.first + turn.late and not (self._recorders and first_of_all)
+        return frame < turn.first + turn.late and not (self._recordings and first_of_all)
 
     def _drawn(self, frame: int) -> bool:
         """Whether a picture is drawn; between those that are, the last one is sent again."""
@@ -184,49 +212,31 @@ class Pipeline:
         said = not self.timeline.busy and not self.timeline.speaking(frame * self._frame_samples)
         return on_grid and self._ease.shut and said
 
-    def _blocks_before(self, sample: int) -> list[Block]:
-        blocks: list[Block] = []
-        while self._ahead and self._ahead[0].at < sample:
-            blocks.append(self._ahead.popleft())
-        return blocks
-
     def finish(
         self, prepared: Prepared, patches: Sequence[Patch | None], compose: Compose, send: Send, meter: Meter
     ) -> None:
         """Compose, encode and send the turn's frames: their sound first, which is soonest missed and soonest made."""
-        for blocks in prepared.blocks:
-            for block in blocks:
-                self._send_block(block, send)
+        for block in prepared.blocks:
+            self._send_block(block, send)
         for index, patch in enumerate(patches):
             frame = prepared.first + index
             if patch is not None:
                 self._compose(patch, compose, meter)
-            if self._canvas_shown and (prepared.shown[index] or self._begins_chunk(frame)):
+            if self._canvas_shown and (prepared.shown[index] or self._recordings.keyframe_at(frame)):
                 self._send_picture(frame, send, meter)
             else:
-                for recorder in self._taking(frame):
-                    recorder.repeat()
-            self._send_chunks(send)
+                self._recordings.repeat(frame)
+            self._recordings.send(send)
         if prepared.idle_frame is not None:
-            for block in self._ahead:  # marks that came with blocks made ahead and never to be played
-                self._send_marks(block, send)
-            self._ahead.clear()
-            self._end_recordings(send)
+            self._tell(self._sound.marks_ahead(self.timeline.at), send)  # of blocks that are never to be played
+            self._recordings.end(send)
             send(WentIdle(self.name, prepared.idle_frame))
+        self._encoders.record(bool(self._recordings))
 
     def _send_block(self, block: Block, send: Send) -> None:
-        self._send_marks(block, send)
-        send(Unit(self.name, self.epoch, Codec.OPUS, block.at, True, self._opus.encode(block.play)))
-        for recorder in self._recorders.values():
-            recorder.add_sound(block.at, block.play)
-
-    def _taking(self, frame: int) -> list[Recorder]:
-        """Those whose utterance has that frame."""
-        return [recorder for recorder in self._recorders.values() if recorder.takes(frame)]
-
-    def _begins_chunk(self, frame: int) -> bool:
-        """Whether a chunk does: with a keyframe, however late it is."""
-        return any(recorder.begins_chunk(frame) for recorder in self._recorders.values())
+        self._tell(block.marks, send)
+        send(Unit(self.name, self.epoch, Codec.OPUS, block.at, True, self._sound.encode(block)))
+        self._recordings.hear(block)
 
     def _compose(self, patch: Patch, compose: Compose, meter: Meter) -> None:
         began_s = time.perf_counter()
@@ -235,25 +245,26 @@ class Pipeline:
         meter.add("compose", time.perf_counter() - began_s)
 
     def _send_picture(self, frame: int, send: Send, meter: Meter) -> None:
-        taking, time_90k = self._taking(frame), frame * VIDEO_HZ // self.format.fps
-        for made in self._encoders.encode(self._canvas, frame, meter, recorded_keyframe=self._begins_chunk(frame)):
+        if self._keyframes_due_at is not None and frame >= self._keyframes_due_at:
+            self._encoders.begin()
+            self._keyframes_due_at = None
+        recorded_keyframe, time_90k = self._recordings.keyframe_at(frame), frame * VIDEO_HZ // self.format.fps
+        for made in self._encoders.encode(self._canvas, frame, meter, recorded_keyframe=recorded_keyframe):
             picture, codec, rendition = made.picture, made.encoding.codec, made.encoding.rendition
-            for recorder in taking if made.encoding == RECORDED else []:
-                recorder.add_picture(picture, made.spent_s)
+            if made.encoding == RECORDED:
+                self._recordings.show(frame, picture, made.spent_s)
             if made.wanted:
                 send(Unit(self.name, self.epoch, codec, time_90k, picture.keyframe, picture.data, rendition))
 
-    def _send_marks(self, block: Block, send: Send) -> None:
-        for mark in block.marks:
+    def _tell(self, marks: Iterable[Mark], send: Send) -> None:
+        for mark in marks:
             match mark:
                 case Started():
-                    if mark.utterance in self._recorders:
-                        self._recorders[mark.utterance].begin(mark.at)
+                    self._recordings.begin(mark.utterance, mark.at)
                     send(SpeechStarted(self.name, mark.utterance, mark.at))
                 case Finished():
-                    self._send_finished(
-                        SpeechFinished(self.name, mark.utterance, mark.at, mark.samples, mark.error), send
-                    )
+                    finished = SpeechFinished(self.name, mark.utterance, mark.at, mark.samples, mark.error)
+                    self._recordings.finish(finished, send)
                 case Marked():
                     send(SpeechMark(self.name, mark.utterance, mark.name, mark.at, mark.samples))
                 case Held():
@@ -262,44 +273,76 @@ class Pipeline:
                 case Resumed():
                     send(SpeechResumed(self.name, mark.utterance, mark.at, mark.samples))
 
-    def _send_finished(self, finished: SpeechFinished, send: Send) -> None:
-        """The end of an utterance: after its last chunk, where it is recorded."""
-        recorder = self._recorders.get(finished.utterance)
-        if recorder is None:
-            send(finished)
-            return
-        self._held_back[finished.utterance] = finished
-        self._send_chunks(send)
+    def interrupt(self, order: Interrupt, stays: Stays, send: Send) -> Interrupted:
+        """Silence whoever does not stay, from ``order.at`` on; the answer, which is to be sent before ``catch_up``.
 
-    def _send_chunks(self, send: Send) -> None:
-        for recorder in list(self._recorders.values()):
-            for chunk in recorder.chunks():
-                send(chunk)
-            if recorder.complete and recorder.utterance in self._held_back:
-                send(self._held_back.pop(recorder.utterance))
-                del self._recorders[recorder.utterance]
-                self._encoders.record(bool(self._recorders))
+        A time that is too early counts as the earliest that can be: where the stretch starts, or the interruption
+        before. One that is not granted counts as the latest that is.
+        """
+        self.raise_epoch(order.epoch)
+        cut = self._cut(order.at, stays, send)
+        dropped = [*(cut.dropped if cut else ()), *self.timeline.drop(stays)]
+        self._recordings.forget([*dropped, *([cut.utterance] if cut and cut.utterance else ())])
+        self._encoders.record(bool(self._recordings))
+        if cut is None:
+            return Interrupted(self.name, order.epoch, None, order.at, 0, dropped)
+        return Interrupted(self.name, order.epoch, cut.utterance, cut.media_time, cut.samples, dropped)
 
-    def _end_recordings(self, send: Send) -> None:
-        """The stretch ends: a recording that lacks something cannot get it any more."""
-        for name, finished in self._held_back.items():
-            del self._recorders[name]
-            send(msgspec.structs.replace(finished, error=finished.error or "pictures were lost"))
-        self._held_back.clear()
-        self._encoders.record(bool(self._recorders))
+    def catch_up(self, send: Send) -> None:
+        """Send the sound that was made anew by an interruption; the pictures come with their turns."""
+        for block in self._sound.take_again():
+            self._send_block(block, send)
+
+    def _cut(self, at: int, stays: Stays, send: Send) -> Cut | None:
+        """The interruption; None where the stretch is over by then, for then nobody speaks."""
+        if not self.live and (self._ended_at is None or self._frame_at(at) >= self._ended_at):
+            return None
+        self.live, self._ended_at = True, None
+        at = self._place(at)
+        while self.timeline.at <= at:
+            self._make_block()
+        self._tell(self._sound.marks_ahead(at), send)
+        cut = self._sound.cut(at, stays)
+        self._tell(cut.said, send)
+        if cut.silent:
+            self.timeline.cut(cut.silent, cut.blocks[-1].at + OPUS_SAMPLES, stays)
+        self._cut_at = at
+        self._go_back(self._frame_at(at))
+        return cut
+
+    def _frame_at(self, sample: int) -> int:
+        """The first frame at or after it."""
+        return -(-sample // self._frame_samples)
+
+    def _place(self, at: int) -> int:
+        """The block at which a cut can be made."""
+        remembered = self._sound.remembered
+        earliest = max(self._cut_at, self.timeline.at if remembered is None else remembered)
+        latest = max(self.timeline.at, self._until * self._frame_samples)
+        return -(-min(max(at, earliest), latest) // OPUS_SAMPLES) * OPUS_SAMPLES
+
+    def _go_back(self, frame: int) -> None:
+        """Make pictures anew from a frame on, where they were made."""
+        again = max(0, self._next_frame - frame)
+        if again:
+            self._recordings.again(self._next_frame)
+            self._canvas_shown = False
+        self._next_frame -= again
+        self._ease.rewind(again)
+        heard = (self.timeline.at - self._first_frame * self._frame_samples) // RATIO
+        self._engine.rewind(self.slot, self._next_frame - self._first_frame, heard)
+        self._keyframes_due_at = frame
 
     def fail(self) -> tuple[int, list[str]]:
         """Give the stretch up: the frame from which the stream is idle, and the utterances that are lost."""
-        self.live = False
-        self._ahead.clear()
+        self.live, self._ended_at = False, None
         self._forget_recordings()
         grid = idle_grid(self.format.fps)
         return -(-self._next_frame // grid) * grid, self.timeline.clear()
 
     def _forget_recordings(self) -> None:
-        self._recorders.clear()
-        self._held_back.clear()
-        self._encoders.record(bool(self._recorders))
+        self._recordings.clear()
+        self._encoders.record(bool(self._recordings))
 
     def close(self) -> list[str]:
         """Free the slot; the utterances that are lost."""

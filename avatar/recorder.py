@@ -58,6 +58,8 @@ class Recorder:
         """Frames that are in no chunk yet."""
         self._aac_given = 0
         self._pictures: list[_Shown] = []
+        self._taken = 0
+        """Frames that it was given, with a picture or without."""
         self._broken = False
         """There is a frame without a picture."""
         self._made = 0
@@ -82,8 +84,8 @@ class Recorder:
         return self._made == self.total
 
     def takes(self, frame: int) -> bool:
-        """Whether the picture of that frame belongs into it."""
-        return self._at is not None and 0 <= frame - self._first_frame < self._frames
+        """Whether the picture of that frame belongs into it. What is made a second time was taken the first time."""
+        return self._at is not None and self._taken <= frame - self._first_frame < self._frames
 
     def begins_chunk(self, frame: int) -> bool:
         """Whether that picture has to be a keyframe."""
@@ -96,21 +98,23 @@ class Recorder:
             seconds = self._samples / AUDIO_HZ if self._order.whole else 0.0
             self._movie = Movie(self._shape.width, self._shape.height, sps, pps, self._sound.config, seconds)
         self._pictures.append(_Shown(picture))
+        self._taken += 1
         self._spent_s += spent_s
 
     def repeat(self) -> None:
         """For the next frame that it takes there is no picture: the last one is shown for longer."""
+        self._taken += 1
         if self._pictures:
             self._pictures[-1].frames += 1
         else:
             self._broken = True
 
     def add_sound(self, at: int, samples: NDArray[np.int16]) -> None:
-        """20 ms of the stream from ``at`` on; what is the utterance's own is taken. Shapes: (960,) int16."""
+        """20 ms of the stream from ``at`` on; what is the utterance's own is taken, once. Shapes: (960,) int16."""
         if self._at is None:
             return
         began_s = time.perf_counter()
-        first, last = max(0, self._at - at), min(len(samples), self._at + self._samples - at)
+        first, last = max(0, self._at + self._heard - at), min(len(samples), self._at + self._samples - at)
         if first < last:
             self._waiting.append(samples[first:last])
             self._heard += last - first

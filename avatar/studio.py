@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from avatar.arrivals import Arrivals
 from avatar.engines.engine import Patch, Work
 from avatar.idle_loop import IdleEncoder
 from avatar.intake import Heard, Intake, Outcome, Refused
@@ -29,6 +30,7 @@ from avatar.messages import (
     ForceKeyframe,
     FromWorker,
     GoLive,
+    Interrupt,
     LivePacket,
     OpenLive,
     OpenPcm,
@@ -97,6 +99,7 @@ class Studio:
         self._intake = Intake(config, self.put)
         self._live = LiveIntake(send)
         self._pcm = PcmIntake(config, send)
+        self._arrivals = Arrivals(self._intake, self._live, self._pcm, send)
         self._avatars = Avatars(library)
         self._engine = library.engine()
         self._streams: dict[str, Pipeline] = {}
@@ -153,7 +156,7 @@ class Studio:
             match item:
                 case Heard() | Refused() | Loaded() | Errand():
                     self._take_own(item)
-                case RecordSpeech() | SpeechData() | AbandonSpeech():
+                case RecordSpeech() | SpeechData() | AbandonSpeech() | Interrupt():
                     self._speech(item)
                 case OpenLive() | LivePacket() | CloseLive() | OpenPcm() | PcmChunk() | PcmMark() | ClosePcm():
                     self._follow(item)
@@ -191,8 +194,7 @@ class Studio:
     def _open_or_close(self, message: OpenStream | CloseStream) -> None:
         self._opening.pop(message.stream, None)
         self._early.pop(message.stream, None)
-        self._intake.abandon(message.stream)
-        self._pcm.drop(message.stream)
+        self._arrivals.abandon(message.stream)
         if message.stream in self._streams:
             self._streams.pop(message.stream).close()
         if isinstance(message, OpenStream):
@@ -222,8 +224,7 @@ class Studio:
                 raise ValueError(loaded.detail)
             stream = Pipeline(opened, loaded.avatar, self._engine, self._config.decode_timeout_s)
         except ValueError as error:
-            self._intake.abandon(opened.stream)
-            self._pcm.drop(opened.stream)
+            self._arrivals.abandon(opened.stream)
             self._send(StreamRefused(opened.stream, str(error)))
             return
         self._streams[opened.stream] = stream
@@ -233,20 +234,20 @@ class Studio:
             self._settle(outcome)
         self._pcm.opened(stream)
 
-    def _speech(self, message: RecordSpeech | SpeechData | AbandonSpeech) -> None:
+    def _speech(self, message: RecordSpeech | SpeechData | AbandonSpeech | Interrupt) -> None:
         stream = self._streams.get(message.stream)
-        if isinstance(message, RecordSpeech):
+        if isinstance(message, Interrupt):
+            self._arrivals.interrupt(message, stream)
+        elif isinstance(message, RecordSpeech):
             if stream is not None or message.stream in self._opening:
                 self._intake.expect(message)
         elif isinstance(message, AbandonSpeech):
-            self._intake.abandon(message.stream, message.utterance)
-            self._pcm.drop(message.stream, message.utterance)
             if stream is not None:
                 stream.abandon(message.utterance)
-                self._live.forget_abandoned()
+            self._arrivals.abandon(message.stream, message.utterance)
         elif stream is not None or message.stream in self._opening:
             if stream is not None:
-                stream.epoch = message.epoch
+                stream.raise_epoch(message.epoch)
             self._intake.take(message)
         elif message.last:
             detail = f"no stream {message.stream!r} here"

@@ -231,6 +231,16 @@ class Timeline:
         """Whether an utterance is being spoken or waits."""
         return self._spoken is not None or bool(self._queue)
 
+    def waits(self, utterance: str) -> bool:
+        """Whether others are to be spoken before it."""
+        waiting = [name for name, _ in self._queue]
+        return utterance in waiting and (self._spoken is not None or waiting[0] != utterance)
+
+    @property
+    def begins(self) -> int | None:
+        """Where the utterance that is next may begin; None where one is being spoken, or none waits."""
+        return max(self.at, self._next_start) if self._queue and self._spoken is None else None
+
     def next_block(self) -> Block:
         """The next 20 ms."""
         at = self.at

@@ -70,6 +70,7 @@ class Stage:
 
     def play(self, frames: int, *, late: int = 0, lost: int = 0) -> None:
         """Make so many frames; the first ``late`` are past their time, and drawing failed for the first ``lost``."""
+        self.pipeline.advance(self.frame + frames, self.frame + late)
         prepared = self.pipeline.prepare(Turn("a", self.frame, frames, late))
         for index, job in enumerate(prepared.jobs):
             if job.draw:

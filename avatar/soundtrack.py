@@ -1,0 +1,90 @@
+"""The sound of a live stretch: blocks made ahead of the frames they belong to, sent, and remembered for a while.
+
+What was sent can be cut and made anew from any block on that is remembered. The packets that follow come from a fresh
+encoder, which has heard the two blocks before, so that whoever has decoded those hears no click.
+"""
+
+from collections import deque
+from dataclasses import replace
+from typing import Final
+
+from avatar.cut import Cut, cut
+from avatar.encode import OpusEncoder
+from avatar.engines.engine import REWIND_S
+from avatar.messages import AUDIO_HZ, OPUS_SAMPLES
+from avatar.timeline import Block, Mark, Stays
+
+PRIMED_WITH: Final = 2
+"""Blocks after which an encoder agrees with a decoder that has heard the same from another one."""
+REMEMBERED: Final = REWIND_S * AUDIO_HZ // OPUS_SAMPLES
+
+
+class Soundtrack:
+    """One stream's."""
+
+    def __init__(self) -> None:
+        self._ahead: deque[Block] = deque()
+        self._sent: deque[Block] = deque(maxlen=REMEMBERED)
+        self._sent_until = 0
+        self._opus = OpusEncoder()
+
+    def begin(self, at: int) -> None:
+        """A stretch starts at ``at``. Units here: 48 kHz samples on the stream's clock."""
+        self._ahead.clear()
+        self._sent.clear()
+        self._sent_until = at
+        self._opus = OpusEncoder()  # the idle packets before it came from another one: start from silence as they did
+
+    def add(self, block: Block) -> None:
+        """One more is made."""
+        self._ahead.append(block)
+
+    def take(self, before: int) -> list[Block]:
+        """Those that stand before ``before`` and are yet to be sent."""
+        taken: list[Block] = []
+        while self._ahead and self._ahead[0].at < before:
+            taken.append(self._ahead.popleft())
+        self._sent.extend(taken)
+        self._sent_until = max(self._sent_until, before)
+        return taken
+
+    def take_again(self) -> list[Block]:
+        """Those that were sent already, and are made anew."""
+        return self.take(self._sent_until)
+
+    def encode(self, block: Block) -> bytes:
+        """The packet of a block that was taken; all in their order."""
+        return self._opus.encode(block.play)
+
+    def forget(self, before: int) -> None:
+        """What was sent for times before ``before`` will not be cut."""
+        while self._sent and self._sent[0].at < before:
+            self._sent.popleft()
+
+    @property
+    def remembered(self) -> int | None:
+        """The first block that can be cut, if there is one."""
+        return next((block.at for blocks in (self._sent, self._ahead) for block in blocks), None)
+
+    def marks_ahead(self, before: int) -> list[Mark]:
+        """The marks of blocks before ``before`` that are yet to be sent, which then have none."""
+        ahead = [block for block in self._ahead if block.at < before]
+        for index, block in enumerate(ahead):
+            self._ahead[index] = replace(block, marks=())
+        return [mark for block in ahead for mark in block.marks]
+
+    def cut(self, at: int, stays: Stays) -> Cut:
+        """Cut at a block that is made and remembered; ``take_again`` and ``take`` hand out what is heard instead."""
+        sent = [block for block in self._sent if block.at >= at]
+        ahead = [block for block in self._ahead if block.at >= at]
+        made = cut([*sent, *ahead], len(sent), stays)
+        for _ in sent:
+            self._sent.pop()
+        for _ in ahead:
+            self._ahead.pop()
+        self._ahead.extend(made.blocks)
+        if sent:
+            self._opus = OpusEncoder()
+            for block in list(self._sent)[-PRIMED_WITH:]:
+                self._opus.encode(block.play)
+        return made
