@@ -90,7 +90,10 @@ class OpenPcm(msgspec.Struct, frozen=True, tag=True):
     channels: int
     """1 or 2; they are mixed."""
     start_ms: int
-    """So much is there before it begins, unless less is all: what hides the jitter of who makes it."""
+    """So much is there before it begins, besides what the engine looks ahead, unless less is all.
+
+    It hides the jitter of who makes it: two frames, and by how much a piece may be later than another.
+    """
 
 
 class PcmChunk(msgspec.Struct, frozen=True, tag=True):
@@ -122,8 +125,12 @@ class Interrupt(msgspec.Struct, frozen=True, tag=True):
 
     Units made from now on, for times from ``at`` on, bear ``epoch``. Those for such times that were made before are
     made anew, pictures from the first frame at or after ``at``, beginning with a keyframe, the mouth easing shut. A
-    stretch that was to end at a later frame (``WentIdle`` was sent) is live again and ends anew. What is to go on and
-    was to start at ``at`` or later starts anew, with another ``SpeechStarted``.
+    stretch that was to end at a later frame (``WentIdle`` was sent) is live again and ends anew; one that ended before
+    stays as it is. What was told for that time is void, and told anew where it holds: the start of an utterance at
+    ``at`` or later; ends, marks and pauses later than ``at``. What comes for utterances that are over is ignored.
+
+    An ``at`` before the live stretch's start, or before an earlier interruption, counts as that; one that is not
+    granted counts as the latest that is.
     """
 
     stream: str
@@ -131,7 +138,9 @@ class Interrupt(msgspec.Struct, frozen=True, tag=True):
     at: int
     """Units: 48 kHz samples on the stream's clock, a multiple of ``OPUS_SAMPLES``; what is due before it stays."""
     utterance: str = ""
-    """The one that is to end; others go on after it. Empty: all of an older epoch, queued and arriving ones too."""
+    """The one that is to end; others go on after it. Empty: all of an older epoch, queued and arriving ones too, but
+    for a live one that barges in (``OpenLive``) and has not started: its turn has come.
+    """
 
 
 # --- worker to server
