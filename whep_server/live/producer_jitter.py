@@ -7,8 +7,8 @@ jitter but a pause: from there on the producer owes them anew.
 
 from typing import Final
 
-MARGIN_S: Final = 0.02
-"""What is in hand beyond the worst: a packet, as many producers send them."""
+MARGIN_S: Final = 0.08
+"""What is in hand beyond the worst: two frames at 25 a second, for the second may be due as soon as the first is."""
 MOST_S: Final = 0.5
 """Above that, waiting for the first word is worse than a pause in the middle."""
 DECAY: Final = 0.7
