@@ -34,8 +34,8 @@ from avatar.resampler import Resampler
 
 JITTER: Final = AUDIO_HZ * 20 // 1000
 """A piece may be early or late by so much."""
-MAX_WAITING: Final = AUDIO_HZ * 60
-"""More waits only where who sends knows nothing of credit: 10 MB."""
+MAX_WAITING: Final = AUDIO_HZ * 90
+"""More waits only where who sends knows nothing of credit: 35 MB at the highest rate, of two channels."""
 TELL: Final = AUDIO_HZ // 10
 """What was taken is told every 100 ms."""
 OVERDUE: Final = AUDIO_HZ * 60 // 1000

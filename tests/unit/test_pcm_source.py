@@ -201,7 +201,7 @@ def test_a_flood_does_not_fill_the_memory():
         speaker.put(second)
     assert speaker.source.waiting <= MAX_WAITING + AUDIO_HZ
     finished = speaker.play_out()
-    assert finished.error == "more than 60 s of samples wait to be played"
+    assert finished.error == "more than 90 s of samples wait to be played"
     assert finished.samples == MAX_WAITING + AUDIO_HZ
 
 
