@@ -1,9 +1,20 @@
 """How the figures of ``bench fanout`` are shown. Pure."""
 
+from typing import Final
+
 import msgspec
 
 from bench.fanout_cost import DRY, Fanout, FanoutFigures, Window
 from bench.figures import ratio, table
+
+ABOUT: Final = (
+    "Viewers are WHEP sessions with ICE, DTLS and receiver reports; their packets are counted by header as they "
+    "come off the sockets, and one of 64 is decrypted. The server is its main process, with HTTP, ICE and all else "
+    "that it does; the worker does the same however many watch. aiortc is unmodified, a track for each viewer as "
+    "its examples have it: *given packets*, all viewers get the same pictures, encoded before anybody watched by "
+    "our encoders at our bitrate; *encoding for each*, aiortc's encoder makes them at its own default of 1 Mbit/s. "
+    "One more viewer costs the slope over the numbers of viewers that a server kept up with."
+)
 
 
 def as_json(result: FanoutFigures) -> str:
@@ -43,6 +54,7 @@ def as_text(result: FanoutFigures) -> str:
                 [_cost(each, result.ours) for each in all_of_them],
             ),
             *(["The receivers were short of processor time in some rows: the servers' may be higher."] if dry else []),
+            ABOUT,
         ]
     )
 

@@ -1,9 +1,19 @@
 """How the figures of ``bench interrupt`` are shown. Pure."""
 
+from typing import Final
+
 import msgspec
 
 from bench.figures import Spread, table
 from bench.interruptions import InterruptFigures, WayRow
+
+ABOUT: Final = (
+    "Each utterance is a sentence with a tone of its own above it, so that every packet tells whose it is: *stale* "
+    "are packets that bear the tone of an utterance which had fallen silent. *Silent* is when the first packet came "
+    "after which nothing was audible until the next utterance, *mouth closed* the first picture after which the "
+    "lips stayed sealed: what fades and closes is contained. *Not cut*: still audible, or open, half a second "
+    "later. *Reply and ear apart* compares how much the server says was played with the packets that bore the tone."
+)
 
 
 def as_json(result: InterruptFigures) -> str:
@@ -33,6 +43,7 @@ def as_text(result: InterruptFigures) -> str:
                 ],
                 [_row(row) for row in result.rows],
             ),
+            ABOUT,
         ]
     )
 

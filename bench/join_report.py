@@ -1,9 +1,19 @@
 """How the figures of ``bench join`` are shown. Pure."""
 
+from typing import Final
+
 import msgspec
 
 from bench.figures import Spread, table
 from bench.join_time import STORM_AT_ONCE, JoinFigures, Joins
+
+ABOUT: Final = (
+    "From the POST of the offer to its answer, to a connection, and to a picture: with aiortc the first that its "
+    "decoder gives, which it does when the next picture begins; with Chromium the first that is rendered "
+    "(`requestVideoFrameCallback`), on a page that does plain WHEP and nothing else. *All at once*: so many "
+    "viewers, by aiortc's ICE and DTLS, while somebody else watches it speak; joins a second are limited by the "
+    "receivers' own share of the machine, too."
+)
 
 
 def as_json(result: JoinFigures) -> str:
@@ -33,6 +43,7 @@ def as_text(result: JoinFigures) -> str:
                     )
                 ],
             ),
+            ABOUT,
         ]
     )
 

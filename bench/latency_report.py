@@ -1,9 +1,22 @@
 """How the figures of ``bench latency`` are shown. Pure."""
 
+from typing import Final
+
 import msgspec
 
 from bench.figures import Spread, table
 from bench.latency import LatencyFigures, Way
+
+ABOUT: Final = (
+    "*In real time* is a client that sends 20 ms at a time, as a synthesiser does that is just quick enough; *at "
+    "once* one that sends all that the server gives it credit for. The clip is an open vowel from its first sample "
+    "on, made for this, so that none of the figures is a breath or a closed lip of the clip's own. The first sound "
+    "is the first packet that is audible when decoded, the first lip the first decoded picture in which the lips "
+    "are not sealed as they are while it is idle; their times are those at which the packet, or the picture's last "
+    "packet, was read off the socket. A player's jitter buffer and its screen come on top. The server waits for "
+    "some of the speech before it begins (`WHEP_AVATAR_PCM_START_MS`) and makes pictures ahead of their time "
+    "(`WHEP_AVATAR_LEAD_MS`)."
+)
 
 
 def as_json(result: LatencyFigures) -> str:
@@ -23,6 +36,7 @@ def as_text(result: LatencyFigures) -> str:
             ),
             f"The engine parts the lips {_ms(result.clip_lips_s)} ms from the clip's first sample, as it hears ahead; "
             "nothing is taken off for that.",
+            ABOUT,
         ]
     )
 

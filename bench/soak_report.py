@@ -1,11 +1,20 @@
 """How the figures of ``bench soak`` are shown. Pure."""
 
+from typing import Final
+
 import msgspec
 
 from bench.figures import table
 from bench.soak import Quantity, SoakFigures
 
 FAULTS_SHOWN = 5
+
+ABOUT: Final = (
+    "Random sentences by files, by samples at once and in real time; three of ten are interrupted, some clients "
+    "vanish in mid-word; visitors come and go, half of the viewers lose 2 % of their packets. The first tenth is "
+    "not judged; slopes are those of twelve stretches' means, with their standard errors: *steady* is what is "
+    "within two of them from 0."
+)
 
 
 def as_json(result: SoakFigures) -> str:
@@ -28,6 +37,7 @@ def as_text(result: SoakFigures) -> str:
                 ["", "samples", "first", "last", "an hour", "verdict"],
                 [_row(each) for each in result.quantities],
             ),
+            ABOUT,
         ]
     )
 

@@ -1,9 +1,18 @@
 """How the figures of ``bench sessions`` are shown. Pure."""
 
+from typing import Final
+
 import msgspec
 
 from bench.figures import table
 from bench.speaking_streams import STAGES, STALL_S, Row, SpeakingFigures
+
+ABOUT: Final = (
+    "All say the same sentence again and again, each from another place on. Times are those at which a picture's "
+    "last packet was read off the socket. *Missing* are pictures that media time asks for and that never came, *not "
+    "drawn* those for which the worker had no time; the one before is shown for longer. Percentages are of one "
+    "core; *engine* is hearing and drawing the mouth, *compose* laying it into the picture."
+)
 
 
 def as_json(result: SpeakingFigures) -> str:
@@ -37,6 +46,7 @@ def as_text(result: SpeakingFigures) -> str:
             ),
             f"Most streams without a stall (a picture that stands for {1000 * STALL_S:.0f} ms, or sound that is "
             f"missing): {result.most_fluent}.",
+            ABOUT,
         ]
     )
 

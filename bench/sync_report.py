@@ -1,9 +1,20 @@
 """How the figures of ``bench sync`` are shown. Pure."""
 
+from typing import Final
+
 import msgspec
 
 from bench.av_sync import Apart, SyncFigures
 from bench.figures import Trend, table
+
+ABOUT: Final = (
+    "What is said are bursts of a vowel. *Lips, by the sender's clock*: when the lips are half open for a burst, "
+    "between two pictures, after the burst's first sample, both on the clock that RTP times and sender reports "
+    "tell: what a player shows. *Pictures, by arrival*: how much later pictures come than sound of the same time, "
+    "second by second: what a player has to make good, at a few milliseconds a second. Lost packets are dropped at "
+    "the receiver as if they had not come; pictures are asked for again as any player does. Slopes stand with their "
+    "standard errors."
+)
 
 
 def as_json(result: SyncFigures) -> str:
@@ -27,6 +38,7 @@ def as_text(result: SyncFigures) -> str:
             ),
             f"Bursts heard: {result.bursts}; with their lips: {result.content.count}. The engine itself opens the "
             f"mouth {1000 * result.engine_s:+.0f} ms after the sound of these bursts, which the first row contains.",
+            ABOUT,
         ]
     )
 
