@@ -1,7 +1,8 @@
 """Utterances that are spoken while they are made, on their way in: samples to their source on the stream's timeline.
 
-Each is accepted, and queued, when there is enough of it to begin with: ``OpenPcm.start_ms``, what a stretch takes at
-once counted in, and never less than what keeps it from running dry at once (``pcm_source.reserve``). For one thread.
+Each is accepted, and queued, when there is enough of it to begin with. A stretch that begins takes the first frame and
+what the engine looks ahead at once (``Pipeline.head_start``). What must be left is ``OpenPcm.start_ms`` without that
+frame; or what keeps it from running dry at once (``pcm_source.reserve``), where this is more. For one thread.
 """
 
 from collections.abc import Callable
@@ -54,7 +55,7 @@ class PcmIntake:
         if isinstance(message, OpenPcm):
             self._open(key, message, known=stream is not None or opening)
             if stream is not None:
-                stream.epoch = message.epoch
+                stream.raise_epoch(message.epoch)
         elif key in self._arriving:
             self._go_on(message, self._arriving[key].source)
         self._consider(key, stream)
@@ -97,15 +98,14 @@ class PcmIntake:
             return
         source = utterance.source
         if not utterance.accepted and not source.abandoned:
-            lasting = reserve(AUDIO_HZ // stream.format.fps)
-            start = max(utterance.start, stream.head_start + lasting)
-            source.enough = start - stream.head_start
-            if source.ended and not source.available():
+            frame = AUDIO_HZ // stream.format.fps
+            source.enough = max(utterance.start - frame, reserve(frame))
+            if source.ended and not source.received:
                 self._send(SpeechRefused(*key, SpeechRefusal.EMPTY, "it has no samples"))
-            elif source.ended or source.waiting >= (source.enough if stream.live else start):
+            elif source.ended or source.waiting >= source.enough + (0 if stream.live else stream.head_start):
                 utterance.accepted = True
                 stream.enqueue(key[1], source)
-                self._send(SpeechAccepted(*key, source.available() / AUDIO_HZ if source.ended else None))
+                self._send(SpeechAccepted(*key, source.received / AUDIO_HZ if source.ended else None))
         if source.ended:
             del self._arriving[key]
 
