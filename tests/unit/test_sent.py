@@ -54,6 +54,11 @@ def test_a_packet_is_sent_again_once_in_a_while():
     assert sent.again(3, 1.0) == known[3], "each has its own time"
 
 
+def test_a_packet_is_not_sent_once_more_before_the_first_can_have_arrived():
+    sent, known = filled(0, [4])
+    assert [sent.again(2, now_s, trip_s=0.4) for now_s in (1.0, 1.39, 1.41)] == [known[2], None, known[2]]
+
+
 def test_what_is_kept_is_bounded():
     sent, _ = filled(0, [1] * 10_000, ticks=1)
     assert len(sent._units) == KEPT_UNITS

@@ -45,6 +45,7 @@ from whep_server.rtc.broadcast import Delivery
 from whep_server.rtc.connection import connection_of
 from whep_server.rtc.datagrams import Path
 from whep_server.rtc.outgoing import Outgoing, agreed
+from whep_server.rtc.repeats import Repeats
 from whep_server.rtc.sendable import Sendable
 from whep_server.rtc.sender_reports import Account, goodbye, report, round_trip_s
 
@@ -151,6 +152,7 @@ class Outbound:
         self._counts = Counts()
         self._rated_s, self._rated_octets = 0.0, 0
         self._plis = self._nacks = 0
+        self._repeats = Repeats()
         self._last_fir: tuple[int, int] | None = None
         self._report: RtcpReceiverInfo | None = None
         self.feedback = Feedback()
@@ -206,6 +208,7 @@ class Outbound:
         counts.discarded += path.send(packets)
         counts.units += 1
         counts.packets += len(packets)
+        self._repeats.sent(len(packets))
         counts.octets += sum(map(len, unit.payloads))
         if counts.units == 1:
             self.report(path, now_s)
@@ -277,10 +280,11 @@ class Outbound:
     def _repeat(self, numbers: list[int]) -> None:
         if self._opened is None:
             return
-        now_s = time.monotonic()
+        now_s, trip_s = time.monotonic(), self.feedback.round_trip_s or 0.0
         for number in numbers[:MOST_REPEATED]:
-            packet = self._opened.out.pack_again(number, now_s)
+            packet = self._opened.out.pack_again(number, now_s, trip_s) if self._repeats.allowed else None
             if packet is not None:
+                self._repeats.repeated()
                 self._counts.repeated += 1
                 self._counts.repeated_octets += len(packet)
                 self._counts.discarded += self._delivery.send(packet)

@@ -42,6 +42,7 @@ class Sent:
     def __init__(self) -> None:
         self._units: deque[tuple[int, Sendable, bytes]] = deque(maxlen=KEPT_UNITS)
         self._repeated_s: dict[int, float] = {}
+        """Until when what was sent again is not sent once more, by sequence number."""
 
     def note(self, first: int, unit: Sendable, extensions: bytes) -> None:
         """A unit has left. ``first``: sequence number of its first packet, not wrapped; the others follow on it."""
@@ -50,26 +51,26 @@ class Sent:
         while units[0][1].rtp_time < oldest:
             units.popleft()
 
-    def again(self, number: int, now_s: float) -> SentPacket | None:
+    def again(self, number: int, now_s: float, trip_s: float = 0.0) -> SentPacket | None:
         """The packet with a 16-bit sequence number, to be sent again; None where that is of no use.
 
-        It never was, was too long ago, or was sent again just now.
+        It never was, was too long ago, or was sent again just now, less than a round trip ago.
         """
         if not self._units:
             return None
         newest = self._units[-1][0] + len(self._units[-1][1].payloads) - 1
         sequence = newest - (newest - number) % SEQUENCES
-        if newest - sequence >= KEPT_PACKETS or now_s - self._repeated_s.get(sequence, -COOLDOWN_S) < COOLDOWN_S:
+        if newest - sequence >= KEPT_PACKETS or now_s < self._repeated_s.get(sequence, now_s):
             return None
         for first, unit, extensions in reversed(self._units):
             if first <= sequence:
-                self._note_repeated(sequence, now_s)
+                self._note_repeated(sequence, now_s, now_s + max(COOLDOWN_S, trip_s))
                 index, last = sequence - first, len(unit.payloads) - 1
                 return SentPacket(sequence, unit.payloads[index], unit.rtp_time, index == last, extensions)
         return None
 
-    def _note_repeated(self, sequence: int, now_s: float) -> None:
+    def _note_repeated(self, sequence: int, now_s: float, until_s: float) -> None:
         if len(self._repeated_s) >= KEPT_PACKETS:
-            recent = {each: at_s for each, at_s in self._repeated_s.items() if now_s - at_s < COOLDOWN_S}
-            self._repeated_s = recent
-        self._repeated_s[sequence] = now_s
+            self._repeated_s = {each: later_s for each, later_s in self._repeated_s.items() if now_s < later_s}
+        if len(self._repeated_s) < KEPT_PACKETS:
+            self._repeated_s[sequence] = until_s
