@@ -94,7 +94,7 @@ def watch(
     seconds: float,
     share: Callable[[float], float] = lambda _: 0.9,
 ) -> Watched:
-    """A viewer's rungs where ``choose`` is asked once a second.
+    """A viewer's rungs, second by second, where ``choose`` is asked four times in it.
 
     ``share``: the part of a rung's bitrate that is sent, by time.
     """
@@ -109,8 +109,9 @@ def watch(
         send_picture(link, now_s, round(size))
         for packet in range(2):
             link.send(now_s + packet * STEP_S / 2, SOUND_BYTES, picture=False)
-        if step % FPS == FPS - 1:
+        if step % (FPS // 4) == 0:
             rung = choose(link.feedback(now_s), now_s)
+        if step % FPS == FPS - 1:
             rungs.append(rung)
     return Watched(rungs, link)
 

@@ -77,7 +77,7 @@ class RateChooser:
         self._wait_s = FIRST_TRY_S
 
     def choose(self, feedback: Feedback, now_s: float) -> int:
-        """The rung from now on; to be called about once a second."""
+        """The rung from now on; to be called once a second or more often."""
         _note(self._sent, now_s, feedback.sent_bps, SENT_S)
         needs_bps = self._needs_bps()
         news = feedback.reports > self._reports

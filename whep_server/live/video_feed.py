@@ -46,7 +46,7 @@ class VideoFeed(Feed):
         return {wanted, Encoding(self.codec, self.rendition)} if self.live else {wanted}
 
     def choose(self, now_s: float) -> None:
-        """Want what the way to the viewer can carry; to be called about once a second."""
+        """Want what the way to the viewer can carry; to be called once a second or more often."""
         self.wanted = self._chooser.choose(self.feedback, now_s)
 
     def request_keyframe(self) -> None:
