@@ -69,6 +69,7 @@ window.whepAvatar = page;
 
 function play() {
   if (face.state === "ready" || face.state === "offline") client.play();
+  else stage.resume();
   if (!events.up) events.open();
 }
 

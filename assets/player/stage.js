@@ -117,9 +117,14 @@ export class Stage extends EventTarget {
     else this.#live.addEventListener("playing", shown, { once: true });
   }
 
+  /** Goes on where it was paused: at the present, as a live stream has no past. */
+  resume() {
+    if (this.#live.srcObject && this.#live.paused) this.#play();
+  }
+
   #inSight() {
     if (document.visibilityState !== "visible") return;
-    if (this.#live.srcObject && this.#live.paused) this.#play(); // phones pause what they do not show
+    this.resume(); // phones pause what they do not show
     this.#runLoop();
   }
 
