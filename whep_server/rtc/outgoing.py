@@ -136,7 +136,7 @@ class Outgoing:
         ticks = int(now_s * SEND_TIME_HZ) & 0xFFFFFF
         return block[:at] + ticks.to_bytes(SEND_TIME_BYTES, "big") + block[at + SEND_TIME_BYTES :]
 
-    def pack_again(self, number: int, now_s: float, trip_s: float) -> bytes | None:
+    def pack_again(self, number: int, now_s: float, trip_s: float = 0.0) -> bytes | None:
         """The packet with a 16-bit sequence number once more, as RTX where that was agreed on; None as ``Sent.again``.
 
         Errors: pylibsrtp.Error.
