@@ -54,10 +54,11 @@ def cut(blocks: Sequence[Block], told: int, stays: Stays) -> Cut:
     voice = blocks[0].voice
     if voice is not None and (not ended[0] or voice.utterance in starts):
         voice = None
-    faded = 0 if voice is None else min(voice.samples, FADE_OUT)
+    begun = 0 if voice is None else voice.offset
+    faded = 0 if voice is None else max(0, min(voice.samples, FADE_OUT - begun))
     return Cut(
         utterance=None if voice is None else voice.utterance,
-        media_time=at + faded,
+        media_time=at + begun + faded if faded else at,
         samples=0 if voice is None else voice.before + faded,
         dropped=[name for name in starts if not stays(name)],
         said=[mark for block in blocks[told:] for mark in block.marks if not _void(mark, at)],

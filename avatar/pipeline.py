@@ -150,7 +150,8 @@ class Pipeline:
 
     def demand(self) -> Demand:
         """What is granted and not made."""
-        return Demand(self.name, self.format.fps, self._next_frame, self._allowed_until(), self._now)
+        fresh = self._next_frame == self._first_frame
+        return Demand(self.name, self.format.fps, self._next_frame, self._allowed_until(), self._now, fresh)
 
     def _allowed_until(self) -> int:
         """Frames below it may be made. Long before its time nothing begins and nothing ends: it may be interrupted."""

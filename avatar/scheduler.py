@@ -11,6 +11,8 @@ from typing import Final
 
 FRAMES_A_TURN: Final = 4
 """Pictures one stream may have in a round while others wait."""
+FIRST_FRAMES: Final = 1
+"""Pictures of the turn with which a stretch begins: the sooner the first one is seen."""
 LATE_FRAMES_A_TURN: Final = 25
 """Frames that are only stepped over are cheap: a stream that fell behind catches up a second a round."""
 NEAR_S: Final = 1.0
@@ -30,6 +32,8 @@ class Demand:
     """Frames below it may be made."""
     now: int
     """Frames below it are too late to be shown; 0 where nothing ever is."""
+    fresh: bool = False
+    """Whether no frame of the stretch was made."""
 
     @property
     def ahead_s(self) -> float:
@@ -64,7 +68,7 @@ def plan(demands: Iterable[Demand], most: int) -> list[Turn]:
     if all(demand.patient for demand in everyone):
         return [_turn(demand, FRAMES_A_TURN) for demand in patient[:most]]
     hurried = sorted((demand for demand in waiting if not demand.patient), key=lambda demand: demand.ahead_s)
-    turns = [_turn(demand, FRAMES_A_TURN) for demand in hurried]
+    turns = [_turn(demand, FIRST_FRAMES if demand.fresh else FRAMES_A_TURN) for demand in hurried]
     turns += [_turn(demand, 1) for demand in patient[:PATIENT_A_ROUND]]
     return turns[:most]
 

@@ -133,7 +133,9 @@ class Voice:
     before: int
     """How many samples of it are played before the block."""
     samples: int
-    """How many are in the block: at its beginning."""
+    """How many are in the block."""
+    offset: int = 0
+    """So many samples after the block's beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,9 +252,9 @@ class Timeline:
         marks: list[Mark] = [] if started is None else [started]
         spoken, voice = self._spoken, None
         if spoken is not None:
-            before = spoken.samples
-            marks += self._speak(spoken, at, play, analyse)
-            voice = Voice(spoken.name, before, spoken.samples - before)
+            before, offset = spoken.samples, spoken.source.lead if spoken.held_blocks or not spoken.samples else 0
+            marks += self._speak(spoken, at + offset, play[offset:], analyse[offset // RATIO :])
+            voice = Voice(spoken.name, before, spoken.samples - before, offset)
         return Block(at, play, analyse, tuple(marks), voice)
 
     def _start(self, at: int) -> Started | None:
@@ -265,8 +267,6 @@ class Timeline:
     def _speak(self, spoken: _Spoken, at: int, play: NDArray[np.int16], analyse: NDArray[np.float32]) -> Iterator[Mark]:
         """Fill a block from the utterance, or from as much of it as there is; the marks that fall into it."""
         source, before = spoken.source, spoken.samples
-        if spoken.held_blocks or not before:
-            at, play, analyse = at + source.lead, play[source.lead :], analyse[source.lead // RATIO :]
         ended = source.ended  # read first: what is available after it is all there is
         available = source.available(spoken.held_blocks)
         count, last = min(available, len(play)), ended and available <= len(play)

@@ -58,6 +58,20 @@ def test_the_last_block_of_an_utterance_can_be_cut(left: int, faded: int):
     assert not done.said and not marks(done.blocks), "it has not finished"
 
 
+def test_who_goes_on_in_the_middle_of_a_block_has_played_less():
+    source = Speech(2 * OPUS_SAMPLES, ended=False)
+    source.lead = 99
+    timeline = Timeline(10.0)
+    timeline.enqueue("u0", source)
+    timeline.begin(AT)
+    stretch = blocks(timeline, 5)
+    source.give(Speech.enough)
+    stretch += blocks(timeline, 5)
+    paused, done = cut_at(stretch, 4), cut_at(stretch, 5)
+    assert (paused.media_time, paused.samples) == (AT + 4 * OPUS_SAMPLES, 2 * OPUS_SAMPLES)
+    assert (done.media_time, done.samples) == (AT + 5 * OPUS_SAMPLES + FADE_OUT, 2 * OPUS_SAMPLES + FADE_OUT - 99)
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_who_has_finished_has_finished(late: bool):
     """Its last sample stands just before the cut; that may be known only in the block that follows."""

@@ -31,6 +31,11 @@ def test_a_long_grant_is_made_in_several_rounds():
     assert plan([demand(until=200)], 8) == [Turn("a", 100, FRAMES_A_TURN, 0)]
 
 
+def test_a_stretch_begins_with_one_picture_that_others_need_not_wait_for():
+    fresh = Demand("fresh", 25, 100, 110, 100, fresh=True)
+    assert plan([fresh, demand("other", next_frame=101)], 8) == [Turn("fresh", 100, 1, 0), Turn("other", 101, 3, 0)]
+
+
 def test_late_frames_are_stepped_over_and_the_rest_drawn():
     assert plan([demand(next_frame=97, until=104)], 8) == [Turn("a", 97, 3 + FRAMES_A_TURN, 3)]
 
