@@ -109,6 +109,8 @@ class FakeStream:
     state: str = "idle"
     queued: int = 0
     interruptions: int = 0
+    interrupts: BargeIn | None = None
+    """What the last publisher's voice is to do."""
     on_air_s: float = 1.0
     listed: bool = True
     drawn_fps: int = 0
@@ -166,6 +168,7 @@ class FakeStream:
             raise AlreadyPublishing("a publisher has this stream")
         session = await self.open_viewer(offer)
         self.publishers[session.id] = self.sessions.pop(session.id)
+        self.interrupts = interrupts
         return session
 
     def publisher_session(self, session_id: str) -> FakeSession:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.http_server import STALL_S, assert_problem, serving
 from tests.integration.test_http import EVENTS, FRAGMENT, OFFER, SDP
-from whep_server.settings import Settings
+from whep_server.settings import BargeIn, Settings
 
 RESTART = "a=ice-ufrag:changed\r\na=ice-pwd:changedchangedchangedchanged\r\n"
 PROTOCOLS = pytest.mark.parametrize("protocol", ["whep", "whip"])
@@ -45,6 +45,21 @@ async def test_a_second_publisher_is_told_when_to_come_again(http):
     response = await http.post("/whip/demo", content=OFFER, headers=SDP)
     assert_problem(response, 409)
     assert int(response.headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize(("query", "meant"), [("", None), *((f"?interrupt={way}", way) for way in BargeIn)])
+async def test_a_publisher_says_whether_its_voice_interrupts(http, live, query, meant):
+    response = await http.post(f"/whip/demo{query}", content=OFFER, headers=SDP)
+    assert response.status_code == 201, response.text
+    assert live.stream("demo").interrupts is meant
+    assert "?" not in response.headers["location"]
+
+
+async def test_a_publisher_that_wants_what_nobody_knows_is_told_so(http, live):
+    for query in ("interrupt=loudly", "interrupt=", "interrupt=SPEECH"):
+        assert_problem(await http.post(f"/whip/demo?{query}", content=OFFER, headers=SDP), 400)
+    assert not live.stream("demo").publishers
+    assert (await http.post("/whep/demo?interrupt=loudly", content=OFFER, headers=SDP)).status_code == 201
 
 
 async def test_whip_takes_no_answers_by_patch(http):

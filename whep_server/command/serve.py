@@ -16,7 +16,7 @@ from litestar import Litestar
 from whep_server.app import OpenRegistry, create_app
 from whep_server.settings import Settings
 from whep_server.web.closing import Closing
-from whep_server.web.handshake import refuse_unknown
+from whep_server.web.handshake import with_refusals
 from whep_server.web.on_air import Registry
 from whep_server.web.pcm_messages import MAX_MESSAGE_BYTES
 
@@ -83,7 +83,7 @@ def make_server(app: Litestar, closing: Closing) -> Server:
     """Uvicorn as this server needs it."""
     logging.getLogger("uvicorn.access").disabled = True  # it writes session URLs, which are capabilities
     config = uvicorn.Config(
-        refuse_unknown(app),
+        with_refusals(app),
         log_config=None,
         access_log=False,
         server_header=False,

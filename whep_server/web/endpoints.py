@@ -5,7 +5,7 @@ WHEP and WHIP are one protocol in two directions: the handlers here and in ``ses
 """
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,8 +15,9 @@ from litestar.enums import MediaType
 from litestar.params import FromPath, SkipValidation
 from litestar.response.base import ASGIResponse
 
+from whep_server.errors import BadRequest
 from whep_server.live.session_events import TYPES
-from whep_server.settings import Settings
+from whep_server.settings import BargeIn, Settings
 from whep_server.signaling.headers import EVENTS_REL, extension_link, session_location
 from whep_server.signaling.ice_servers import ice_servers
 from whep_server.web import exchange
@@ -33,7 +34,8 @@ class Direction:
 
     protocol: str
     action: Action
-    open: Callable[[Stream, str], Awaitable[Session]]
+    open: Callable[[Stream, str, Mapping[str, str]], Awaitable[Session]]
+    """Takes the offer and the query."""
     find: Callable[[Stream, str], Session]
     end: Callable[[Stream, str], Awaitable[None]]
     events: tuple[str, ...] = ()
@@ -43,10 +45,22 @@ class Direction:
 Protocol = NamedDependency[SkipValidation[Direction]]
 """The router's direction, as a handler's argument."""
 
+
+def publish(stream: Stream, offer: str, query: Mapping[str, str]) -> Awaitable[Session]:
+    """``?interrupt=`` says what the publisher's voice does to what is being spoken; else it is as configured.
+
+    Errors: BadRequest for what nobody knows; those of ``Stream.open_publisher``.
+    """
+    wanted = query.get("interrupt")
+    if wanted is not None and wanted not in set(BargeIn):
+        raise BadRequest(f"interrupt={wanted}: must be {', '.join(BargeIn)}")
+    return stream.open_publisher(offer, interrupts=None if wanted is None else BargeIn(wanted))
+
+
 WHEP = Direction(
     "whep",
     Action.WATCH,
-    lambda stream, offer: stream.open_viewer(offer),
+    lambda stream, offer, _: stream.open_viewer(offer),
     lambda stream, session: stream.viewer_session(session),
     lambda stream, session: stream.end_viewer(session),
     events=TYPES,
@@ -54,7 +68,7 @@ WHEP = Direction(
 WHIP = Direction(
     "whip",
     Action.PUBLISH,
-    lambda stream, offer: stream.open_publisher(offer),
+    publish,
     lambda stream, session: stream.publisher_session(session),
     lambda stream, session: stream.end_publisher(session),
 )
@@ -104,7 +118,7 @@ async def take_offer(
     target = live.stream(stream)
     require_type(request.headers.get("content-type"), exchange.SDP)
     offer = await read_text(request, limit=config.max_sdp_bytes, stall_s=config.upload_stall_s)
-    session = await direction.open(target, offer)
+    session = await direction.open(target, offer, request.query_params)
     location = session_location(config.public_base_path, direction.protocol, target.name, session.id)
     links = ice_links(config)
     if direction.events:

@@ -3,7 +3,10 @@
 A script in a browser learns neither; it may ask by a plain ``GET`` of the same URL, which is refused likewise.
 """
 
+import asyncio
+from contextlib import suppress
 from http import HTTPStatus
+from typing import Final
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,6 +15,8 @@ from whep_server.errors import ServerError
 from whep_server.web.cors import HEADERS
 from whep_server.web.problems import Problem, refuse_handshake
 
+LINGER_S: Final = 1.0
+
 
 async def refuse(send: Send, error: ServerError) -> None:
     """Instead of accepting it."""
@@ -19,24 +24,35 @@ async def refuse(send: Send, error: ServerError) -> None:
     await refuse_handshake(send, problem, {**HEADERS, **error.headers})
 
 
-def refuse_unknown(app: ASGIApp) -> ASGIApp:
+def with_refusals(app: ASGIApp) -> ASGIApp:
     """404 where no route takes a WebSocket: the framework would close it, which uvicorn makes a 403 of."""
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.WEBSOCKET:
             await app(scope, receive, send)
             return
-        answered = False
+        first = ""
 
         async def answer(message: Message) -> None:
-            nonlocal answered
-            if message["type"] == "websocket.close" and not answered:
+            nonlocal first
+            first, unanswered = first or message["type"], not first
+            if message["type"] == "websocket.close" and unanswered:
                 detail, status = "there is no WebSocket at this address", HTTPStatus.NOT_FOUND
                 await refuse_handshake(send, Problem(status.phrase.capitalize(), status, detail, detail), HEADERS)
             else:
                 await send(message)
-            answered = True
 
         await app(scope, receive, answer)
+        if first != "websocket.accept":
+            await _until_closed(receive)
 
     return wrapped
+
+
+async def _until_closed(receive: Receive) -> None:
+    """Until a refused connection is closed: uvicorn 0.54 takes who returns before for one that gave no answer."""
+    closes = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_S):
+            while closes < 2:  # the refusal counts as one, the connection's end is another
+                closes += (await receive())["type"] == "websocket.disconnect"

@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from litestar import route, websocket
+from litestar import HttpMethod, route, websocket
 from litestar.exceptions import WebSocketDisconnect
 from litestar.params import FromPath
+from litestar.response.base import ASGIResponse
 
 from whep_server.errors import BadRequest, ServerError, UpgradeRequired
 from whep_server.web.auth import OFFERED, Action, authorize
 from whep_server.web.bodies import HttpRequest, Socket
 from whep_server.web.closing import Closing, ClosingEvent
 from whep_server.web.describe import STREAMS, Operation, describe
+from whep_server.web.endpoints import empty
 from whep_server.web.handshake import refuse
 from whep_server.web.interrupt import silenced
 from whep_server.web.on_air import Config, Live, Stream
@@ -229,4 +231,10 @@ async def explain(stream: FromPath[str], request: HttpRequest, live: Live, confi
     raise UpgradeRequired("this is a WebSocket: docs/streaming-speech.md")
 
 
-ROUTES = [stream_pcm, explain]
+@route(PATH, http_method=[HttpMethod.OPTIONS])
+async def pcm_options() -> ASGIResponse:
+    """What may be sent here."""
+    return empty(204, [("Allow", "POST, GET, HEAD, OPTIONS"), ("Accept-Post", "audio/L16, audio/pcm")])
+
+
+ROUTES = [pcm_options, stream_pcm, explain]

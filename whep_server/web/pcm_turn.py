@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from whep_server.errors import ServerError
+from whep_server.errors import ServerError, TooMany
 from whep_server.web.on_air import PcmEvent, PcmSpeech
 from whep_server.web.pcm_messages import BadMessage, Begin, Commit, Gone, Intake, Mark, error_name
 from whep_server.web.pcm_reader import PcmFormat
@@ -135,7 +135,7 @@ class PcmTurn:
     async def _mark(self, name: str) -> None:
         try:
             self._speech.mark(name)
-        except ServerError as error:
+        except TooMany as error:
             await self._tell(told_error(error, self.id))
 
     async def _tell_on(self) -> None:

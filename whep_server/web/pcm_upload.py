@@ -7,7 +7,7 @@ breaks off is spoken as far as it came.
 
 from array import array
 from collections.abc import Iterator, Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Final
 
 import msgspec
@@ -17,7 +17,7 @@ from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 from multipart import parse_options_header  # type: ignore[import-untyped]  # has no py.typed
 
-from whep_server.errors import BadRequest, NotSpeech, ServerError, UnsupportedType
+from whep_server.errors import BadRequest, NotSpeech, UnsupportedType
 from whep_server.web.auth import Action, authorize
 from whep_server.web.bodies import HttpRequest, Upload
 from whep_server.web.describe import STREAMS, Operation, describe
@@ -124,22 +124,14 @@ async def speak_pcm(stream: FromPath[str], request: HttpRequest, live: Live, con
 
 async def hand_on(upload: Upload, frames: SampleFrames, speech: PcmSpeech) -> None:
     """All of it; where it breaks off, it ends with what there is. Errors: those of both; NotSpeech, BadRequest."""
-    complete = False
     try:
         async with aclosing(upload.pieces()) as pieces:
             async for piece in pieces:
                 for samples in frames.feed(piece):
                     await speech.append(samples)
-        complete = True
+        speech.commit()
     finally:
-        if not frames.size:
-            await speech.cancel()
-        elif not complete:
-            with suppress(ServerError):  # it is over already
-                speech.commit()
-    if not frames.size:
-        raise NotSpeech("there is no sample in the body")
-    speech.commit()
+        speech.break_off("the request broke off")  # which changes nothing where it is committed
     if frames.left:
         raise BadRequest("the last sample is cut in two; the others are spoken")
 
