@@ -151,7 +151,7 @@ class _Speaker:
 
     def __init__(self, http: httpx.AsyncClient, base: str, stream: str, speech: Samples, seed: int) -> None:
         self._http, self._base, self._stream, self._speech = http, base, stream, speech
-        self._chance = random.Random(seed)
+        self._chance = random.Random(f"speaker {seed}")
 
     async def run(self, cuts: int) -> list[Cut]:
         """So many, one after the other."""
@@ -181,6 +181,7 @@ class _Speaker:
             sending = group.create_task(pcm.send(pcm_bytes(sound), RATE_HZ, real_time=real_time))
             await pcm.until("started", "error")
             await asyncio.sleep(wait_s)
+            sending.cancel()
             if real_time:
                 called_s = await pcm.cancel()
                 over = await pcm.until("interrupted", "finished", "failed", "error")
@@ -188,7 +189,6 @@ class _Speaker:
             else:
                 made = await self._interrupt()
                 await pcm.until("interrupted", "finished", "failed", "error")
-            await sending
             return made
 
     async def _interrupt(self) -> tuple[float, int]:

@@ -49,7 +49,7 @@ class Talker:
         """Shapes: speech (n,), at ``RATE_HZ``."""
         self.stream, self.turn = stream, asyncio.Lock()
         self._served, self._speech, self._diary = served, speech, diary
-        self._chance = random.Random(seed)
+        self._chance = random.Random(f"talker {seed}")  # small numbers begin too much alike
 
     async def run(self) -> None:
         """For ever."""
@@ -89,6 +89,7 @@ class Talker:
                 self._diary.counts["vanished"] += 1
                 return
             if chance < OFTEN["interrupt"] + OFTEN["vanish"]:
+                sending.cancel()
                 await client.cancel()
                 self._diary.counts["interrupted"] += 1
             await client.until("finished", "interrupted", "failed", "error")
