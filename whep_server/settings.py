@@ -132,6 +132,9 @@ class Settings(BaseSettings):
         le=1000,
         description="Streamed speech begins with so much in hand, and with more where its sender's pace was uneven",
     )
+    pcm_gap_s: float = Field(
+        30.0, ge=1, le=600, description="Streamed speech is over when it has paused for so long: no samples came"
+    )
     whip_interrupts: BargeIn = Field(
         BargeIn.NO,
         description="What a publisher's voice does to what is being spoken, where its offer does not say: no, speech "

@@ -336,6 +336,7 @@ def worker_config(settings: Settings) -> WorkerConfig:
         cache=str(settings.cache),
         threads=settings.worker_threads,
         max_speech_s=settings.max_speech_s,
+        pcm_gap_s=settings.pcm_gap_s,
         max_upload_bytes=settings.max_upload_bytes,
         log_level=settings.log_level,
     )
