@@ -69,14 +69,17 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Made:
-    """A frame that was made: who spoke in it, what was played of it before, and whether it paused."""
+    """A frame that was made: who spoke in it, and what was played of it before."""
 
     frame: int
     utterance: Utterance | None
     before: int
-    held: bool
     began: bool
     """Whether it began with that frame."""
+    held: bool
+    """Whether it paused before that frame."""
+    holds: bool
+    """Whether it pauses in it."""
 
 
 @dataclass
@@ -220,12 +223,13 @@ class FakeStream:
         spoken, at = self.speaking, self._sample_of(frame)
         del self.made[:-MEMORY]
         if spoken is None:
-            self.made.append(Made(frame, None, 0, held=False, began=False))
+            self.made.append(Made(frame, None, 0, began=False, held=False, holds=False))
             return False
         before = spoken.played
         began = before == 0 and not (self.made and self.made[-1].utterance is spoken)
-        self.made.append(Made(frame, spoken, before, spoken.held, began))
-        if spoken.held and self._enough(spoken):
+        holds = spoken.held and not self._enough(spoken)
+        self.made.append(Made(frame, spoken, before, began, spoken.held, holds))
+        if spoken.held and not holds:
             spoken.held = False
             self.tell(SpeechResumed(self.name, spoken.id, at, before))
         if spoken.held:
@@ -264,20 +268,25 @@ class FakeStream:
     def _make_pictures(self, frame: int) -> None:
         self.encoders = {each: encoder for each, encoder in self.encoders.items() if each in self.encodings}
         for encoding in self.encodings:
-            fresh = encoding not in self.encoders
-            encoder = self.encoders.setdefault(encoding, PictureEncoder(encoding.codec, self.fps))
-            keyframe = fresh or encoding in self.forced
+            keyframe = encoding not in self.encoders or encoding in self.forced
             self.forced.discard(encoding)
-            data = encoder.encode(draw(frame % (LOOP_S * self.fps), live=True), keyframe)
+            data = self._picture(encoding, frame, keyframe)
             media_time = frame * VIDEO_HZ // self.fps
             unit = Unit(self.name, self.epoch, encoding.codec, media_time, keyframe, data, encoding.rendition)
             self.tell(unit)
 
+    def _picture(self, encoding: Encoding, frame: int, keyframe: bool) -> bytes:
+        encoder = self.encoders.setdefault(encoding, PictureEncoder(encoding.codec, self.fps))
+        return encoder.encode(draw(frame % (LOOP_S * self.fps), live=True), keyframe)
+
+    def _sound(self, voice: bool) -> bytes:
+        packets = opus_packets(live=voice)
+        return packets[self.sample // OPUS_SAMPLES % len(packets)]
+
     def _make_sound(self, voice: bool) -> None:
         assert self.frame is not None
-        sound = opus_packets(live=voice)
         while self.sample + OPUS_SAMPLES <= self._sample_of(self.frame):
-            data = sound[self.sample // OPUS_SAMPLES % len(sound)]
+            data = self._sound(voice)
             self.tell(Unit(self.name, self.epoch, Codec.OPUS, self.sample, keyframe=True, data=data))
             self.sample += OPUS_SAMPLES
 
@@ -292,7 +301,7 @@ class FakeStream:
         def ends(utterance: Utterance) -> bool:
             return message.utterance in ("", utterance.id)
 
-        speaker, played = self._speaker_at(message.at)
+        speaker, played, faded = self._speaker_at(message.at)
         again = self._take_back(first)
         waiting = [*again, *self.queue, *self.arriving.values()]
         dropped = [each.id for each in waiting if ends(each)]
@@ -300,7 +309,6 @@ class FakeStream:
         self.arriving = {name: each for name, each in self.arriving.items() if not ends(each)}
         cut = speaker if speaker is not None and ends(speaker) else None
         if cut is not None:
-            faded = 0 if cut.held else min(FADE, cut.samples - played)
             self.speaking = None
             self.tell(Interrupted(self.name, self.epoch, cut.id, message.at + faded, played + faded, dropped))
         else:
@@ -316,16 +324,20 @@ class FakeStream:
             self._make()
             self.until = granted
 
-    def _speaker_at(self, sample: int) -> tuple[Utterance | None, int]:
-        """Who speaks, or pauses, at a sample, not only from there on; and what is played of it by then."""
+    def _speaker_at(self, sample: int) -> tuple[Utterance | None, int, int]:
+        """Who speaks, or pauses, at a sample, not only from there on; what is played by then, and what can be faded."""
         for each in self.made:
             begins = self._sample_of(each.frame)
             if each.utterance is not None and begins <= sample < self._sample_of(each.frame + 1):
-                played = each.before + (0 if each.held else sample - begins)
-                there = (each.began and begins == sample) or (each.utterance.ended and played >= each.utterance.samples)
-                return (None, 0) if there else (each.utterance, min(played, each.utterance.samples))
+                there = each.utterance.samples
+                played = each.before + (0 if each.holds else sample - begins)
+                finished = each.utterance.ended and played >= there and not each.holds
+                nobody = finished or (each.began and begins == sample)
+                played = min(played, there)
+                fading = 0 if each.holds else min(FADE, there - played)
+                return (None, 0, 0) if nobody else (each.utterance, played, fading)
         behind = not self.made or self._sample_of(self.made[-1].frame + 1) <= sample
-        return (self.speaking, self.speaking.played) if self.speaking is not None and behind else (None, 0)
+        return (self.speaking, self.speaking.played, 0) if self.speaking is not None and behind else (None, 0, 0)
 
     def _take_back(self, first: int) -> list[Utterance]:
         """Unmake the frames from ``first`` on; the utterances that began there, to begin again."""

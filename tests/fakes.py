@@ -58,6 +58,8 @@ from tests.fake_stream import FakeStream as FakeStream
 class FakeWorker:
     """Speaks on paper: see the module. Made by ``fake_worker``."""
 
+    make_stream = FakeStream
+
     def __init__(self, listener: WorkerListener) -> None:
         self.state = WorkerState.STARTING
         self.stats = WorkerStats()
@@ -120,7 +122,7 @@ class FakeWorker:
             case EncodeIdle():
                 self._encode_idle(message)
             case OpenStream():
-                self._streams[message.stream] = FakeStream(message.stream, message.format.fps, self._tell)
+                self._streams[message.stream] = self.make_stream(message.stream, message.format.fps, self._tell)
                 self._tell(StreamOpened(message.stream, "Nova", LOOP_S * message.format.fps))
             case CloseStream():
                 self._streams.pop(message.stream, None)

@@ -15,6 +15,8 @@ def test_a_frame_is_due_at_its_own_time_and_not_before(fps, started_s, count):
     assert clock.frame_at(clock.frame_due_s(count)) == count
     assert clock.frame_at(clock.frame_due_s(count) - 0.001) == count - 1
     assert clock.packet_at(clock.packet_due_s(count)) == count
+    assert clock.packet_from(clock.packet_due_s(count)) == count
+    assert clock.packet_from(clock.packet_due_s(count) + 0.001) == count + 1
     assert clock.frame_of_time(clock.video_time(count)) == count
 
 

@@ -25,6 +25,10 @@ class StreamClock:
         """The 20 ms audio packet that is due or was due last."""
         return math.floor((now_s - self.started_s) * AUDIO_HZ / OPUS_SAMPLES + _ROUNDING)
 
+    def packet_from(self, now_s: float) -> int:
+        """The first packet that is due at ``now_s`` or later."""
+        return math.ceil((now_s - self.started_s) * AUDIO_HZ / OPUS_SAMPLES - _ROUNDING)
+
     def frame_due_s(self, frame: int) -> float:
         """When a frame is to be sent."""
         return self.started_s + frame / self.fps

@@ -269,6 +269,7 @@ class SpeechQueue:
                 news = News("interrupted", end, heard, str(entry.error))
                 self._notices.put(end, entry, news, over=True, error=entry.error)
             else:
+                self._notices.forget(entry)
                 self._cancelled(self._silenced.pop(entry.id))
                 dropped.append(entry.id)
         return replace(played, dropped=tuple(dropped))

@@ -147,7 +147,7 @@ class Transmission:
 
     def next_packet(self, grace_s: float) -> int:
         """Where the first packet begins that is due in ``grace_s`` or later. Units: 48 kHz samples."""
-        return (max(self.clock.packet_at(self._time() + grace_s), self._packet) + 1) * OPUS_SAMPLES
+        return max(self.clock.packet_from(self._time() + grace_s), self._packet + 1) * OPUS_SAMPLES
 
     def fence(self, epoch: int, at: int) -> None:
         """What was made before ``epoch`` does not come out from sample ``at`` on: silence, until more is made."""
