@@ -24,7 +24,9 @@ from aiortc import (
     RTCRtpSender,
     RTCRtpTransceiver,
 )
+from aiortc.rate import RemoteBitrateEstimator
 
+from whep_server.rtc.estimator import LateEstimator
 from whep_server.rtc.relied_on import check_relied_on
 
 RTC = Path(__file__).resolve().parents[2] / "whep_server" / "rtc"
@@ -38,6 +40,7 @@ NAMES = [
     "aioice.Connection.data_received",
     "aioice.Connection.query_consent",
     "aiortc.rtcicetransport.Connection",
+    "aiortc.rtcrtpreceiver.RemoteBitrateEstimator",
     "aiortc.RTCDtlsTransport._register_rtp_receiver",
     "aiortc.RTCDtlsTransport._register_rtp_sender",
     "aiortc.RTCDtlsTransport._unregister_rtp_sender",
@@ -108,6 +111,12 @@ async def test_the_server_does_not_start_on_a_release_without_them(monkeypatch):
     monkeypatch.delattr(pylibsrtp.Session, "protect_rtcp")
     with pytest.raises(RuntimeError, match="has no _register_rtp_sender, protect_rtcp"):
         await check_relied_on()
+
+
+def test_aiortcs_receiver_still_asks_its_estimator_for_nothing_else():
+    assert set(re.findall(r"remote_bitrate_estimator\.(\w+)\(", inspect.getsource(RTCRtpReceiver))) == {"add"}
+    ours, theirs = (inspect.signature(each.add) for each in (LateEstimator, RemoteBitrateEstimator))
+    assert [*ours.parameters] == [*theirs.parameters]
 
 
 def test_aioice_still_fails_on_a_check_without_priority_of_its_own():

@@ -12,8 +12,9 @@ from typing import Final
 from avatar.annexb import SPS, nal_type, split_nals
 from avatar.messages import Codec
 
-MAX_PAYLOAD_BYTES: Final = 1200
-"""With SRTP, RTP, UDP and IPv6 headers below the 1280 bytes that every path carries."""
+MAX_PAYLOAD_BYTES: Final = 1170
+"""Within the 1280 bytes that every path carries, with what is added: IPv6 40, UDP 8, TURN 4, RTP 12, its extensions 28
+at most, a retransmission's 2, SRTP 16."""
 
 _FU_A: Final = 28
 _STAP_A: Final = 24

@@ -4,7 +4,8 @@ We are a full ICE agent, never lite.  [I-MS-02] [E-SE-11]
 
 aioice and aiortc take all this from module names, so that it holds for the whole process: ``ice_policy`` puts ours
 there and puts back what it found. Relied on, read at aioice 0.13.0 and aiortc 1.16.0:
-``aioice.ice.get_host_addresses``, ``CONSENT_INTERVAL``, ``aiortc.rtcicetransport.Connection``.
+``aioice.ice.get_host_addresses``, ``CONSENT_INTERVAL``, ``aiortc.rtcicetransport.Connection``,
+``aiortc.rtcrtpreceiver.RemoteBitrateEstimator``.
 """
 
 import ipaddress
@@ -15,10 +16,12 @@ from typing import Final
 
 import aioice.ice
 import aiortc.rtcicetransport
+import aiortc.rtcrtpreceiver
 from aiortc import RTCConfiguration, RTCIceServer
 from aiortc.rtcconfiguration import RTCBundlePolicy
 
 from whep_server.rtc.connection import RestartableConnection
+from whep_server.rtc.estimator import LateEstimator
 from whep_server.settings import Settings
 from whep_server.signaling.ice_servers import ice_servers
 
@@ -60,10 +63,13 @@ def ice_policy(settings: Settings) -> Iterator[None]:
 
     plain = aiortc.rtcicetransport.Connection  # type: ignore[attr-defined]  # see rtc/connection.py
     aiortc.rtcicetransport.Connection = RestartableConnection  # type: ignore[attr-defined, assignment]  # likewise
+    estimator = aiortc.rtcrtpreceiver.RemoteBitrateEstimator  # type: ignore[attr-defined]  # see rtc/estimator.py
+    aiortc.rtcrtpreceiver.RemoteBitrateEstimator = LateEstimator  # type: ignore[attr-defined, assignment]  # likewise
     aioice.ice.get_host_addresses = host_addresses
     aioice.ice.CONSENT_INTERVAL = CONSENT_INTERVAL_S
     try:
         yield
     finally:
         aiortc.rtcicetransport.Connection = plain  # type: ignore[attr-defined]  # likewise
+        aiortc.rtcrtpreceiver.RemoteBitrateEstimator = estimator  # type: ignore[attr-defined]  # likewise
         aioice.ice.get_host_addresses, aioice.ice.CONSENT_INTERVAL = found, interval_s
