@@ -12,7 +12,7 @@ from avatar.messages import Interrupted, PcmTaken, SpeechAccepted, SpeechRefused
 from whep_server.errors import AlreadySpeaking, BadRequest, ServerError, Unavailable
 from whep_server.live.events import StreamEvent
 from whep_server.live.house import House
-from whep_server.live.interruptions import Cause, Interruptions
+from whep_server.live.interruption import Cause, Interruptions
 from whep_server.live.pcm_speech import PcmSpeech, PcmWay
 from whep_server.live.producer_jitter import ProducerJitter
 from whep_server.live.publisher import Floor

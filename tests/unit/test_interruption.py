@@ -9,7 +9,7 @@ import pytest
 from avatar.messages import AUDIO_HZ, OPUS_SAMPLES, AbandonSpeech
 from tests.stepped_stream import FPS, SteppedStream
 from whep_server.errors import Interrupted, Unavailable
-from whep_server.live.interruptions import ANSWER_S, GRACE_S
+from whep_server.live.interruption import ANSWER_S, GRACE_S
 from whep_server.live.pictures import STALL_S
 from whep_server.live.stream import StreamState
 from whep_server.live.utterances import Interruption
