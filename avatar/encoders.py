@@ -75,7 +75,8 @@ class Encoders:
             del self._smaller[rung]
         for encoding in needed:
             if encoding not in self._encoders:
-                self._encoders[encoding] = PictureEncoder(encoding.codec, self._ladder[encoding.rendition])
+                rung = encoding.rendition
+                self._encoders[encoding] = PictureEncoder(encoding.codec, self._ladder[rung], smaller=rung > 0)
                 self._keyframe_due.add(encoding)
 
     def force_keyframe(self, encoding: Encoding) -> None:

@@ -23,7 +23,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from avatar.encode import SETTINGS_VERSION, PictureEncoder, opus_silence
+from avatar.encode import SETTINGS_VERSION, SMALLER_RATE_FACTOR, PictureEncoder, opus_silence
 from avatar.engines.engine import Engine, Patch
 from avatar.messages import (
     IDLE_PHASES,
@@ -149,7 +149,7 @@ def encode_phase(
     shape = rung_of(request)
     frames = avatar.loop_length * shape.fps // avatar.fps
     first = phase * idle_grid(shape.fps)
-    encoder = PictureEncoder(request.codec, shape, idle=True)
+    encoder = PictureEncoder(request.codec, shape, idle=True, smaller=request.rendition > 0)
     canvas = np.empty(avatar.pictures[0].shape, np.uint8)
     shown = np.empty((shape.height * 3 // 2, shape.width), np.uint8) if request.rendition else canvas
     units: list[bytes] = []
@@ -215,6 +215,6 @@ class LoopCache:
     def _path(self, digest: str, request: EncodeIdle, phase: int) -> Path:
         depends: tuple[object, ...] = (digest, request.format, request.codec.value, SETTINGS_VERSION)
         if request.rendition:
-            depends += (rung_of(request),)
+            depends += (rung_of(request), SMALLER_RATE_FACTOR)
         name = hashlib.sha256(repr(depends).encode()).hexdigest()[:32]
         return self._directory / f"idle-{name}-{phase}.msgpack"
