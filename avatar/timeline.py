@@ -280,6 +280,7 @@ class Timeline:
         if dry and count < FADE_SAMPLES and not spoken.held_blocks:
             play[count : count + FADE_SAMPLES] = _ebb(spoken.recent)
         for name, place in source.reached(spoken.samples):
+            place = min(place, spoken.samples)
             yield Marked(spoken.name, name, at + max(0, place - before), place)
         if last:
             yield self._finish(at + count, spoken, source.error)
