@@ -210,7 +210,7 @@ class Pipeline:
         Not while an utterance is held: it goes on at once when more of it comes.
         """
         on_grid = frame % idle_grid(self.format.fps) == 0
-        said = not self.timeline.busy and not self.timeline.speaking(frame * self._frame_samples)
+        said = not self.timeline.busy and self.timeline.voiced_until <= frame * self._frame_samples
         return on_grid and self._ease.shut and said
 
     def finish(
@@ -290,13 +290,14 @@ class Pipeline:
         return Interrupted(self.name, order.epoch, cut.utterance, cut.media_time, cut.samples, dropped)
 
     def catch_up(self, send: Send) -> None:
-        """Send the sound that was made anew by an interruption; the pictures come with their turns."""
-        for block in self._sound.take_again():
+        """Send the first of the sound that an interruption has made anew: pictures, with the rest, take a while."""
+        frames = self._next_frame if self._idle_at(self._next_frame) else self._next_frame + 1
+        for block in self._sound.take_again(frames * self._frame_samples):
             self._send_block(block, send)
 
     def _cut(self, at: int, stays: Stays, send: Send) -> Cut | None:
         """The interruption; None where the stretch is over by then, for then nobody speaks."""
-        if not self.live and (self._ended_at is None or self._frame_at(at) >= self._ended_at):
+        if not self.live and (self._ended_at is None or at >= self._ended_at * self._frame_samples):
             return None
         self.live, self._ended_at = True, None
         at = self._place(at)

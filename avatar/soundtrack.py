@@ -48,9 +48,9 @@ class Soundtrack:
         self._sent_until = max(self._sent_until, before)
         return taken
 
-    def take_again(self) -> list[Block]:
-        """Those that were sent already, and are made anew."""
-        return self.take(self._sent_until)
+    def take_again(self, before: int) -> list[Block]:
+        """As ``take``, but only those that are made anew."""
+        return self.take(min(before, self._sent_until))
 
     def encode(self, block: Block) -> bytes:
         """The packet of a block that was taken; all in their order."""

@@ -1,0 +1,138 @@
+"""Interruptions of a stream, from orders to what gets through the fences: nothing stale, nothing twice, all there.
+
+Utterances are levels of sound, so that every sample that is heard can be told to whom it belongs.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from avatar.cut import FADE_OUT, PAUSE
+from avatar.messages import OPUS_SAMPLES, Interrupted, SpeechFinished, SpeechStarted, WentIdle
+from avatar.timeline import FADE_SAMPLES
+from tests.played_stream import PlayedStream, plain_packets
+
+
+class Spoken(NamedTuple):
+    """An utterance that was heard. Units: 48 kHz samples on the stream's clock."""
+
+    start: int
+    end: int
+    whole: bool
+
+
+def spoken(stream: PlayedStream) -> dict[str, Spoken]:
+    """What was told of the utterances: each that was said ends exactly once, and with the count that its place says."""
+    starts = {mark.utterance: mark.media_time for mark in stream.valid if isinstance(mark, SpeechStarted)}
+    assert len(starts) == sum(isinstance(mark, SpeechStarted) for mark in stream.valid)
+    over: dict[str, Spoken] = {}
+    dropped = [name for _, answer in stream.cuts for name in answer.dropped]
+    for mark in [*stream.valid, *(answer for _, answer in stream.cuts)]:
+        if not isinstance(mark, SpeechFinished | Interrupted) or mark.utterance is None:
+            continue
+        name = mark.utterance
+        assert name not in over and name not in dropped
+        assert mark.samples == mark.media_time - starts[name]
+        over[name] = Spoken(starts[name], mark.media_time, isinstance(mark, SpeechFinished))
+    assert over.keys() == starts.keys()
+    assert len(set(dropped)) == len(dropped) and {*dropped, *over} == stream.levels.keys()
+    return over
+
+
+def check_sound(stream: PlayedStream, idle: int) -> None:
+    """All packets are there once; each sample is of the utterance whose place it is, and between them is silence."""
+    times, sound = stream.heard()
+    begin = stream.start * stream.frame_samples
+    end = -(-idle * stream.frame_samples // OPUS_SAMPLES) * OPUS_SAMPLES
+    assert times == list(range(begin, end, OPUS_SAMPLES))
+    silent = np.ones(len(sound), bool)
+    for name, place in spoken(stream).items():
+        mine = slice(place.start - begin, place.end - begin)
+        fade = FADE_SAMPLES if place.whole else FADE_OUT
+        inside = sound[mine][FADE_SAMPLES:-fade]
+        assert np.all(inside == stream.levels[name]), name
+        assert np.all((sound[mine] >= 0) & (sound[mine] <= stream.levels[name]))
+        assert silent[mine].all(), "one at a time"
+        silent[mine] = False
+    assert not sound[silent].any()
+
+
+def check_pictures(stream: PlayedStream, idle: int, *, late: bool) -> None:
+    """All frames are there once, but for those that came too late, and begin at keyframes where they were cut."""
+    seen = stream.seen()
+    frames = [unit.media_time * stream.fps // 90_000 for unit in seen]
+    assert frames == sorted(set(frames)) and set(frames) <= set(range(stream.start, idle))
+    assert late or len(frames) == idle - stream.start
+    for number, (cut, _) in enumerate(stream.cuts):
+        again = next((index for index, frame in enumerate(frames) if frame >= cut), None)
+        if again is not None and all(cut <= later for later, _ in stream.cuts[number:]):
+            assert seen[again].keyframe
+
+
+def check_mouth(stream: PlayedStream, idle: int) -> None:
+    """It falls shut from the cut on, and is shut before anybody else speaks and at the end."""
+    for number, (frame, answer) in enumerate(stream.cuts):
+        at = answer.media_time - answer.media_time % OPUS_SAMPLES
+        silent_until = -(-(at + PAUSE) // stream.frame_samples)
+        until = min([idle, silent_until, *(later for later, _ in stream.cuts[number + 1 :])])
+        closing = [stream.strength[shown] for shown in range(frame, until)]
+        if answer.utterance is not None and closing:
+            assert closing == sorted(closing, reverse=True)
+            assert closing[-1] == 0 or until < silent_until
+    assert idle == stream.start or stream.strength[idle - 1] == 0
+
+
+Step = tuple[str, int, int]
+STEPS = st.one_of(
+    st.tuples(st.just("say"), st.integers(1, 30_000), st.just(0)),
+    st.tuples(st.just("pass"), st.integers(1, 12), st.sampled_from([0, 0, 100])),
+    st.tuples(st.just("cut"), st.integers(0, 6), st.just(0)),
+    st.tuples(st.just("cut one"), st.integers(0, 6), st.integers(0, 3)),
+)
+STALL = st.tuples(st.just("stall"), st.integers(1, 12), st.just(0))
+
+
+def act(stream: PlayedStream, step: Step) -> None:
+    what, amount, which = step
+    if what == "say" and stream.pipeline.live:
+        stream.say(amount)
+    elif what in ("pass", "stall"):
+        stream.tick(amount, far=which, works=what == "pass")
+    elif what == "cut":
+        stream.interrupt(stream.due(amount))
+    elif what == "cut one":
+        stream.interrupt(stream.due(amount), [*stream.levels][-1 - which :][0])
+
+
+def played(fps: int, first: int, steps: list[Step]) -> tuple[PlayedStream, int]:
+    """A stream on which all that happened, and where it is idle in the end."""
+    with plain_packets():
+        stream = PlayedStream(fps, start=30)
+        stream.say(first)
+        for step in steps:
+            act(stream, step)
+            if not stream.pipeline.live and stream.clock >= stream.of(WentIdle)[-1].frame:
+                break
+        idle = stream.play_out()
+    for name in stream.pipeline.timeline.clear():  # said when the stretch was about to end
+        del stream.levels[name]
+    return stream, idle
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from([10, 15, 25, 30]), st.integers(1, 60_000), st.lists(STEPS, max_size=12))
+def test_whatever_is_said_and_interrupted_nothing_stale_is_heard(fps: int, first: int, steps: list[Step]):
+    stream, idle = played(fps, first, steps)
+    check_sound(stream, idle)
+    check_pictures(stream, idle, late=False)
+    check_mouth(stream, idle)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from([10, 15, 25, 30]), st.integers(1, 60_000), st.lists(STEPS | STALL, max_size=12))
+def test_a_worker_that_is_late_makes_no_difference_to_what_is_heard(fps: int, first: int, steps: list[Step]):
+    stream, idle = played(fps, first, steps)
+    check_sound(stream, idle)
+    check_pictures(stream, idle, late=True)
