@@ -222,6 +222,22 @@ async def test_no_process_is_left_of_a_text_that_is_not_heard_to_its_end():
     assert not child.is_running()
 
 
+@needs_espeak
+async def test_a_text_that_is_taken_back_while_its_process_begins_leaves_none():
+    def children() -> list[psutil.Process]:
+        return [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
+
+    before = children()
+    for turns in range(8):  # of the event loop, before it is taken back
+        reading = asyncio.ensure_future(heard(EspeakNg(PROGRAM, Settings()), Words("This goes on and on. " * 240)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+    await until(lambda: children() == before, 10, "no process left")
+
+
 async def test_a_program_that_cannot_be_started_or_fails_is_told(tmp_path):
     missing = await fault(EspeakNg(str(tmp_path / "gone"), Settings()))
     assert missing.status == 503
