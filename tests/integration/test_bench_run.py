@@ -1,4 +1,4 @@
-"""A short run of ``whep-avatar bench idle``: the real server, the one to compare with, and viewers that count."""
+"""Short runs of ``whep-avatar bench``: the real server, what it is compared with, and receivers that look at it all."""
 
 import json
 import subprocess
@@ -9,12 +9,12 @@ import pytest
 from tests.clients.server_process import CACHE, ROOT, environment
 
 pytestmark = pytest.mark.timeout(600)
+CUTS = 3
 
 
-def test_idle_viewers_are_served_and_counted():
-    options = ["--viewers", "1,3", "--seconds", "2", "--size", "512x512", "--baseline-viewers", "1", "--json"]
+def run(*arguments: str) -> dict:
     result = subprocess.run(
-        [sys.executable, "-m", "whep_server", "bench", "idle", *options],
+        [sys.executable, "-m", "whep_server", "bench", *arguments, "--json"],
         cwd=ROOT,
         env=environment({"cache": str(CACHE / "idle")}),
         capture_output=True,
@@ -23,10 +23,26 @@ def test_idle_viewers_are_served_and_counted():
         check=False,
     )
     assert result.returncode == 0, result.stderr[-4000:]
-    figures = json.loads(result.stdout)
+    return json.loads(result.stdout)
+
+
+def test_idle_viewers_are_served_and_counted():
+    figures = run("idle", "--viewers", "1,3", "--seconds", "1", "--size", "512x512", "--baseline-viewers", "1")
     assert [window["viewers"] for window in figures["windows"]] == [0, 1, 3]
     watched = figures["windows"][1:]
     assert all(window["frames_s"] > 0 and window["packets_s"] > window["frames_s"] for window in watched)
     assert all(window["lost"] == 0 for window in watched)
     assert [(made["codec"], len(made["windows"])) for made in figures["baseline"]] == [("H264", 1), ("VP8", 1)]
     assert all(made["windows"][0]["frames_s"] > 0 for made in figures["baseline"])
+
+
+def test_an_utterance_that_is_cut_off_is_heard_to_end_and_nothing_of_it_follows():
+    figures = run("interrupt", "--cuts", f"{CUTS}", "--streams", "1")
+    assert [(row["way"], row["cuts"]) for row in figures["rows"]] == [
+        ("PCM at once, POST", 1),
+        ("PCM in real time, cancel", 1),
+        ("a file, POST", 1),
+        ("all", CUTS),
+    ]
+    assert figures["rows"][-1]["stale"] == 0
+    assert all(row["silent"]["median"] > 0 and row["closed"]["median"] > 0 for row in figures["rows"])
