@@ -15,6 +15,7 @@ from avatar.messages import (
     GoLive,
     Interrupt,
     Interrupted,
+    OpenLive,
     OpenPcm,
     PcmChunk,
     PcmMark,
@@ -65,6 +66,7 @@ class Utterance:
     marks: list[tuple[str, int]] = field(default_factory=list)
     played: int = 0
     held: bool = False
+    barges_in: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ class FakeStream:
     now: int = 0
     speaking: Utterance | None = None
     end: int | None = None
+    ended: int = 0
+    """Where the latest stretch ended."""
     made: list[Made] = field(default_factory=list)
     encoders: dict[Encoding, PictureEncoder] = field(default_factory=dict)
     forced: set[Encoding] = field(default_factory=set)
@@ -131,9 +135,9 @@ class FakeStream:
         self.queue.append(utterance)
         self.tell(SpeechAccepted(self.name, utterance.id, seconds))
 
-    def open_live(self, utterance: str) -> None:
+    def open_live(self, message: OpenLive) -> None:
         """A publisher's voice."""
-        self._accept(Utterance(utterance, samples=ENDLESS), None)
+        self._accept(Utterance(message.utterance, samples=ENDLESS, barges_in=message.barges_in), None)
 
     def close_live(self, utterance: str) -> None:
         """It goes."""
@@ -194,7 +198,7 @@ class FakeStream:
             self._begin_or_end(self.frame)
             if self.frame == self.end:
                 self.tell(WentIdle(self.name, self.frame))
-                self.frame = None
+                self.ended, self.frame = self.frame, None
                 return
             voice = self._speak(self.frame)
             if self.frame >= self.now:
@@ -299,10 +303,13 @@ class FakeStream:
         self.epoch = message.epoch
 
         def ends(utterance: Utterance) -> bool:
-            return message.utterance in ("", utterance.id)
+            outlasts = utterance.barges_in and utterance.played == 0
+            return message.utterance == utterance.id or (message.utterance == "" and not outlasts)
 
         speaker, played, faded = self._speaker_at(message.at)
         again = self._take_back(first)
+        if self.frame is None and self._sample_of(self.ended) > message.at:
+            self.frame, self.end = first, None
         waiting = [*again, *self.queue, *self.arriving.values()]
         dropped = [each.id for each in waiting if ends(each)]
         self.queue = [each for each in [*again, *self.queue] if not ends(each)]

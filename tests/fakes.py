@@ -166,7 +166,7 @@ class FakeWorker:
         if message.listens:
             self._tell(SpeechAccepted(message.stream, message.utterance, None))
         else:
-            stream.open_live(message.utterance)
+            stream.open_live(message)
 
     def _encode_idle(self, message: EncodeIdle) -> None:
         if message.codec in self.codecs_held:

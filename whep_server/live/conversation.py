@@ -105,10 +105,8 @@ class Conversation:
 
     def _heard(self, utterance: str) -> None:
         """A publisher's voice is heard that may interrupt."""
-        if self.floor.listening(utterance):
+        if self.floor.listening(utterance) or self.floor.waiting(utterance):
             self._interruptions.all(Cause.VOICE)
-        elif (entry := self.floor.waiting(utterance)) is not None:
-            self._interruptions.others(entry, Cause.VOICE)
 
     # --- the worker
 

@@ -15,7 +15,7 @@ from typing import Final
 from avatar.messages import AbandonSpeech, Interrupt, Interrupted
 from whep_server.errors import Unavailable
 from whep_server.live.house import House
-from whep_server.live.speech_queue import Cut, SpeechQueue
+from whep_server.live.speech_queue import Cut, CutOff, SpeechQueue
 from whep_server.live.telling import tell
 from whep_server.live.transmission import Transmission
 from whep_server.live.utterances import Entry, Interruption, Stage
@@ -72,13 +72,15 @@ class Interruptions:
     # --- who is to be silent
 
     def all(self, cause: Cause) -> "asyncio.Future[Interruption]":
-        """Everything that is spoken, waits or arrives. The future: what it did; Unavailable where nobody answers.
+        """Everything that is spoken, waits or arrives, but for a publisher whose voice barges in: its turn comes.
+
+        The future: what it did; Unavailable where nobody answers.
 
         Who asks again while that is under way, and nothing new has come, shares in the answer.
         """
         self.count += 1
         at = self._air.next_packet(GRACE_S)
-        entries = self._queue.on_the_way(at)
+        entries = [entry for entry in self._queue.on_the_way(at) if not entry.outlasts]
         if not entries:
             return self._last() or self._answer(Interruption())
         self._note(cause)
@@ -96,18 +98,6 @@ class Interruptions:
         if entry.waits:
             return self._answer(self._drop([entry], cause))
         return self._cut(at, [entry], entry.id, cause)
-
-    def others(self, spared: Entry, cause: Cause) -> None:
-        """All that is spoken, waits or arrives but one utterance."""
-        self.count += 1
-        at = self._air.next_packet(GRACE_S)
-        entries = [entry for entry in self._queue.on_the_way(at) if entry is not spared]
-        if not entries:
-            return
-        self._note(cause)
-        self._drop([entry for entry in entries if entry.waits], cause)
-        for entry in reversed([entry for entry in entries if not entry.waits]):  # none begins where one was cut off
-            self._cut(at, [entry], entry.id, cause)
 
     def stray(self, utterance: str) -> None:
         """The worker began what was given up in the same moment."""
@@ -150,8 +140,8 @@ class Interruptions:
         waiting = self._waiting.pop(message.epoch, None)
         if waiting is not None:
             waiting.deadline.cancel()
-            did = self._queue.settle(waiting.cut, message.utterance, message.media_time, message.samples)
-            self._settle(waiting, did)
+            did = CutOff(message.utterance, message.media_time, message.samples, message.dropped)
+            self._settle(waiting, self._queue.settle(waiting.cut, did))
 
     def _settle(self, waiting: _Waiting, did: Interruption) -> None:
         if not waiting.done.done():  # who awaited it may have gone
@@ -161,7 +151,7 @@ class Interruptions:
     def _unanswered(self, epoch: int) -> None:
         logger.warning("stream %s: the worker has not answered an interruption for %.0f s", self._key, ANSWER_S)
         waiting = self._waiting.pop(epoch)
-        self._queue.settle(waiting.cut, None, 0, 0)
+        self._queue.settle(waiting.cut, None)
         if not waiting.done.done():
             waiting.done.set_exception(Unavailable("the speech engine does not answer; the stream is silent"))
         self._wake()
@@ -170,5 +160,5 @@ class Interruptions:
         """Nobody will answer: the worker was lost, or the stream is taken off the air."""
         for waiting in self._waiting.values():
             waiting.deadline.cancel()
-            self._settle(waiting, self._queue.settle(waiting.cut, None, 0, 0))
+            self._settle(waiting, self._queue.settle(waiting.cut, None))
         self._waiting.clear()

@@ -24,8 +24,8 @@ MAX_MARKS: Final = 64
 """Marks whose event was not read yet; a mark a word, and the speech half a minute ahead of what is heard."""
 ENOUGH_S: Final = 0.5
 """With so much unplayed an utterance that paused goes on; with less it may wait for more."""
-CREDIT_PARTS: Final = 16
-"""Credit is told in pieces of the window: ten seconds are given back in steps of 0.6 s."""
+PARTS: Final = 16
+"""Of the window: so much is handed on at a time, and given back as credit; of ten seconds, 0.6."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class PcmSpeech:
         self._sample_rate, self._channels, self._start_ms = sample_rate, channels, start_ms
         self._frame_bytes = 2 * channels
         self._window = int(window_s * sample_rate) * self._frame_bytes
+        self._part = min(PIECE_BYTES, int(window_s * sample_rate / PARTS) * self._frame_bytes)
         self._sent = self._taken = self._credited = 0  # bytes
         self._open = False  # whether the worker knows it
         self._early: list[str] = []  # marks that were set before that
@@ -83,9 +84,8 @@ class PcmSpeech:
         self._way.jitter.came(now_s, len(data) / (self._sample_rate * self._frame_bytes))
         if self._entry.uploaded_s is None:
             self._entry.uploaded_s = now_s
-        most = min(PIECE_BYTES, self._window)
-        for at in range(0, len(data), most):
-            await self._send_piece(data[at : at + most])
+        for at in range(0, len(data), self._part):
+            await self._send_piece(data[at : at + self._part])
 
     async def _begin(self) -> None:
         """Make it known to the worker, which may have to load the avatar first."""
@@ -172,7 +172,7 @@ class PcmSpeech:
     def taken(self, size: int) -> None:
         """So many bytes of it do not wait any more."""
         self._taken = max(self._taken, size)
-        if self._taken - self._credited >= self._window // CREDIT_PARTS:
+        if self._taken - self._credited >= self._part:
             self._events.credit(self._taken - self._credited)
             self._credited = self._taken
         self._changed.set()

@@ -145,11 +145,10 @@ class Floor:
         """Whether that is the publisher, who is but listened to."""
         return self._ear == utterance
 
-    def waiting(self, utterance: str) -> Entry | None:
-        """What the publisher says, where that is its name, and its turn has not come."""
+    def waiting(self, utterance: str) -> bool:
+        """Whether that is what the publisher says, and its turn has not come."""
         entry = self._entry
-        known = entry is not None and entry.id == utterance and entry.waits and self._speech.has(entry)
-        return entry if known else None
+        return entry is not None and entry.id == utterance and entry.waits and self._speech.has(entry)
 
     def unheard(self) -> None:
         """The worker does not listen (any more): it is asked again."""
@@ -173,8 +172,8 @@ class Floor:
             if not self._may_open():
                 return None
             entry = self._entry = self._speech.open_live()
-            barges_in = self._barges_in is BargeIn.SPEECH
-            tell(self._worker, OpenLive(self._stream, entry.id, self._speech.epoch, barges_in=barges_in))
+            entry.barges_in = self._barges_in is BargeIn.SPEECH
+            tell(self._worker, OpenLive(self._stream, entry.id, self._speech.epoch, barges_in=entry.barges_in))
         return entry.id
 
     def _may_open(self) -> bool:

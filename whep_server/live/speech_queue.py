@@ -8,7 +8,7 @@ import asyncio
 import math
 import secrets
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -52,6 +52,25 @@ class Cut:
     """Units: 48 kHz samples on the stream's clock."""
     entries: tuple[Entry, ...]
     """Those that it ends."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CutOff:
+    """What the worker says of an interruption. Units: 48 kHz samples."""
+
+    utterance: str | None
+    """The one that was cut off."""
+    media_time: int
+    samples: int
+    """How many of it are played."""
+    dropped: Sequence[str]
+    """Those that had not started."""
+
+    @property
+    def ended(self) -> list[str]:
+        """All of them."""
+        return [*([] if self.utterance is None else [self.utterance]), *self.dropped]
 
 
 class SpeechQueue:
@@ -231,14 +250,17 @@ class SpeechQueue:
         What others were to say from then on, the worker says anew.
         """
         self.epoch += 1
-        cut = self._cuts[self.epoch] = Cut(self.epoch, at, tuple(entries))
+        cut = self._cuts[self.epoch] = Cut(self.epoch, at, tuple(entries), reason)
         for entry in cut.entries:
-            self._silenced[entry.id] = self._entries.pop(entry.id)
-            self._refuse(entry, Interrupted(reason))
-            self._notices.forget(entry, at)
+            self._silence(entry, cut)
         for entry in self._entries.values():
             self._take_back(entry, at)
         return cut
+
+    def _silence(self, entry: Entry, cut: Cut) -> None:
+        self._silenced[entry.id] = self._entries.pop(entry.id)
+        self._refuse(entry, Interrupted(cut.reason))
+        self._notices.forget(entry, cut.at)
 
     def _take_back(self, entry: Entry, at: int) -> None:
         """What the worker said of an utterance that goes on holds up to ``at``."""
@@ -250,18 +272,18 @@ class SpeechQueue:
         if entry.stage is Stage.FINISHED and self._notices.ends(entry) is None:
             entry.stage = Stage.STARTED
 
-    def settle(self, cut: Cut, named: str | None, media_time: int, samples: int) -> Interruption:
-        """An interruption is answered: ``named`` was cut off at ``media_time``, after ``samples``; the rest is dropped.
-
-        Where it is not answered, ``named`` is None, and what was heard is as much as can have been. Units: 48 kHz.
-        """
+    def settle(self, cut: Cut, answer: CutOff | None) -> Interruption:
+        """How far those came that an interruption ended: as the worker says, or as far as they can have come."""
         del self._cuts[cut.epoch]
+        others = [] if answer is None else [self._entries[name] for name in answer.ended if name in self._entries]
+        for entry in others:  # their turn had come when the interruption arrived
+            self._silence(entry, cut)
         played, dropped = Interruption(), []
-        for entry in cut.entries:
+        for entry in (*cut.entries, *others):
             if self._silenced.get(entry.id) is not entry or self._notices.ends(entry) is not None:
                 continue  # it came to its end after all
-            if entry.id == named and samples:
-                end, heard = media_time, samples
+            if answer is not None and entry.id == answer.utterance and answer.samples:
+                end, heard = answer.media_time, answer.samples
             else:
                 end, heard = cut.at, 0 if entry.begins is None else max(0, cut.at - entry.begins)
             if heard:

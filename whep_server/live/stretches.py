@@ -49,7 +49,7 @@ class Stretches:
             self._free_from = max(self._free_from, frame)
 
     def reopen(self, frame: int) -> None:
-        """All from ``frame`` on is made anew: of the stretch that it lies in, or of the next, no end is known."""
+        """All after the start of ``frame`` is made anew: of the stretch it lies in, or the next, no end is known."""
         for place, stretch in enumerate(self._known):
             if stretch.end is None or stretch.end > frame:
                 del self._known[place + 1 :]

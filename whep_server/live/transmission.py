@@ -44,7 +44,7 @@ class Transmission:
         self._key, self._fps, self._worker = key, fps, house.worker
         self._lead = math.ceil(house.settings.lead_ms * fps / 1000)
         self._frame = self._packet = -1  # the last ones that were handed out
-        self._fenced: int | None = None  # the first frame that is made anew, while an interruption is unanswered
+        self._fenced: int | None = None  # from that sample on all is made anew, while an interruption is unanswered
         self._epoch = 0
 
     @property
@@ -120,7 +120,7 @@ class Transmission:
 
     def went_idle(self, frame: int) -> None:
         """The worker makes no more from ``frame`` on. It takes that back where it did not know of an interruption."""
-        if self._fenced is None or frame <= self._fenced:
+        if self._fenced is None or self._sample_of(frame) <= self._fenced:
             self.stretches.end(frame)
 
     def grant(self, recorded: int) -> None:
@@ -151,10 +151,10 @@ class Transmission:
 
     def fence(self, epoch: int, at: int) -> None:
         """What was made before ``epoch`` does not come out from sample ``at`` on: silence, until more is made."""
-        self._epoch, self._fenced = epoch, -(-at * self._fps // AUDIO_HZ)
+        self._epoch, self._fenced = epoch, at
         self.playout.fence(epoch, at * VIDEO_HZ // AUDIO_HZ, at)
         self.sounds.hush(at // OPUS_SAMPLES)
-        self.stretches.reopen(self._fenced)
+        self.stretches.reopen(at * self._fps // AUDIO_HZ)
 
     def answered(self, epoch: int) -> None:
         """The worker has taken note of an interruption: what follows is made under its epoch."""

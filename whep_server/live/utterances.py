@@ -96,6 +96,8 @@ class Entry:
     seconds: float | None = None
     live: bool = False
     """Whether a publisher says it."""
+    barges_in: bool = False
+    """Whether that publisher's voice interrupts what is spoken before its turn."""
     recorded: bool = False
     """Whether chunks are made of it."""
     maker: Maker | None = None
@@ -129,6 +131,11 @@ class Entry:
     def waits(self) -> bool:
         """Whether it has not begun."""
         return self.stage in (Stage.UPLOADED, Stage.QUEUED)
+
+    @property
+    def outlasts(self) -> bool:
+        """Whether it stays when all is interrupted: its turn has come then (``avatar.messages.Interrupt``)."""
+        return self.barges_in and self.waits
 
     def stats(self, state: str) -> UtteranceStats:
         """As of now."""
