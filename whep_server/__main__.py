@@ -131,15 +131,33 @@ def say(
         Path | None, typer.Argument(help="An audio file of any usual kind; - reads standard input.")
     ] = None,
     text: Annotated[str | None, typer.Option(help="Text for the server to read aloud, instead of a file.")] = None,
+    rate: Annotated[
+        int | None, typer.Option(help="The file is bare samples, 16 bit, little endian, so many a second.")
+    ] = None,
+    channels: Annotated[int, typer.Option(help="Of bare samples: 1 or 2.")] = 1,
     url: Annotated[str, typer.Option(help="Address of the server.")] = DEFAULT_URL,
 ) -> None:
-    """Have a stream speak an audio file, or text, and wait until it is spoken."""
+    """Have a stream speak an audio file, samples, or text, and wait until it is spoken."""
     from whep_server.command import say as saying
 
     source = file if text is None else text
     if source is None or (file is not None and text is not None):
         raise stop("name either a file or --text")
-    raise typer.Exit(saying.run(url, stream, source))
+    if text is not None and rate is not None:
+        raise stop("--rate belongs to a file")
+    samples = None if rate is None else saying.Samples(rate, channels)
+    raise typer.Exit(saying.run(url, stream, source, samples))
+
+
+@app.command()
+def interrupt(
+    stream: Annotated[str, typer.Argument(help="A stream on air.")] = "demo",
+    url: Annotated[str, typer.Option(help="Address of the server.")] = DEFAULT_URL,
+) -> None:
+    """Have a stream fall silent."""
+    from whep_server.command import say as saying
+
+    raise typer.Exit(saying.interrupt(url, stream))
 
 
 @app.command()

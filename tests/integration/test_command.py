@@ -131,6 +131,28 @@ async def test_say_waits_until_it_is_spoken(server: Server, tmp_path: Path):
     assert (await run("say", "demo", "--text", "Hello.", "--url", server.base))[0] == 0
 
 
+async def test_say_sends_samples_as_they_are_made(server: Server):
+    samples = (tone(0.5, 300, 24_000, 0.5) * 32_767).astype("<i2").tobytes()
+    async with listening(server.base) as events:
+        status, output = await run("say", "demo", "-", "--rate", "24000", "--url", server.base, stdin=samples)
+        assert status == 0, output
+        assert events.find("speech", state="finished", played_s=0.5)
+    status, output = await run("say", "demo", "-", "--rate", "7000", "--url", server.base, stdin=samples)
+    assert status == 1 and "400: sample_rate" in output
+
+
+async def test_interrupt_has_it_fall_silent(server: Server):
+    async with listening(server.base) as events:
+        await post_speech(server.base, wav(tone(60)))
+        await events.wait(20, "speech", state="started")
+        status, output = await run("interrupt", "--url", server.base)
+        assert status == 0 and output.startswith("silent: cut off after "), output
+        await events.wait(10, "speech", state="interrupted")
+    assert await run("interrupt", "--url", server.base) == (0, "silent: nothing was being spoken\n")
+    assert (await run("interrupt", "nobody", "--url", server.base))[0] == 1
+    assert "no server answers" in (await run("interrupt", "--url", "http://127.0.0.1:9"))[1]
+
+
 async def test_say_tells_why_it_was_not_spoken(server: Server, tmp_path: Path):
     file = tmp_path / "text.wav"
     file.write_text("not audio")
@@ -170,6 +192,7 @@ async def test_doctor_says_what_is_missing_and_how_to_get_it(tmp_path: Path):
 async def test_the_small_commands(tmp_path: Path):
     for arguments in (("say", "demo"), ("say", "demo", "a.wav", "--text", "b")):
         assert await run(*arguments) == (2, "name either a file or --text\n")
+    assert await run("say", "demo", "--text", "b", "--rate", "8000") == (2, "--rate belongs to a file\n")
     assert (await run("--version")) == (0, f"whep-avatar {__version__}\n")
     status, output = await run("serve", "--print-settings", "--size", "640x360", "--fps", "30")
     assert status == 0 and "width = 640" in output and "fps = 30" in output

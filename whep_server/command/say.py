@@ -1,4 +1,4 @@
-"""Have a stream on a running server speak an audio file or a text, and follow it until it is spoken."""
+"""Have a stream on a running server speak an audio file, samples or a text, and follow it; or have it fall silent."""
 
 import asyncio
 import json
@@ -6,8 +6,9 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Final
+from typing import Final, cast
 
 import httpx
 from rich.console import Console
@@ -17,6 +18,8 @@ PIECE_BYTES: Final = 64 * 1024
 CONNECT_S: Final = 5.0
 REPLY_S: Final = 60.0
 """Longest silence of the server while it takes the upload."""
+AS_SPOKEN: Final = httpx.Timeout(None, connect=CONNECT_S)
+"""Samples are taken no faster than they are spoken, and what is queued before them comes first."""
 SILENCE_S: Final = 60.0
 """The server sends a heartbeat every 15 s; four missed ones mean that it is gone."""
 
@@ -27,6 +30,19 @@ FAILED: Final = {
     "cancelled": "speech was interrupted before its turn came",
 }
 """How speech ends that is not spoken to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """What a file without a header holds: 16 bit, little endian."""
+
+    sample_rate: int
+    channels: int
+
+    @property
+    def content_type(self) -> str:
+        """As the server takes it."""
+        return f"audio/pcm;rate={self.sample_rate};channels={self.channels}"
 
 
 class SayFailedError(Exception):
@@ -43,14 +59,14 @@ class Speech:
     detail: str | None
 
 
-def stream_url(url: str, stream: str, last: str) -> str:
-    """Address of a stream's ``speech`` or ``events``."""
-    return f"{url.rstrip('/')}/streams/{stream}/{last}"
+def stream_url(url: str, stream: str) -> str:
+    """Address of a stream."""
+    return f"{url.rstrip('/')}/streams/{stream}"
 
 
-async def read_pieces(file: IO[bytes], progress: Progress, task: TaskID) -> AsyncIterator[bytes]:
-    """The file's bytes as they can be read: a pipe may still be written."""
-    while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
+async def read_pieces(file: BufferedReader, progress: Progress, task: TaskID) -> AsyncIterator[bytes]:
+    """The file's bytes as soon as they can be read: a pipe may still be written."""
+    while piece := await asyncio.to_thread(file.read1, PIECE_BYTES):
         yield piece
         progress.advance(task, len(piece))
 
@@ -82,13 +98,18 @@ def reason(response: httpx.Response) -> str:
         return f"{response.status_code} {response.reason_phrase}"
 
 
-async def send(client: httpx.AsyncClient, url: str, source: IO[bytes] | str, progress: Progress) -> str:
-    """Send a file or a text; the utterance's id. Errors: SayFailedError."""
+async def send(
+    client: httpx.AsyncClient, url: str, source: BufferedReader | str, samples: Samples | None, progress: Progress
+) -> str:
+    """Send a file or a text; the utterance's id. ``url`` ends with the stream's name. Errors: SayFailedError."""
     task = progress.add_task("sending", total=None)
     if isinstance(source, str):
-        response = await client.post(url, json={"text": source})
+        response = await client.post(f"{url}/speech", json={"text": source})
+    elif samples is None:
+        response = await client.post(f"{url}/speech", content=read_pieces(source, progress, task))
     else:
-        response = await client.post(url, content=read_pieces(source, progress, task))
+        pieces, headers = read_pieces(source, progress, task), {"Content-Type": samples.content_type}
+        response = await client.post(f"{url}/pcm", content=pieces, headers=headers, timeout=AS_SPOKEN)
     if response.status_code != httpx.codes.ACCEPTED:
         raise SayFailedError(reason(response))
     progress.remove_task(task)
@@ -120,18 +141,18 @@ async def tick(progress: Progress) -> None:
                 progress.update(task.id, completed=min(task.total, task.completed + 0.1))
 
 
-async def say(url: str, stream: str, source: IO[bytes] | str, progress: Progress) -> None:
+async def say(url: str, stream: str, source: BufferedReader | str, samples: Samples | None, progress: Progress) -> None:
     """Listen, send, follow. Errors: SayFailedError and httpx.HTTPError, in exception groups."""
     timeout = httpx.Timeout(REPLY_S, connect=CONNECT_S)
     listening = httpx.Timeout(SILENCE_S, connect=CONNECT_S)
     async with (
         httpx.AsyncClient(timeout=timeout) as client,
-        client.stream("GET", stream_url(url, stream, "events"), timeout=listening) as response,
+        client.stream("GET", f"{stream_url(url, stream)}/events", timeout=listening) as response,
     ):
         if response.status_code != httpx.codes.OK:
             await response.aread()
             raise SayFailedError(reason(response))
-        utterance = await send(client, stream_url(url, stream, "speech"), source, progress)
+        utterance = await send(client, stream_url(url, stream), source, samples, progress)
         async with aclosing(speech_events(response)) as events, asyncio.TaskGroup() as group:
             ticker = group.create_task(tick(progress), name="progress")
             try:
@@ -149,14 +170,14 @@ def explain(error: BaseException, url: str) -> str:
     return str(error)
 
 
-def run(url: str, stream: str, source: Path | str) -> int:
+def run(url: str, stream: str, source: Path | str, samples: Samples | None = None) -> int:
     """The ``say`` command: a file (``-`` is standard input) or a text. The exit status: 0 once it is spoken."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description:>9}"), BarColumn(), TimeElapsedColumn())
     status = 0
     try:
         with Progress(*columns, console=console) as progress, opened(source) as opened_source:
-            asyncio.run(say(url, stream, opened_source, progress))
+            asyncio.run(say(url, stream, opened_source, samples, progress))
     except* (SayFailedError, httpx.HTTPError, OSError) as failed:
         console.print(f"not spoken: {explain(failed, url)}", style="red", markup=False, highlight=False)
         status = 1
@@ -165,8 +186,26 @@ def run(url: str, stream: str, source: Path | str) -> int:
     return status
 
 
-def opened(source: Path | str) -> AbstractContextManager[IO[bytes] | str]:
+def interrupt(url: str, stream: str) -> int:
+    """The ``interrupt`` command. The exit status: 0 where it is silent."""
+    console = Console(stderr=True)
+    try:
+        response = httpx.post(f"{stream_url(url, stream)}/interrupt", timeout=REPLY_S)
+    except httpx.HTTPError as error:
+        console.print(explain(error, url), style="red", markup=False, highlight=False)
+        return 1
+    if response.status_code != httpx.codes.OK:
+        console.print(reason(response), style="red", markup=False, highlight=False)
+        return 1
+    done = response.json()
+    cut = f"cut off after {done['played_s']} s" if done["utterance"] else "nothing was being spoken"
+    waiting = f", and {len(done['dropped'])} more dropped" if done["dropped"] else ""
+    console.print(f"silent: {cut}{waiting}", markup=False, highlight=False)
+    return 0
+
+
+def opened(source: Path | str) -> AbstractContextManager[BufferedReader | str]:
     """The file, standard input for ``-``, or the text as it is."""
     if isinstance(source, str):
         return nullcontext(source)
-    return nullcontext(sys.stdin.buffer) if str(source) == "-" else source.open("rb")
+    return nullcontext(cast(BufferedReader, sys.stdin.buffer)) if str(source) == "-" else source.open("rb")

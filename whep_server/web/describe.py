@@ -25,6 +25,10 @@ class Operation:
     reply: type | str | None = None
     headers: dict[str, str] = field(default_factory=dict)
     """Those of the reply that mean something to a client."""
+    about: str = ""
+    """What else a client has to know: paragraphs of plain text, code in backquotes."""
+    messages: tuple[type, ...] = ()
+    """Structs that are sent over a WebSocket, which OpenAPI does not know."""
 
 
 def describe(operation: Operation) -> dict[str, Operation]:

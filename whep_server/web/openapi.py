@@ -67,7 +67,10 @@ def _operation(path: str, handler: HTTPRouteHandler, operation: Operation, compo
         "responses": _responses(handler, operation, text, components),
     }
     body = _body(operation, components)
-    return shown | ({"requestBody": body} if body else {})
+    for message in operation.messages:
+        _schema(message, components)
+    about = {"description": operation.about} if operation.about else {}
+    return shown | about | ({"requestBody": body} if body else {})
 
 
 def operation_id(method: str, path: str) -> str:

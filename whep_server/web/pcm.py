@@ -24,24 +24,28 @@ from whep_server.web.closing import Closing, ClosingEvent
 from whep_server.web.describe import STREAMS, Operation, describe
 from whep_server.web.endpoints import empty
 from whep_server.web.handshake import refuse
-from whep_server.web.interrupt import silenced
+from whep_server.web.interrupt import Silenced, silenced
 from whep_server.web.on_air import Config, Live, Stream
 from whep_server.web.pcm_messages import (
-    LIMITS,
     SUBPROTOCOL,
     Append,
     BadMessage,
     Begin,
+    Begun,
     Cancel,
     Commit,
+    Fault,
     Interrupt,
     Mark,
     Message,
+    Ready,
     State,
+    Told,
+    fault,
     parse_message,
     step,
 )
-from whep_server.web.pcm_turn import PcmTurn, Told, told_error
+from whep_server.web.pcm_turn import PcmTurn
 from whep_server.web.replies import READ
 
 logger = logging.getLogger(__name__)
@@ -109,7 +113,7 @@ class PcmConnection:
 
     async def _write(self) -> None:
         """Until the end of what is sent."""
-        await self._tell({"type": "ready", "protocol": SUBPROTOCOL, "stream": self._find_stream().name, **LIMITS})
+        await self._tell(Ready(self._find_stream().name))
         told: Told | End = {}
         while not isinstance(told, End):
             told = await self._outbox.get()
@@ -140,7 +144,7 @@ class PcmConnection:
             try:
                 await self._obey(parse_message(data))
             except ServerError as error:
-                await self._tell(told_error(error, self._turn.id if self._turn is not None else None))
+                await self._tell(fault(error, self._turn.id if self._turn is not None else None))
                 if isinstance(error, BadMessage) and error.fatal:
                     await self._tell(TOO_LARGE)
                     return
@@ -211,8 +215,8 @@ async def stream_pcm(stream: FromPath[str], socket: Socket, live: Live, config: 
     try:
         with closing.staying():
             await PcmConnection(socket, lambda: live.stream(stream), closing).run()
-    except* Exception as fault:  # the ASGI edge: who is connected learns that it is our fault, and no more
-        logger.error("a connection that streams speech failed", exc_info=fault)
+    except* Exception as faults:  # the ASGI edge: who is connected learns that it is our fault, and no more
+        logger.error("a connection that streams speech failed", exc_info=faults)
         await socket.close(1011, "the server made a mistake")
 
 
@@ -223,7 +227,19 @@ def agreed_subprotocol(offered: list[str]) -> str | None:
     raise BadRequest(f"the subprotocol here is {SUBPROTOCOL}; beside it there may be {OFFERED}TOKEN in base64url")
 
 
-@route(PATH, http_method=READ, status_code=101, opt=describe(Operation(STREAMS)))
+MESSAGES: Final = (Begin, Append, Mark, Commit, Cancel, Interrupt, Ready, Begun, Fault, Silenced)
+ABOUT: Final = (
+    f"Subprotocol `{SUBPROTOCOL}`; where tokens are set, scripts in browsers offer `{OFFERED}TOKEN` beside it, the "
+    "token in base64url. Text frames are JSON objects with a `type`; binary frames are samples, signed 16 bit, little "
+    "endian, interleaved.\n\n"
+    "A client says `begin`, `append` (or binary frames), `mark`, `commit`, `cancel`, `interrupt`. It is told `ready`, "
+    "`begun`, `credit`, `accepted`, `started`, `mark`, `underrun`, `resumed`, last of all `finished`, `interrupted` "
+    "or `failed`; besides `silenced` (with what `Silenced` has) and `error` (`Fault`). What they mean, and how much "
+    "may be sent when: docs/streaming-speech.md."
+)
+
+
+@route(PATH, http_method=READ, status_code=101, opt=describe(Operation(STREAMS, about=ABOUT, messages=MESSAGES)))
 async def explain(stream: FromPath[str], request: HttpRequest, live: Live, config: Config) -> None:
     """A WebSocket for speech that is streamed in while it is made. Errors: 401, 404; 426 for a plain request."""
     authorize(request, config, Action.PUBLISH)

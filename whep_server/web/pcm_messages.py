@@ -32,14 +32,6 @@ AHEAD_ITEMS: Final = 1024
 PIECE_BYTES: Final = 16 * 1024
 """What is handed on at once: by no more than this the window is overrun."""
 
-LIMITS: Final = {
-    "sample_rates": [MIN_HZ, MAX_HZ],
-    "channels": MAX_CHANNELS,
-    "max_message_bytes": MAX_MESSAGE_BYTES,
-    "max_mark_chars": MAX_NAME,
-}
-"""What a client is told when it connects."""
-
 SampleRate = Annotated[int, Meta(ge=MIN_HZ, le=MAX_HZ)]
 Channels = Annotated[int, Meta(ge=1, le=MAX_CHANNELS)]
 StartMs = Annotated[int, Meta(ge=MIN_START_MS, le=MAX_START_MS)]
@@ -85,6 +77,43 @@ class Interrupt(msgspec.Struct, frozen=True, tag_field="type", tag="interrupt"):
 Message = Begin | Append | Mark | Commit | Cancel | Interrupt
 
 
+class Ready(msgspec.Struct, frozen=True, tag_field="type", tag="ready"):
+    """Told to who connects."""
+
+    stream: str
+    protocol: str = SUBPROTOCOL
+    sample_rates: tuple[int, int] = (MIN_HZ, MAX_HZ)
+    """The lowest and the highest."""
+    channels: int = MAX_CHANNELS
+    max_message_bytes: int = MAX_MESSAGE_BYTES
+    max_mark_chars: int = MAX_NAME
+
+
+class Begun(msgspec.Struct, frozen=True, tag_field="type", tag="begun"):
+    """Told to who begins."""
+
+    utterance: str
+    credit: int
+    """So many bytes may be sent; ``credit`` events allow more."""
+
+
+class Fault(msgspec.Struct, frozen=True, tag_field="type", tag="error"):
+    """Told to who says what cannot be done."""
+
+    utterance: str | None
+    """The one that is open, if one is."""
+    error: str
+    """A name for programs."""
+    detail: str
+    """Words for people."""
+    fatal: bool = False
+    """Whether the connection ends."""
+
+
+Told = Ready | Begun | Fault | dict[str, object]
+"""What a client is told; what becomes of an utterance as it is."""
+
+
 class Gone:
     """Not a message: its client is gone, and nothing follows."""
 
@@ -107,6 +136,12 @@ def error_name(error: ServerError) -> str:
     if isinstance(error, BadMessage):
         return error.name
     return re.sub(r"\B([A-Z])", r"-\1", type(error).__name__).lower()
+
+
+def fault(error: ServerError, utterance: str | None) -> Fault:
+    """An error as it is told."""
+    fatal = isinstance(error, BadMessage) and error.fatal
+    return Fault(utterance, error_name(error), error.detail, fatal)
 
 
 def parse_message(data: str | bytes) -> Message:

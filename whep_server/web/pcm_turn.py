@@ -10,20 +10,12 @@ from typing import Final
 
 from whep_server.errors import ServerError, TooMany
 from whep_server.web.on_air import PcmEvent, PcmSpeech
-from whep_server.web.pcm_messages import BadMessage, Begin, Commit, Gone, Intake, Mark, error_name
+from whep_server.web.pcm_messages import BadMessage, Begin, Begun, Commit, Gone, Intake, Mark, Told, fault
 from whep_server.web.pcm_reader import PcmFormat
 
 GONE: Final = "its client is gone"
-Told = dict[str, object]
-"""An event as its JSON has it."""
 Tell = Callable[[Told], Awaitable[None]]
 """Sends an event; waits where the client does not read, and does nothing where it is gone."""
-
-
-def told_error(error: ServerError, utterance: str | None) -> Told:
-    """An ``error`` event."""
-    told = {"type": "error", "utterance": utterance, "error": error_name(error), "detail": error.detail}
-    return told | {"fatal": isinstance(error, BadMessage) and error.fatal}
 
 
 class PcmTurn:
@@ -46,7 +38,7 @@ class PcmTurn:
         """Tell that it has begun, and how much may be sent at first; run its tasks."""
         first = await anext(self._speech)
         size = self._allow(first)
-        await self._tell({"type": "begun", "utterance": self.id, "credit": size})
+        await self._tell(Begun(self.id, size))
         self._tasks = [
             group.create_task(self._hand_on(), name=f"pcm-hand-on-{self.id}"),
             group.create_task(self._tell_on(), name=f"pcm-tell-{self.id}"),
@@ -60,7 +52,7 @@ class PcmTurn:
         self._more.set()
         if self._intake.overrun():
             error = BadMessage("credit-exceeded", "more came than there is credit for: it is read as it is played")
-            await self._tell(told_error(error, self.id))
+            await self._tell(fault(error, self.id))
         await self._until_room()
 
     async def put(self, message: Mark | Commit) -> None:
@@ -136,7 +128,7 @@ class PcmTurn:
         try:
             self._speech.mark(name)
         except TooMany as error:
-            await self._tell(told_error(error, self.id))
+            await self._tell(fault(error, self.id))
 
     async def _tell_on(self) -> None:
         """Until it is over."""

@@ -32,6 +32,8 @@ class Shown:
     takes: list[str]
     gives: str
     errors: list[str]
+    about: list[str]
+    """Paragraphs."""
 
 
 def shown_groups(document: Json) -> dict[str, list[Shown]]:
@@ -59,6 +61,7 @@ def _shown(path: str, method: str, operation: Json) -> Shown:
         takes=_takes(operation),
         gives=f"{success} {_kind(responses[success])}".strip(),
         errors=[status for status in responses if status >= "4"],
+        about=[part for part in str(operation.get("description", "")).split("\n\n") if part],
     )
 
 
@@ -79,7 +82,11 @@ def _takes(operation: Json) -> list[str]:
 
 
 def _default(schema: Json) -> str:
-    return msgspec.json.encode(schema["default"]).decode()
+    return _text(schema["default"])
+
+
+def _text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _kind(response: Json) -> str:
@@ -126,6 +133,8 @@ def _type(details: Json) -> str:
         return str(details["$ref"]).rpartition("/")[2]
     if "anyOf" in details:
         return " or ".join(_type(each) for each in cast(Sequence[Json], details["anyOf"]))
+    if "enum" in details:
+        return " or ".join(_text(each) for each in cast(Sequence[object], details["enum"]))
     if details.get("type") == "array":
         return f"list of {_items(details)}"
     return str(details.get("type", "any"))
