@@ -1,11 +1,23 @@
 """How the figures of ``bench whip`` are shown. Pure."""
 
+from typing import Final
+
 import msgspec
 
 from bench.figures import ratio, table
 from bench.whip_delay import Delays, WhipFigures
 
-PACKET_MS = 20
+PACKET_MS: Final = 20
+ABOUT: Final = (
+    "A publisher over WHIP that sends each packet when a live encoder would have it, and an observer over WHEP, on "
+    "one machine and one clock. Where the sentence stands in the sound that came is found by correlation, the lips "
+    "by holding their opening against that of the same sentence uploaded as a file: nothing is taken from what the "
+    "server says. Beside it stands a server of aiortc's own parts that decodes the sound behind its jitter buffer, "
+    "encodes it again and makes no face. What a face costs beyond that is hearing ahead, since lips begin a sound "
+    "before it is heard, and making pictures ahead of their time, so that a busy machine does not leave any out: "
+    "`WHEP_AVATAR_LEAD_MS` trades one for the other. *The rest* is the server's jitter buffer, a packet's time, two "
+    "codecs and the network. A player's jitter buffer and its screen come on top, in a browser some 20 to 60 ms."
+)
 
 
 def as_json(result: WhipFigures) -> str:
@@ -33,8 +45,9 @@ def as_text(result: WhipFigures) -> str:
                     ("jitter buffer, codecs and the rest", f"{_rest_ms(result):.0f}"),
                 ],
             ),
-            f"sound, relayed : with a face = {ratio(relay.sound.median, ours.sound.median)}; lips after their sound: "
-            f"{1000 * _lips_after_s(ours):+.0f} ms",
+            f"Sound, relayed : with a face = {ratio(relay.sound.median, ours.sound.median)}; lips after their sound: "
+            f"{1000 * _lips_after_s(ours):+.0f} ms.",
+            ABOUT,
         ]
     )
 
