@@ -17,6 +17,8 @@ from avatar.messages import AUDIO_HZ, OPUS_SAMPLES, Codec, VideoFormat
 
 SETTINGS_VERSION: Final = 1
 """To be raised with any change here that alters encoded idle loops: they are cached on disk."""
+SMALLER_VERSION: Final = 1
+"""The same for loops of less than the full size."""
 SMPTE170M: Final = 6
 """BT.601 with 525 lines, in FFmpeg's numbers for matrix, primaries and transfer alike."""
 LIMITED_RANGE: Final = 1
@@ -124,7 +126,8 @@ def _h264(shape: VideoFormat, idle: bool, smaller: bool) -> av.VideoCodecContext
         # aq-mode 0: with it, flat backgrounds are made anew at each keyframe, and the idle loop is seen to pulse;
         # ipratio: a live stretch begins with a keyframe amid an idle loop of another encoding, and the closer it is to
         # the picture, the less is seen of that (0.05 of 255 luma steps less for a third more bytes)
-        "x264-params": "aq-mode=0:open-gop=0:sliced-threads=0" + ("" if idle else ":ipratio=1.8"),
+        # on the slow networks that smaller renditions are for, a keyframe stops the pictures for as long as it takes
+        "x264-params": f"aq-mode=0:open-gop=0:sliced-threads=0:ipratio={1.8 if not idle else 1.0 if smaller else 1.4}",
     }
     return context
 

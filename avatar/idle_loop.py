@@ -23,7 +23,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from avatar.encode import SETTINGS_VERSION, SMALLER_RATE_FACTOR, PictureEncoder, opus_silence
+from avatar.encode import SETTINGS_VERSION, SMALLER_VERSION, PictureEncoder, opus_silence
 from avatar.engines.engine import Engine, Patch
 from avatar.messages import (
     IDLE_PHASES,
@@ -215,6 +215,6 @@ class LoopCache:
     def _path(self, digest: str, request: EncodeIdle, phase: int) -> Path:
         depends: tuple[object, ...] = (digest, request.format, request.codec.value, SETTINGS_VERSION)
         if request.rendition:
-            depends += (rung_of(request), SMALLER_RATE_FACTOR)
+            depends += (rung_of(request), SMALLER_VERSION)
         name = hashlib.sha256(repr(depends).encode()).hexdigest()[:32]
         return self._directory / f"idle-{name}-{phase}.msgpack"
