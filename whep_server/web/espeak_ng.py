@@ -98,8 +98,15 @@ class Running:
             process = subprocess.Popen(self._command, stdin=words, stdout=subprocess.PIPE, stderr=self._complaints)
         self._process = process
         if self._unwanted:
-            process.kill()
+            self._end(process)
         return process
+
+    def _end(self, process: "subprocess.Popen[bytes]") -> None:
+        """Nothing happens to one that has ended."""
+        process.kill()
+        process.wait()
+        if self._output is None and process.stdout is not None:
+            process.stdout.close()
 
     async def finish(self) -> tuple[int, bytes]:
         """Its exit status and what it complained about; waits for its end."""
@@ -114,8 +121,7 @@ class Running:
         if self._output is not None:
             self._output.close()
         if self._process is not None:
-            self._process.kill()  # nothing happens to one that has ended
-            await asyncio.to_thread(self._process.wait)
+            await asyncio.to_thread(self._end, self._process)
         self._complaints.close()
 
 
