@@ -12,9 +12,10 @@ from tests.kept_units import KeptUnits
 from tests.unit.test_idle import FPS, loop
 from whep_server.live.clock import StreamClock
 from whep_server.live.idle import IdleLoops
-from whep_server.live.pictures import STALL_S, Pictures
+from whep_server.live.pictures import DRAIN_S, STALL_S, Pictures
 from whep_server.live.playout import Playout
 from whep_server.live.video_feed import VideoFeed
+from whep_server.rtc.sender import Feedback
 
 RUNGS = ladder(VideoFormat())
 MIDDLE, SMALL = 1, 2
@@ -233,6 +234,44 @@ def test_an_idle_viewer_changes_over_within_200_ms():
     show.feed.wanted = MIDDLE
     assert show.show_rungs(range(20, 22)) == [MIDDLE] * 2
     assert show.feed.frame_size == (960, 540)
+
+
+class Congested(KeptUnits):
+    """An outlet to a viewer that loses most of what it is sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.feedback = Feedback(reports=1, fraction_lost=0.8, sent_bps=1_400_000)
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_who_is_sent_too_much_is_sent_nothing_until_there_is_room_for_the_small_picture(live: bool):
+    show = Show(0, SMALL)
+    show.show(range(10))
+    for frame in range(10, 60):
+        show.live_unit(frame, keyframe=frame == 10)
+        show.live_unit(frame, keyframe=frame == 37, rendition=SMALL)
+    show.show(range(10, 21), live)
+    show.feed.opened(Congested())
+    show.feed.choose(5.0)
+    assert show.feed.wanted == SMALL
+    show.feed.opened(show.outlet)
+    shown = show.show(range(21, 45), live)
+    drained = 21 + round(DRAIN_S * FPS)
+    assert drained <= shown[0][0] <= drained + FPS / IDLE_PHASES and shown[0][2]
+    assert [frame for frame, _, _ in shown] == list(range(shown[0][0], 45))
+    assert [frame for frame, is_live, _ in shown if is_live] == (list(range(37, 45)) if live else [])
+    assert show.feed.rendition == SMALL
+
+
+def test_who_is_sent_too_much_goes_on_where_there_is_no_smaller_picture_yet():
+    show = Show(0)
+    show.show(range(10))
+    show.feed.opened(Congested())
+    show.feed.choose(5.0)
+    assert show.feed.wanted == SMALL
+    show.feed.opened(show.outlet)
+    assert [frame for frame, _, _ in show.show(range(10, 40))] == list(range(10, 40))
 
 
 def test_an_idle_viewer_waits_for_a_rendition_that_is_yet_to_be_encoded():

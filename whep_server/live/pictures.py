@@ -18,6 +18,8 @@ from whep_server.live.video_feed import VideoFeed
 
 STALL_S: Final = 0.4
 """A live picture that stands still for so long is worse than a face that has stopped speaking."""
+DRAIN_S: Final = 0.4
+"""Routers hold about so much; a keyframe behind it would be lost, and with it a second."""
 
 Renditions = Mapping[int, Unit]
 """A frame's units by rung."""
@@ -41,6 +43,7 @@ class Pictures:
         self._force_keyframe = force_keyframe
         self._changed_over = changed_over
         self._stall_frames = max(1, round(STALL_S * clock.fps))
+        self._drain_frames = round(DRAIN_S * clock.fps)
         self.last_live_frame = -1
         """The last frame of a live stretch that some viewer was given."""
 
@@ -49,6 +52,8 @@ class Pictures:
         reading = [feed for feed in feeds if feed.reading]
         for feed in reading:
             feed.look_at(frame)
+            if feed.drains:
+                self._drain(feed, frame)
         for codec in VIDEO_CODECS:
             due = self._pop_due(codec, frame)
             mine = [feed for feed in reading if feed.codec is codec]
@@ -57,6 +62,13 @@ class Pictures:
                 if live:
                     self._show_live(codec, frame, due, mine)
                 self._show_idle(frame, [feed for feed in mine if not feed.live])
+
+    def _drain(self, feed: VideoFeed, frame: int) -> None:
+        """Send nothing to who is to show a smaller picture, until there is room for its keyframe on the way."""
+        feed.drains = False
+        if self._loops.nearest(Encoding(feed.codec, feed.wanted)).rendition > feed.rendition:
+            feed.go_idle()
+            feed.resumes = frame + self._drain_frames
 
     def _pop_due(self, codec: Codec, now: int) -> dict[int, dict[int, Unit]]:
         """Live units whose time has come, by frame and rung."""
@@ -127,6 +139,8 @@ class Pictures:
 
     def _change_phase(self, feed: VideoFeed, frame: int, joinable: dict[Encoding, IdlePhase | None]) -> None:
         """Go over to a phase with a keyframe at ``frame``, of the rendition that is wanted or is next to it."""
+        if frame < feed.resumes:
+            return
         nearest = self._loops.nearest(Encoding(feed.codec, feed.wanted))
         if not feed.wants_keyframe and nearest.rendition == feed.rendition:
             return

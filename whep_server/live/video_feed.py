@@ -26,6 +26,10 @@ class VideoFeed(Feed):
         self.wants_keyframe = True
         self.last_frame = -1
         """The last frame that was put in; only later ones may follow."""
+        self.drains = False
+        """Whether the way has just turned out to carry less than it is sent: what is queued on it is to go first."""
+        self.resumes = -1
+        """Before that frame no idle picture is sent."""
         self._asked = False
         """Whether the viewer has asked for a keyframe since the last one."""
         self._granted_until = -1
@@ -47,7 +51,8 @@ class VideoFeed(Feed):
 
     def choose(self, now_s: float) -> None:
         """Want what the way to the viewer can carry; to be called once a second or more often."""
-        self.wanted = self._chooser.choose(self.feedback, now_s)
+        before, self.wanted = self.wanted, self._chooser.choose(self.feedback, now_s)
+        self.drains |= self.wanted > before
 
     def request_keyframe(self) -> None:
         """A picture loss indication came in: the next keyframe of any phase, or one from the encoder.

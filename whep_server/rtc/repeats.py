@@ -6,17 +6,19 @@ more. So what is sent again is a share of what is sent; the pictures that stay b
 
 from typing import Final
 
-SHARE: Final = 0.25
-"""Of the packets that are sent: what a bad radio link loses."""
+SHARE: Final = 0.2
+"""Of the packets that are sent: more than a bad radio link loses."""
 MOST: Final = 40.0
 """Packets that may be sent again at once: most of a keyframe, after a short break of the network."""
+FIRST: Final = 10.0
+"""As many at the start, when the first keyframe may be more than the way can take."""
 
 
 class Repeats:
     """One track's."""
 
     def __init__(self) -> None:
-        self._left = MOST
+        self._left = FIRST
 
     @property
     def allowed(self) -> bool:
