@@ -60,8 +60,7 @@ fuzz: .setup/dev ## look for bad input that breaks the server (FUZZ_S=60 seconds
 	done
 
 bench: .setup/run ## the benchmarks of docs/benchmarks.md
-	@$(BIN)/whep-avatar bench idle && $(BIN)/whep-avatar bench stages && $(BIN)/whep-avatar bench whip \
-		&& $(BIN)/whep-avatar bench families
+	@for name in all idle stages families; do $(BIN)/whep-avatar bench $$name || exit 1; done
 
 screenshot: .setup/dev debian peers ## take the docs' pictures of our player and of others anew
 	@SCREENSHOT=docs/images/speaking.png $(BIN)/python -m pytest -q tests/integration/test_browser.py

@@ -56,6 +56,16 @@ def check_rate(fps: int) -> int:
     return fps
 
 
+def check_marks(document: Path) -> None:
+    """Say at once, and not after 20 minutes, where tables have no place. Errors: typer.BadParameter."""
+    from bench.everything import inserted
+
+    try:
+        inserted(document.read_text("utf-8"), "")
+    except ValueError as error:
+        raise typer.BadParameter(f"{document}: {error}") from None
+
+
 Size = Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the picture; the avatar must have it.")]
 Rate = Annotated[int, typer.Option(callback=check_rate, help="Frames a second: 10, 15, 20, 25 or 30.")]
 
@@ -90,13 +100,22 @@ def bench() -> None:
 def everything(
     json: Json = False,
     save: Annotated[Path | None, typer.Option(help="A file for the JSON, beside what is printed.")] = None,
+    document: Annotated[
+        Path | None, typer.Option(exists=True, help="A document with marks, between which the tables are put.")
+    ] = None,
 ) -> None:
     """All live benchmarks in their short forms, and each target beside what was measured: about 20 minutes."""
     from bench import everything as measuring
 
+    if document is not None:
+        check_marks(document)
+
     def shown(result: measuring.AllFigures) -> str:
         if save is not None:
             save.write_text(measuring.as_json(result), encoding="utf-8")
+        if document is not None:
+            text = measuring.inserted(document.read_text("utf-8"), measuring.as_text(result))
+            document.write_text(text, encoding="utf-8")
         return measuring.as_json(result) if json else measuring.as_text(result)
 
     show(lambda say: measuring.measure_all(read_settings(), say), shown)

@@ -45,6 +45,8 @@ STREAMS_S: Final = 12.0
 JOINS: Final = 20
 STORM: Final = 100
 SOAK_MIN: Final = 2.0
+BEGIN: Final = "<!-- bench all: begin -->"
+END: Final = "<!-- bench all: end -->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,15 @@ def as_text(result: AllFigures) -> str:
     """Markdown: a table of the targets, then a section for each benchmark."""
     head = f"{result.machine}; {result.took_s / 60:.0f} minutes in all."
     return "\n\n".join([head, targets.as_table(result.targets), *map(_section, result.done)])
+
+
+def inserted(document: str, text: str) -> str:
+    """A document with ``text`` between its two marks. Errors: ValueError where it has not both."""
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"there is no {BEGIN} with {END} after it")
+    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
 
 
 def _section(done: Done) -> str:

@@ -233,3 +233,11 @@ def test_one_that_fails_does_not_stop_the_others():
     assert "no such luck" in text and "## Two: `whep-avatar bench latency`" in text
     assert kept["failures"] == {"broken": "no such luck"} and kept["figures"]["latency"]["clip_lips_s"] == -0.06
     assert [row["met"] for row in kept["targets"]] == [False]
+
+
+def test_a_document_keeps_what_stands_around_the_tables():
+    document = f"# Title\n\n{everything.BEGIN}\n\nold\n\n{everything.END}\n\nmore\n"
+    once = everything.inserted(document, "new")
+    assert once == document.replace("old", "new") == everything.inserted(once, "new")
+    with pytest.raises(ValueError, match="there is no"):
+        everything.inserted("# Title\n", "new")
