@@ -247,7 +247,12 @@ def sending() -> Iterator[Callable[[bytes], None]]:
 
     with asyncio.Runner() as runner, TemporaryDirectory() as cache:
         settings = Settings(
-            upload_stall_s=STALL_S, max_sdp_bytes=4096, max_upload_bytes=4096, offers_per_s=0, cache=Path(cache)
+            upload_stall_s=STALL_S,
+            max_sdp_bytes=4096,
+            max_upload_bytes=4096,
+            offers_per_s=0,
+            cache=Path(cache),
+            tts_url="http://127.0.0.1:9/v1",  # where nobody listens: no process is to be started for each text
         )
         running = Running(create_app(settings, registry.open))
 
