@@ -18,6 +18,7 @@ from typing import Final
 
 import httpx
 
+from bench.faults import run_async
 from bench.figures import Trend, quantile, trend
 from bench.lip_curves import drawn_lips, shipped_avatar
 from bench.machine import Machine, this_machine
@@ -96,7 +97,7 @@ def measure_sync(settings: Settings, plan: SyncPlan, say: Callable[[str], None])
                 watch.ask({"join": [served.whep(each) for each in names], "loss": plan.loss}, WAIT_S)
                 watch.ask({"keep": True}, WAIT_S)
                 say(f"{plan.streams} streams speak for {plan.seconds:.0f} s")
-                streamed = asyncio.run(_speak(served, names, plan.seconds))
+                streamed = run_async(_speak(served, names, plan.seconds))
                 watch.ask({"save": str(folder / "seen")}, WAIT_S)
         say("reading lips")
         found = _all_offsets(settings, folder / "seen", plan.streams)

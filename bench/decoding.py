@@ -37,6 +37,7 @@ class Seen:
 
     rtp_time: int
     at_s: float
+    """When it could be decoded: it and all before it had come."""
     picture: NDArray[np.uint8]
 
 
@@ -75,12 +76,13 @@ def pictures(track: Track, size: tuple[int, int]) -> Iterator[Seen]:
     decoder = av.CodecContext.create("h264", "r")
     assert isinstance(decoder, av.VideoCodecContext)
     decoder.thread_count = 1
-    broken = True
+    broken, came_s = True, float("-inf")
     for unit in track.units():
         data = access_unit(unit) if unit.whole else b""
         broken = not unit.whole or (broken and not is_keyframe(data))
         if broken:
             continue
+        came_s = max(came_s, unit.at_s)  # one that was sent again holds up those that need it
         for frame in decoder.decode(av.Packet(data)):
             fitted = frame if (frame.width, frame.height) == size else frame.reformat(*size)
-            yield Seen(unit.rtp_time, unit.at_s, np.asarray(fitted.to_ndarray(format="yuv420p"), np.uint8))
+            yield Seen(unit.rtp_time, came_s, np.asarray(fitted.to_ndarray(format="yuv420p"), np.uint8))

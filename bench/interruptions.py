@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from avatar.messages import AUDIO_HZ, OPUS_SAMPLES
 from avatar.prepared import PreparedAvatar
 from bench.decoding import Heard, hear
+from bench.faults import run_async
 from bench.figures import Spread, quantile, spread
 from bench.latency import AUDIBLE
 from bench.lip_curves import PARTED, Lips, read_lips, shipped_avatar
@@ -121,7 +122,7 @@ def measure_interruptions(settings: Settings, cuts: int, streams: int, say: Call
                 watch.ask({"join": [served.whep(each) for each in names]}, WAIT_S)
                 watch.ask({"keep": True}, WAIT_S)
                 say(f"cutting {streams} streams off, {cuts} times in all")
-                made = asyncio.run(_cut_all(served, names, -(-cuts // streams), speech))
+                made = run_async(_cut_all(served, names, -(-cuts // streams), speech))
                 watch.ask({"save": str(folder / "seen")}, WAIT_S)
         say("listening to what came, and reading lips")
         avatar = shipped_avatar(settings.assets, settings.avatar, SIZE)

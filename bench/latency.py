@@ -19,6 +19,7 @@ import httpx
 import numpy as np
 
 from bench.decoding import Heard, hear
+from bench.faults import run_async
 from bench.figures import Spread, spread
 from bench.lip_curves import PARTED, Lips, drawn_lips, first_parted, read_lips, shipped_avatar
 from bench.machine import Machine, this_machine
@@ -91,7 +92,7 @@ def measure_latency(settings: Settings, rounds: int, say: Callable[[str], None])
             with running("bench.observer_process", [], log, talks=True, cores=placement.clients) as observer:
                 observer.ask({"join": [served.whep()]}, WAIT_S)
                 observer.ask({"keep": True}, WAIT_S)
-                spoken = asyncio.run(_speak(served, rounds, say))
+                spoken = run_async(_speak(served, rounds, say))
                 observer.ask({"save": str(folder / "seen")}, WAIT_S)
         say("reading lips")
         (seen,) = load(folder / "seen")

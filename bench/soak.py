@@ -20,6 +20,7 @@ from typing import Final
 
 import numpy as np
 
+from bench.faults import run_async
 from bench.figures import Trend, blocks, trend
 from bench.lip_curves import shipped_avatar
 from bench.machine import Machine, this_machine
@@ -124,7 +125,7 @@ def measure_soak(settings: Settings, minutes: float, say: Callable[[str], None])
                 for number, each in enumerate(names):
                     watchers.ask({"join": [served.whep(each)], "loss": LOSS * (number % 2)}, WAIT_S)
                 soak = _Soak(settings, served, names, (watchers, visitors), folder, say)
-                asyncio.run(soak.run(speech, 60 * minutes))
+                run_async(soak.run(speech, 60 * minutes))
     quantities = quantities_of(soak.series)
     return SoakFigures(
         machine, str(placement), minutes, quantities, dict(sorted(soak.diary.counts.items())), soak.diary.faults

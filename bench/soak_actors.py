@@ -10,8 +10,9 @@ from typing import Final
 import httpx
 import numpy as np
 
+from bench.faults import CAUGHT, reasons
 from bench.pcm_client import PcmClient, pcm_client
-from bench.processes import BenchFailed, Child
+from bench.processes import Child
 from bench.served import Served
 from bench.speech_clips import Samples, bursts, pcm_bytes, wav_file
 
@@ -38,8 +39,8 @@ class Diary:
         try:
             await doing
             self.counts[what] += 1
-        except (httpx.HTTPError, BenchFailed, OSError, TimeoutError) as error:
-            self.faults.append(f"{what}: {error!r}")
+        except CAUGHT as error:
+            self.faults += [f"{what}: {reason}" for reason in reasons(error)]
 
 
 class Talker:
@@ -57,10 +58,14 @@ class Talker:
             while True:
                 async with self.turn:
                     way = self._chance.choice(["a file", "PCM at once", "PCM in real time"])
-                    doing = self._upload(http) if way == "a file" else self._stream(http, way == "PCM in real time")
-                    await self._diary.note(way, doing)
-                    await self.until_idle(http)
+                    await self._diary.note(way, self._say(http, way))
                 await asyncio.sleep(self._chance.uniform(*PAUSE_S))
+
+    async def _say(self, http: httpx.AsyncClient, way: str) -> None:
+        await (self._upload(http) if way == "a file" else self._stream(real_time=way == "PCM in real time"))
+        async with asyncio.timeout(WAIT_S):
+            while (await http.get(f"/streams/{self.stream}")).json()["state"] != "idle":  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
 
     def _said(self) -> Samples:
         first = self._chance.randrange(len(self._speech))
@@ -75,7 +80,7 @@ class Talker:
             (await http.post(f"/streams/{self.stream}/interrupt")).raise_for_status()
             self._diary.counts["interrupted"] += 1
 
-    async def _stream(self, http: httpx.AsyncClient, real_time: bool) -> None:
+    async def _stream(self, *, real_time: bool) -> None:
         said = self._said()
         async with pcm_client(self._served.base, self.stream) as client, asyncio.TaskGroup() as group:
             await client.begin(RATE_HZ)
@@ -93,12 +98,6 @@ class Talker:
                 await client.cancel()
                 self._diary.counts["interrupted"] += 1
             await client.until("finished", "interrupted", "failed", "error")
-
-    async def until_idle(self, http: httpx.AsyncClient) -> None:
-        """Until all that was said is spoken."""
-        async with asyncio.timeout(WAIT_S):
-            while (await http.get(f"/streams/{self.stream}")).json()["state"] != "idle":  # noqa: ASYNC110
-                await asyncio.sleep(0.1)
 
     async def say_bursts(self, seconds: float, seed: int) -> None:
         """What sound and lips can be compared by; the caller holds the ``turn``. Errors: BenchFailed."""

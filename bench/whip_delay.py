@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from avatar.prepared import PreparedAvatar
 from bench.decoding import hear
+from bench.faults import run_async
 from bench.figures import Spread, spread
 from bench.lip_curves import read_lips, shipped_avatar
 from bench.machine import Machine, this_machine
@@ -121,7 +122,7 @@ def _measure_ours(
     with serving(folder, placement, size=SIZE, fps=FPS) as served:
         base = served.base
         say("the sentence as an upload, for reference")
-        reference = asyncio.run(_uploaded(base, (settings.assets / SENTENCE).read_bytes()))
+        reference = run_async(_uploaded(base, (settings.assets / SENTENCE).read_bytes()))
         said = sound.mean(axis=1).astype(np.float32) / 32768
         heard = hear(tracks(reference)[0])
         start = find(heard.samples, said[: len(said) // 2])
@@ -132,7 +133,7 @@ def _measure_ours(
         lips: list[float] = []
         for number in range(rounds):
             say(f"published, round {number + 1} of {rounds}")
-            received, encoder = asyncio.run(_published(base + "/whip/demo", base + "/whep/demo", sound, lips=True))
+            received, encoder = run_async(_published(base + "/whip/demo", base + "/whep/demo", sound, lips=True))
             sounds += sound_delays(hear(Track("audio", received.audio, [])), said, encoder.spoken_s)
             lips.append(lag(read_lips(tracks(received)[1], avatar, FPS), encoder.start_s, reference_lips, reference_s))
     if not sounds:
@@ -149,7 +150,7 @@ def _measure_relay(sound: NDArray[np.int16], rounds: int, folder: Path, say: Cal
         with running("bench.sound_relay", ["--port", str(port)], folder / "relay.log") as server:
             server.wait_for(partial(answers, base), START_S, "the server to compare with")
             say(f"relayed, round {number + 1} of {rounds}")
-            received, encoder = asyncio.run(_published(base + "/whip", base + "/whep", sound, lips=False))
+            received, encoder = run_async(_published(base + "/whip", base + "/whep", sound, lips=False))
             sounds += sound_delays(hear(Track("audio", received.audio, [])), said, encoder.spoken_s)
     if not sounds:
         raise BenchFailed("the relayed sentence is not in the sound")

@@ -17,6 +17,7 @@ from bench import (
 from bench import interruptions_report as interrupt_report
 from bench.av_sync import Apart, SyncFigures, spread_of
 from bench.fanout_cost import Fanout, FanoutFigures, Window
+from bench.faults import run_async
 from bench.figures import Spread, Trend, blocks, trend
 from bench.interruptions import InterruptFigures, WayRow
 from bench.join_time import JoinFigures, Joins, Storm
@@ -241,3 +242,13 @@ def test_a_document_keeps_what_stands_around_the_tables():
     assert once == document.replace("old", "new") == everything.inserted(once, "new")
     with pytest.raises(ValueError, match="there is no"):
         everything.inserted("# Title\n", "new")
+
+
+def test_what_a_server_does_wrong_is_told_in_one_sentence():
+    async def fails(*errors: Exception) -> None:
+        raise ExceptionGroup("in a task group", [*errors])
+
+    with pytest.raises(BenchFailed, match="no picture; TimeoutError"):
+        run_async(fails(BenchFailed("no picture"), ExceptionGroup("deeper", [TimeoutError()])))
+    with pytest.raises(ExceptionGroup):
+        run_async(fails(BenchFailed("no picture"), KeyError("a mistake of ours")))
