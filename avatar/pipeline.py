@@ -160,9 +160,13 @@ class Pipeline:
             return self._next_frame
         if begins is None or self._now == 0:
             return self._until
-        before = (begins - self._engine.lookahead_samples * RATIO) // self._frame_samples + 1
+        before = self._unheard(begins)
         far = before > self._now + BEGIN_S * self.format.fps
         return min(self._until, max(before, self._next_frame)) if far else self._until
+
+    def _unheard(self, sample: int) -> int:
+        """Frames below it can be made, for certain, without what is heard from ``sample`` on."""
+        return (sample - self._engine.lookahead_samples * RATIO) // self._frame_samples
 
     def _may_end(self) -> bool:
         """Whether all that was said has been heard by now; where there is no now, at once."""
@@ -310,6 +314,8 @@ class Pipeline:
             self.timeline.cut(cut.silent, cut.blocks[-1].at + OPUS_SAMPLES, stays)
         self._cut_at = at
         self._go_back(self._frame_at(at))
+        if cut.silent:  # what was granted far ahead was not for who comes next
+            self._until = min(self._until, max(self._next_frame, self._unheard(cut.silent.stop)))
         return cut
 
     def _frame_at(self, sample: int) -> int:

@@ -70,7 +70,7 @@ class PlayedStream:
     """One stream from its first stretch on; ``start`` is on the start grid. Each utterance is one level of sound."""
 
     fps: int = 25
-    start: int = 0
+    start: int = 30
     lead: int = 4
     said: list[FromWorker] = field(default_factory=list)
     strength: dict[int, float] = field(default_factory=dict)
