@@ -52,6 +52,8 @@ async def narrate(stream: Stream, turn: asyncio.Lock, sound: Sound, accepted: Ac
                 feeding = group.create_task(_feed(speech, first, backlog), name="text-samples")
                 await _until_handed_on(speech, feeding, following)
         except ServerError as error:
+            if backlog.error is error:  # the operator's business, too
+                logger.warning("text for %s was not synthesized: %s", stream.name, error.detail)
             _refuse(accepted, error)
         finally:
             making.cancel()
