@@ -48,6 +48,8 @@ class PcmClient:
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     _credit: int | None = None
     """Bytes that may still be sent; None: nobody has said."""
+    _sent: int = 0
+    """Bytes of this utterance."""
     _seen: int = 0
     """Events before this utterance."""
     _closed: bool = False
@@ -59,8 +61,10 @@ class PcmClient:
                 data = msgspec.json.decode(message, type=dict[str, object])
                 async with self._news:
                     self.told.append(Told(time.monotonic(), str(data["type"]), data))
-                    if data["type"] == "credit":
-                        self._credit = (self._credit or 0) + int(str(data["bytes"]))
+                    if data["type"] == "begun":
+                        self._credit = int(str(data["credit"])) - self._sent
+                    elif data["type"] == "credit" and self._credit is not None:
+                        self._credit += int(str(data["bytes"]))
                     self._news.notify_all()
         except ConnectionClosed:
             pass
@@ -71,7 +75,7 @@ class PcmClient:
 
     async def begin(self, sample_rate: int) -> None:
         """Open an utterance of one channel."""
-        self._seen, self._credit = len(self.told), None
+        self._seen, self._credit, self._sent = len(self.told), None, 0
         await self._say({"type": "begin", "sample_rate": sample_rate, "channels": 1})
 
     async def send(self, pcm: bytes, sample_rate: int, *, real_time: bool) -> float:
@@ -125,6 +129,7 @@ class PcmClient:
         await self._wait(ready, f"credit for {size} bytes")
         if self._closed:
             raise BenchFailed(f"the connection ended; told were {self.told[self._seen :]}")
+        self._sent += size
         if self._credit is not None:
             self._credit -= size
 

@@ -1,6 +1,7 @@
 """Connections that speech is streamed through: held up, cut off, broken off, refused."""
 
 import asyncio
+import logging
 import socket as socket_module
 from contextlib import AsyncExitStack
 
@@ -10,6 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.clients.pcm_socket import PcmSocket, pcm_socket
 from tests.clients.waiting import until
 from tests.integration.pcm_server import PcmServer, heard, pcm_serving, samples
+from whep_server.command import serve
 from whep_server.web import pcm
 from whep_server.web.pcm_messages import AHEAD_BYTES, MAX_MESSAGE_BYTES, PIECE_BYTES
 
@@ -137,6 +139,28 @@ async def test_what_was_read_ahead_is_spoken_after_the_connection(pcm_server, vo
     speech = voice.made[0]
     await until(lambda: speech.play() or speech.committed, 10, "all of it handed on")
     assert speech.heard == samples(100_000) and speech.broken_off
+
+
+async def test_a_silence_of_minutes_is_bridged_by_pings(monkeypatch, caplog):
+    monkeypatch.setattr(serve, "PING_S", 0.02)
+    caplog.set_level(logging.DEBUG, "client")
+    async with pcm_serving() as server, pcm_socket(server.base, logger=logging.getLogger("client")) as socket:
+        await socket.begin()
+        await until(lambda: caplog.text.count("< PING") > 5 and caplog.text.count("> PONG") > 5, 5, "pings")
+        await socket.samples(samples(960))
+        assert (await socket.until("started"))["utterance"] == "u1"
+
+
+async def test_a_server_that_ends_waits_for_nobody_who_is_gone(caplog):
+    async with pcm_serving() as ending:
+        voice = ending.registry.stream("demo").pcm
+        voice.window = 4096
+        async with pcm_socket(ending.base) as socket:
+            await socket.begin()
+            await socket.samples(samples(100_000))  # more than is ever played
+        await heard(voice.made[0], 4096)
+    assert voice.made[0].broken_off
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]  # nothing was cancelled
 
 
 async def test_a_server_that_ends_says_goodbye():

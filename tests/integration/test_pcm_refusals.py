@@ -83,6 +83,14 @@ async def test_what_is_not_there(pcm_server):
     assert_problem(await pcm_server.http.get("/streams/nobody/pcm"), 404)
 
 
+async def test_connections_and_refusals_are_counted_by_route(pcm_server):
+    await refusal(pcm_server, "/streams/nobody/pcm")
+    async with pcm_socket(pcm_server.base):
+        text = (await pcm_server.http.get("/metrics")).text
+    counted = [line for line in text.splitlines() if 'route="/streams/{stream}/pcm"' in line]
+    assert any('"1xx"' in line for line in counted) and any('"4xx"' in line for line in counted), text
+
+
 async def test_a_plain_request_is_told_to_upgrade(pcm_server):
     response = await pcm_server.http.get("/streams/demo/pcm")
     assert_problem(response, 426)

@@ -88,16 +88,19 @@ class PcmConnection:
     async def run(self) -> None:
         """Until the client goes, is cut off, or the server ends; then until what came is handed on."""
         async with self._group as group:
-            others = [
-                group.create_task(self._read(), name="pcm-read"),
-                group.create_task(self._until_closing(), name="pcm-closing"),
-            ]
+            reader = group.create_task(self._read(), name="pcm-read")
+            closer = group.create_task(self._until_closing(), name="pcm-closing")
             await self._write()
-            for task in others:
-                task.cancel()
+            reader.cancel()
             self._forget_outbox()
+            self._leave(at_once=self._closing.is_set())
             for turn in self._turns:
-                turn.leave(at_once=self._closing.is_set())
+                await turn.handed_on.wait()
+            closer.cancel()
+
+    def _leave(self, *, at_once: bool) -> None:
+        for turn in self._turns:
+            turn.leave(at_once=at_once)
 
     # --- what is sent
 
@@ -135,6 +138,8 @@ class PcmConnection:
     async def _until_closing(self) -> None:
         await self._closing.wait()
         await self._tell(GOING_AWAY)
+        if self._gone:
+            self._leave(at_once=True)
 
     # --- what comes
 

@@ -88,6 +88,7 @@ class PcmTurn:
             telling.cancel()
         if handing_on is None:
             self._speech.break_off(GONE)
+            self.handed_on.set()
         elif at_once:
             handing_on.cancel()
         else:
@@ -104,7 +105,8 @@ class PcmTurn:
         except ServerError:  # the live layer has ended it, which its events tell
             self.forget()
         finally:
-            self._speech.break_off(GONE)  # which changes nothing where it is committed or over
+            if not self.over:
+                self._speech.break_off(GONE)  # which changes nothing where it is committed
             self.handed_on.set()
 
     async def _hand_on_next(self) -> bool:

@@ -1,7 +1,8 @@
 """How many requests were answered, by route and class of status: a ``before_send`` hook, for ``/metrics``."""
 
 from collections import Counter
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, cast
 
 from litestar.types import Message, Scope
 
@@ -16,7 +17,9 @@ class Tally:
         self.counts: Counter[tuple[str, str]] = Counter()
 
     async def count(self, message: Message, scope: Scope) -> None:
-        """Called with each message that is sent."""
-        if message["type"] == "http.response.start":
+        """Called with each message that is sent; a WebSocket that is accepted is an answer of 101."""
+        kind: str = message["type"]
+        if kind.endswith("response.start") or kind == "websocket.accept":
             route = scope.get("path_template") or UNMATCHED
-            self.counts[route, f"{message['status'] // 100}xx"] += 1
+            status = cast(Mapping[str, int], message).get("status", 101)
+            self.counts[route, f"{status // 100}xx"] += 1
