@@ -53,10 +53,8 @@ const STOP_WORDS = { ...WORDS, other: "The server did not stop it." };
  */
 export function postSpeech(url, blob, { progress = () => {}, token = null, signal } = {}) {
   return new Promise((resolve, reject) => {
-    if (blob.size === 0) {
-      reject(new SpeechRefused(422, "The file is empty."));
-      return;
-    }
+    signal?.throwIfAborted();
+    if (blob.size === 0) throw new SpeechRefused(422, "The file is empty.");
     const request = new XMLHttpRequest();
     request.open("POST", url);
     request.setRequestHeader("Content-Type", blob.type || "application/octet-stream");
