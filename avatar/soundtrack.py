@@ -1,7 +1,8 @@
 """The sound of a live stretch: blocks made ahead of the frames they belong to, sent, and remembered for a while.
 
 What was sent can be cut and made anew from any block on that is remembered. The packets that follow come from a fresh
-encoder, which has heard the two blocks before, so that whoever has decoded those hears no click.
+encoder, which has heard the two blocks before, so that whoever has decoded those hears no click (but where libopus was
+just then going over to its mode for music, which speech does not make it do).
 """
 
 from collections import deque
