@@ -22,6 +22,7 @@ from litestar import Litestar
 from litestar.types import HTTPScope, Message
 
 from tests.fake_live import FakeRegistry, FakeSession, FakeStream
+from tests.fake_pcm import FakePcmVoice
 from tests.invariants import plan_for_player
 from tests.offers import peer_answer
 from whep_server.app import create_app
@@ -64,6 +65,7 @@ class ReadStream(FakeStream):
         self.sessions = {"session": ReadSession(self, "session")}
         self.publishers = {"session": ReadSession(self, "session")}
         self.spoken.clear()
+        self.pcm = FakePcmVoice()
         for listener in self.listeners:
             listener.waiting.put_nowait(None)
 
