@@ -114,6 +114,20 @@ def test_skipped_frames_leave_a_stream_that_decodes():
     assert len(decode_all(Codec.H264, units)) == len(numbers)
 
 
+@pytest.mark.parametrize("codec", [Codec.H264, Codec.VP8])
+def test_frames_that_are_made_anew_decode_after_those_before_them(codec: Codec):
+    shape = VideoFormat(128, 96, 25, 300_000)
+    encoder = PictureEncoder(codec, shape)
+    first = [encoder.encode(moving(shape, frame), frame, keyframe=frame == 0) for frame in range(8)]
+    anew = [encoder.encode(moving(shape, 40 + frame), frame, keyframe=frame == 5) for frame in (5, 6, 7, 8, 12)]
+    assert [picture.keyframe for picture in anew] == [True, False, False, False, False]
+    frames = decode_all(codec, [picture.data for picture in [*first[:5], *anew]])
+    assert len(frames) == 10
+    for frame, shown in zip(frames[5:], (45, 46, 47, 48, 52), strict=True):
+        picture = frame.to_ndarray().astype(int)[: shape.height]
+        assert np.abs(picture - moving(shape, shown)[: shape.height].astype(int)).mean() < 12
+
+
 def test_colours_are_flagged_as_what_they_are():
     unit = PictureEncoder(Codec.H264, SMALL).encode(moving(SMALL, 0), 0, keyframe=True).data
     (frame,) = decode_all(Codec.H264, [unit])
