@@ -279,7 +279,10 @@ class StreamRefused(msgspec.Struct, frozen=True, tag=True):
 
 
 class WentIdle(msgspec.Struct, frozen=True, tag=True):
-    """The live stretch ends: ``frame`` (a multiple of ``idle_grid``) and what follows comes from the idle loop."""
+    """The live stretch ends: ``frame`` (a multiple of ``idle_grid``) and what follows comes from the idle loop.
+
+    Not while an utterance is spoken, or pauses.
+    """
 
     stream: str
     frame: int

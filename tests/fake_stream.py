@@ -95,6 +95,8 @@ class FakeStream:
     queue: list[Utterance] = field(default_factory=list)
     arriving: dict[str, Utterance] = field(default_factory=dict)
     epoch: int = 0
+    start: int = 0
+    """Where the latest stretch began."""
     frame: int | None = None
     """The next frame to be made, None while idle."""
     sample: int = 0
@@ -181,6 +183,7 @@ class FakeStream:
         """A stretch begins."""
         if self.frame is None:
             self.frame, self.end, self.encoders = message.frame, None, {}
+            self.start = message.frame
             self.until = self.now = message.frame
             self.sample = self._sample_of(message.frame)
 
@@ -211,8 +214,7 @@ class FakeStream:
         if self.speaking is None and self.queue and (self.end is None or self.end > frame):
             self.speaking, self.end = self.queue.pop(0), None
             self.tell(SpeechStarted(self.name, self.speaking.id, at))
-        quiet = self.speaking is None or (self.speaking.held and not self._enough(self.speaking))
-        if not quiet:
+        if self.speaking is not None:  # though it may pause
             self.end = None
         elif self.end is None:
             self.end = round_up(frame + 1, idle_grid(self.fps))
@@ -298,7 +300,8 @@ class FakeStream:
 
     def interrupt(self, message: Interrupt) -> None:
         """Silence from ``at`` on; frames from there on are made anew."""
-        first = -(-message.at * self.fps // AUDIO_HZ)
+        at = message.at if self.frame is None else max(message.at, self._sample_of(self.start))
+        first = -(-at * self.fps // AUDIO_HZ)
         self._make_until(first)  # what is due before stays, though it is late
         self.epoch = message.epoch
 
@@ -306,9 +309,9 @@ class FakeStream:
             outlasts = utterance.barges_in and utterance.played == 0
             return message.utterance == utterance.id or (message.utterance == "" and not outlasts)
 
-        speaker, played, faded = self._speaker_at(message.at)
+        speaker, played, faded = self._speaker_at(at)
         again = self._take_back(first)
-        if self.frame is None and self._sample_of(self.ended) > message.at:
+        if self.frame is None and self._sample_of(self.ended) > at:
             self.frame, self.end = first, None
         waiting = [*again, *self.queue, *self.arriving.values()]
         dropped = [each.id for each in waiting if ends(each)]
@@ -317,11 +320,11 @@ class FakeStream:
         cut = speaker if speaker is not None and ends(speaker) else None
         if cut is not None:
             self.speaking = None
-            self.tell(Interrupted(self.name, self.epoch, cut.id, message.at + faded, played + faded, dropped))
+            self.tell(Interrupted(self.name, self.epoch, cut.id, at + faded, played + faded, dropped))
         else:
-            self.tell(Interrupted(self.name, self.epoch, None, message.at, 0, dropped))
-        if self.frame == first and self.sample > message.at:
-            self.sample = message.at
+            self.tell(Interrupted(self.name, self.epoch, None, at, 0, dropped))
+        if self.frame == first and self.sample > at:
+            self.sample = at
             self._make_sound(voice=self.speaking is not None and not self.speaking.held)
         self._make()
 

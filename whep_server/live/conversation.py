@@ -18,7 +18,7 @@ from whep_server.live.producer_jitter import ProducerJitter
 from whep_server.live.publisher import Floor
 from whep_server.live.stream_voice import VERDICT_S, SpeechMessage, Voice
 from whep_server.live.transmission import Transmission
-from whep_server.live.utterances import Entry, Interruption, Stage, Utterance
+from whep_server.live.utterances import Entry, Interruption, Utterance
 
 SAMPLE_RATES: Final = range(8_000, 96_001)
 """Units: Hz; those that ``OpenPcm`` may have."""
@@ -48,7 +48,7 @@ class Conversation:
         self._air = air
         self._go_live = go_live
         self._jitter = ProducerJitter()
-        self._way = PcmWay(key, house.worker, self.queue, self._jitter, self._until_open, self._cancel, self._fed)
+        self._way = PcmWay(key, house.worker, self.queue, self._jitter, self._until_open, self._cancel)
         self._streamed: dict[str, PcmSpeech] = {}
 
     # --- what is said
@@ -83,11 +83,6 @@ class Conversation:
                 await self.voice.until_open(entry)
         except TimeoutError as error:
             raise Unavailable("the speech engine does not answer") from error
-
-    def _fed(self, entry: Entry) -> None:
-        """More of an utterance is with the worker; it may have paused for so long that the stream is idle."""
-        if entry.stage is Stage.STARTED and not self._air.stretches.open:
-            self._go_live()
 
     # --- what is not
 
@@ -131,9 +126,8 @@ class Conversation:
                 self.voice.message(message)
 
     def went_idle(self) -> None:
-        """The worker makes no more for now; there may be something that it did not know of, on its way to idle."""
-        paused = [speech for speech in self._streamed.values() if speech.goes_on]
-        if not self._air.stretches.open and (self.queue.queued or paused):
+        """The worker makes no more for now; what was accepted meanwhile it speaks in another stretch."""
+        if self.queue.queued and not self._air.stretches.open:
             self._go_live()
 
     def granted(self) -> int:

@@ -22,8 +22,6 @@ PIECE_BYTES: Final = 256 * 1024
 """The most that one message may carry."""
 MAX_MARKS: Final = 64
 """Marks whose event was not read yet; a mark a word, and the speech half a minute ahead of what is heard."""
-ENOUGH_S: Final = 0.5
-"""With so much unplayed an utterance that paused goes on; with less it may wait for more."""
 PARTS: Final = 16
 """Of the window: so much is handed on at a time, and given back as credit; of ten seconds, 0.6."""
 
@@ -40,8 +38,6 @@ class PcmWay:
     until_open: Callable[[Entry], Awaitable[None]]
     """Waits until the worker knows the stream. Errors: ServerError."""
     cancel: Callable[[Entry], Awaitable[Interruption]]
-    fed: Callable[[Entry], None]
-    """Called when the worker has more to speak."""
 
 
 class PcmSpeech:
@@ -110,7 +106,6 @@ class PcmSpeech:
             self._check()
         self._sent += len(piece)
         self._send(PcmChunk(self._way.key, self.id, piece))
-        self._way.fed(self._entry)
 
     def mark(self, name: str) -> None:
         """Have a ``mark`` event told when what was appended so far is played. Errors: Conflict, TooMany, WorkerLost."""
@@ -132,7 +127,6 @@ class PcmSpeech:
             raise error
         self.committed = True
         self._send(ClosePcm(self._way.key, self.id))
-        self._way.fed(self._entry)
 
     def break_off(self, detail: str) -> None:
         """Its producer is gone: what came is spoken to its end, which is called failed. Nothing where it is over."""
@@ -185,12 +179,6 @@ class PcmSpeech:
     def stopped(self) -> None:
         """As ``Maker``."""
         self._changed.set()
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether it has begun, and the worker has enough of it to go on, or its end to reach."""
-        enough = self._sent - self._taken >= ENOUGH_S * self._sample_rate * self._frame_bytes
-        return self._entry.stage is Stage.STARTED and not self.over and (self.committed or enough)
 
     def __aiter__(self) -> "PcmSpeech":
         return self

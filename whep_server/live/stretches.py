@@ -15,6 +15,8 @@ class Stretch:
 
     start: int
     end: int | None = None
+    cut: bool = False
+    """Whether the worker that was to make it is gone: nobody makes anything of it anew."""
 
 
 class Stretches:
@@ -51,7 +53,7 @@ class Stretches:
     def reopen(self, frame: int) -> None:
         """All after the start of ``frame`` is made anew: of the stretch it lies in, or the next, no end is known."""
         for place, stretch in enumerate(self._known):
-            if stretch.end is None or stretch.end > frame:
+            if stretch.end is None or (stretch.end > frame and not stretch.cut):
                 del self._known[place + 1 :]
                 stretch.end, self._free_from = None, stretch.start
                 return
@@ -61,7 +63,7 @@ class Stretches:
         frame = round_up(now + 1, self._idle_grid)
         self._known = [stretch for stretch in self._known if stretch.start < frame]
         for stretch in self._known:
-            stretch.end = frame if stretch.end is None else min(stretch.end, frame)
+            stretch.end, stretch.cut = frame if stretch.end is None else min(stretch.end, frame), True
         self._free_from = frame
         return frame
 
