@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from whep_server.metrics.facts import (
     CandidatePair,
+    Cause,
     IceFailure,
     LiveFacts,
     MediaStats,
@@ -141,6 +142,15 @@ def test_an_utterance_is_timed_unless_it_waited_for_others():
     assert at(samples, "utterance_latency_seconds_bucket", step="started", le="0.3") == 1
     assert at(samples, "utterance_latency_seconds_bucket", step="started", le="0.2") == 0
     assert at(samples, "utterances_total", way="spoken", state="finished") == 2
+
+
+def test_interruptions_are_counted_by_their_cause():
+    ledger = Ledger()
+    ledger.interruptions.update([Cause.ASKED, Cause.VOICE, Cause.ASKED])
+    ledger.underruns = 3
+    samples = read(page_of(Source(ledger)))
+    causes = {cause: at(samples, "interruptions_total", cause=cause) for cause in ("asked", "cancelled", "voice")}
+    assert causes == {"asked": 2, "cancelled": 0, "voice": 1} and at(samples, "underruns_total") == 3
 
 
 def test_the_worker_is_described():

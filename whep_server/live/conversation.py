@@ -12,13 +12,14 @@ from avatar.messages import Interrupted, PcmTaken, SpeechAccepted, SpeechRefused
 from whep_server.errors import AlreadySpeaking, BadRequest, ServerError, Unavailable
 from whep_server.live.events import StreamEvent
 from whep_server.live.house import House
-from whep_server.live.interruption import Cause, Interruptions
+from whep_server.live.interruption import Interruptions
 from whep_server.live.pcm_speech import PcmSpeech, PcmWay
 from whep_server.live.producer_jitter import ProducerJitter
 from whep_server.live.publisher import Floor
 from whep_server.live.stream_voice import VERDICT_S, SpeechMessage, Voice
 from whep_server.live.transmission import Transmission
 from whep_server.live.utterances import Entry, Interruption, Utterance
+from whep_server.metrics.facts import Cause
 
 SAMPLE_RATES: Final = range(8_000, 96_001)
 """Units: Hz; those that ``OpenPcm`` may have."""

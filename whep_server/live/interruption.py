@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from avatar.messages import AbandonSpeech, Interrupt, Interrupted
@@ -19,6 +18,7 @@ from whep_server.live.speech_queue import Cut, CutOff, SpeechQueue
 from whep_server.live.telling import tell
 from whep_server.live.transmission import Transmission
 from whep_server.live.utterances import Entry, Interruption, Stage
+from whep_server.metrics.facts import Cause
 
 logger = logging.getLogger(__name__)
 
@@ -27,14 +27,6 @@ GRACE_S: Final = 0.04
 drawing meanwhile. Who hears 40 ms more does not notice; who hears a click instead of a fade does."""
 ANSWER_S: Final = 1.0
 """The worker answers in between two pictures; one that has not after a second hangs, and is killed before long."""
-
-
-class Cause(StrEnum):
-    """Why speech is interrupted."""
-
-    ASKED = "asked"
-    CANCELLED = "cancelled"
-    VOICE = "voice"
 
 
 REASONS: Final = {
@@ -104,7 +96,7 @@ class Interruptions:
         self._cut(self._air.next_packet(GRACE_S), [], utterance, Cause.CANCELLED)
 
     def _note(self, cause: Cause) -> None:
-        self._house.ledger.interruptions[cause.value] += 1
+        self._house.ledger.interruptions[cause] += 1
 
     def _drop(self, entries: list[Entry], cause: Cause) -> Interruption:
         """Those have not begun: the worker just forgets them."""

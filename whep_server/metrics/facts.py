@@ -23,6 +23,17 @@ class IceFailure(StrEnum):
     """It was connected; then nothing was heard of the peer any more."""
 
 
+class Cause(StrEnum):
+    """Why speech is interrupted."""
+
+    ASKED = "asked"
+    """Somebody asked for silence."""
+    CANCELLED = "cancelled"
+    """Who streamed it in takes it back."""
+    VOICE = "voice"
+    """A publisher's voice was heard."""
+
+
 @dataclass(frozen=True, slots=True)
 class CandidatePair:
     """The way that media takes. Types: host, srflx, prflx (learnt from a check) or relay."""
@@ -116,10 +127,13 @@ class SessionStats:
 
 @dataclass(frozen=True, slots=True)
 class UtteranceStats:
-    """What became of an utterance, and how soon. Times run from the end of its upload; None: not got so far."""
+    """What became of an utterance, and how soon. None: not got so far.
+
+    Times run from the end of its upload, or, of one that is streamed in, from its first samples.
+    """
 
     state: str
-    """queued, started, finished, failed, refused or abandoned."""
+    """queued, started, finished, failed, refused, abandoned, interrupted (cut off) or cancelled (never begun)."""
     seconds: float | None = None
     """Its length, as far as it is known."""
     waited: bool = False

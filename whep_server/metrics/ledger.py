@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from operator import attrgetter
 from typing import Final
 
-from whep_server.metrics.facts import IceFailure, MediaStats, SessionStats, StreamStats, UtteranceStats
+from whep_server.metrics.facts import Cause, IceFailure, MediaStats, SessionStats, StreamStats, UtteranceStats
 from whep_server.metrics.lag import Histogram, LoopLag
 
 SUMMED: Final = (
@@ -67,10 +67,10 @@ class Ledger:
         self.utterances: Counter[tuple[str, str]] = Counter()
         """By way and state; see ``utterance_over``."""
         self.latencies = {step: Histogram(LATENCY_BOUNDS_S) for step in STEPS}
-        self.interruptions: Counter[str] = Counter()
-        """By cause: asked, cancelled, voice."""
+        self.interruptions: Counter[Cause] = Counter()
+        """Those that ended or dropped an utterance, by cause."""
         self.underruns = 0
-        """How often streamed speech had to pause for want of more."""
+        """Pauses of utterances whose next samples had not come."""
         self.units_dropped = self.silent_packets = 0
         self.worker_losses = 0
 
@@ -87,7 +87,7 @@ class Ledger:
         self.ice_failures[IceFailure.GATHERING] += 1
 
     def utterance_over(self, way: str, utterance: UtteranceStats) -> None:
-        """An utterance has ended; ``way``: spoken, recorded or published."""
+        """An utterance has ended; ``way``: spoken, recorded, streamed or published."""
         self.utterances[way, utterance.state] += 1
         if utterance.waited:
             return  # how long others spoke says nothing of the server

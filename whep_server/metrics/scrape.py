@@ -21,7 +21,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from whep_server.metrics.facts import IceFailure, LiveFacts, SessionStats, WorkerFacts
+from whep_server.metrics.facts import Cause, IceFailure, LiveFacts, SessionStats, WorkerFacts
 from whep_server.metrics.lag import Histogram, tasks_now
 from whep_server.metrics.ledger import Ledger, media_sums
 
@@ -145,6 +145,9 @@ def _speech(facts: LiveFacts, ledger: Ledger) -> Iterator[Metric]:
     queued = sum(stream.queued for stream in facts.streams)
     yield _gauge("utterances_queued", "Utterances that were accepted and have not begun", queued)
     yield _counts("utterances", "Utterances by how they ended", ("way", "state"), ledger.utterances)
+    causes = {(cause.value,): ledger.interruptions[cause] for cause in Cause}
+    yield _counts("interruptions", "Interruptions that ended or dropped an utterance", ("cause",), causes)
+    yield _counter("underruns", "Pauses of utterances whose next samples had not come", ledger.underruns)
     text = "From the end of an upload until it was accepted, heard, and seen; of those that waited for no other"
     family = HistogramMetricFamily(PREFIX + "utterance_latency_seconds", text, labels=("step",))
     for step, histogram in ledger.latencies.items():
