@@ -15,10 +15,10 @@ from typing import Final
 
 import msgspec
 
-EXECUTABLE: Final = Path("/usr/bin/chromium")
+EXECUTABLE: Final = "/usr/bin/chromium"
 ABSENT: Final = 3
 JOIN_MS: Final = 30_000
-FLAGS: Final = (
+FLAGS: Final = [
     "--no-sandbox",  # as root in a container
     "--disable-gpu",
     "--disable-quic",
@@ -30,8 +30,7 @@ FLAGS: Final = (
     # on a machine with loopback only there is no other address to be reached at
     "--allow-loopback-in-peer-connection",
     "--disable-features=WebRtcHideLocalIpsWithMdns",
-    "--autoplay-policy=no-user-gesture-required",
-)
+]
 JOIN: Final = """
 async ([endpoint, patience]) => {
   const connection = new RTCPeerConnection();
@@ -110,7 +109,7 @@ def start() -> None:
         import playwright  # noqa: F401  whether it is there
     except ImportError:
         sys.exit(ABSENT)
-    if not EXECUTABLE.exists():
+    if not Path(EXECUTABLE).exists():
         sys.exit(ABSENT)
     made = asyncio.run(joins(arguments.base, arguments.path, arguments.count))
     sys.stdout.buffer.write(msgspec.json.encode(made))

@@ -6,22 +6,10 @@ from pathlib import Path
 
 from playwright.async_api import Page, async_playwright
 
-EXECUTABLE = "/usr/bin/chromium"
-PROBE = Path(__file__).with_name("probe.js")
+from bench.chromium_joins import EXECUTABLE as EXECUTABLE
+from bench.chromium_joins import FLAGS as FLAGS
 
-FLAGS = [
-    "--no-sandbox",  # tests run as root
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    # on a machine with loopback only there is no other address to be reached at
-    "--allow-loopback-in-peer-connection",
-    "--disable-features=WebRtcHideLocalIpsWithMdns",
-]
+PROBE = Path(__file__).with_name("probe.js")
 
 
 def microphone_flags(speech: Path) -> list[str]:
