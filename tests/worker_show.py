@@ -14,12 +14,15 @@ from avatar.client import WorkerClient, WorkerLimits, WorkerState, open_worker
 from avatar.messages import (
     AUDIO_HZ,
     OPUS_SAMPLES,
+    VIDEO_HZ,
     Advance,
     CloseLive,
     Codec,
     Encoding,
     FromWorker,
     GoLive,
+    Interrupt,
+    Interrupted,
     LivePacket,
     OpenLive,
     OpenStream,
@@ -39,11 +42,13 @@ from avatar.messages import (
     WorkerConfig,
 )
 from tests.fake_engine import SIZE
+from whep_server.live.playout import Playout
 
 ROOT = Path(__file__).parents[1]
 FAKE = (str(ROOT / "tests" / "fake_engine.py"),)
 SHAPE = VideoFormat(*SIZE, 25, 500_000)
 DEADLINE_S = 60.0
+FOREVER = 1 << 40
 LIMITS = WorkerLimits(start_s=60.0, slow_s=20.0, dead_s=30.0)
 Message = TypeVar("Message")
 
@@ -86,6 +91,7 @@ class Show:
     def __init__(self, client: WorkerClient, seen: Seen) -> None:
         self.client, self.seen = client, seen
         self.granted: dict[str, int] = {}
+        self.epoch = 0
 
     async def open(self, stream: str = "a", avatar: str = "grey", shape: VideoFormat = SHAPE) -> None:
         await until(lambda: self.client.state is WorkerState.READY)
@@ -97,7 +103,7 @@ class Show:
         """Upload; how it was taken."""
         for at in range(0, max(1, len(data)), 65_536):
             last = at + 65_536 >= len(data)
-            self.client.send(SpeechData(stream, utterance, 0, data[at : at + 65_536], last))
+            self.client.send(SpeechData(stream, utterance, self.epoch, data[at : at + 65_536], last))
             await self.client.drain()
 
         return await self.answer(utterance, stream)
@@ -114,7 +120,7 @@ class Show:
 
     async def publish(self, utterance: str = "live", stream: str = "a") -> SpeechAccepted | SpeechRefused:
         """Begin a live utterance; how it was taken."""
-        self.client.send(OpenLive(stream, utterance, 0))
+        self.client.send(OpenLive(stream, utterance, self.epoch))
         return await self.answer(utterance, stream)
 
     async def send_live(
@@ -150,6 +156,25 @@ class Show:
                 or any(unit.media_time >= heard_until for unit in reversed(self.seen.units(Codec.OPUS, stream)[-4:]))
             )
         )
+
+    async def interrupt(self, at: int, utterance: str = "", stream: str = "a") -> Interrupted:
+        """Have it fall silent, and let nothing through that was made before for times from ``at`` on."""
+        self.epoch += 1
+        self.client.send(Interrupt(stream, self.epoch, at, utterance))
+        await until(lambda: [each for each in self.seen.of(Interrupted, stream) if each.epoch == self.epoch])
+        fence = Playout()
+        fence.fence(self.epoch, self.frame_at(at) * VIDEO_HZ // SHAPE.fps, at)
+        for unit in self.seen.of(Unit, stream):
+            fence.push(unit)
+        kept = [*fence.pop_due(Codec.OPUS, FOREVER), *fence.pop_due(Codec.H264, FOREVER)]
+        self.seen.said = [each for each in self.seen.said if not isinstance(each, Unit) or each in kept]
+        self.granted[stream] = min(self.granted[stream], self.frame_at(at))
+        return self.seen.of(Interrupted, stream)[-1]
+
+    @staticmethod
+    def frame_at(sample: int) -> int:
+        """The first one at or after it."""
+        return -(-sample * SHAPE.fps // AUDIO_HZ)
 
     def ended(self, stream: str = "a") -> bool:
         return bool(self.seen.of(WentIdle, stream)) or bool(self.seen.of(StreamFailed, stream))
