@@ -201,3 +201,40 @@ def test_easing_turns_round_where_it_is():
     half = [ease.step(speaking=False) for _ in range(2)][-1]
     assert half < ease.step(speaking=True) <= 1.0
     assert AUDIO_HZ % 25 == 0
+
+
+def test_easing_can_be_taken_back():
+    ease = Ease(25)
+    levels = [ease.step(speaking=number < 6) for number in range(12)]
+    ease.rewind(9)
+    assert [ease.step(speaking=number < 6) for number in range(3, 12)] == levels[3:]
+
+
+def test_who_is_silenced_gives_way_to_the_next_after_the_silence():
+    sources = Speech(9 * OPUS_SAMPLES), Speech(OPUS_SAMPLES)
+    timeline = begun(*sources)
+    blocks(timeline, 20)
+    timeline.enqueue("u2", Speech(OPUS_SAMPLES))
+    silent = range(96_000 + 3 * OPUS_SAMPLES, 96_000 + 7 * OPUS_SAMPLES)
+    timeline.cut(silent, silent.stop, lambda name: name == "u2")
+    assert (timeline.at, timeline.begins, timeline.voiced_until) == (silent.stop, silent.stop, silent.start)
+    assert [timeline.speaking(at) for at in (silent.start - 1, silent.start, silent.stop - 1, silent.stop)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    assert marks(blocks(timeline, 1)) == [
+        Started("u2", silent.stop),
+        Finished("u2", silent.stop + OPUS_SAMPLES, OPUS_SAMPLES, None),
+    ]
+
+
+def test_it_is_known_who_waits_and_where_the_next_one_begins():
+    timeline = begun(Speech(OPUS_SAMPLES), Speech(OPUS_SAMPLES))
+    assert (timeline.begins, timeline.waits("u0"), timeline.waits("u1")) == (96_000, False, True)
+    blocks(timeline, 1)
+    assert (timeline.begins, timeline.waits("u0")) == (96_000 + (1 + GAP_BLOCKS) * OPUS_SAMPLES, False)
+    assert not timeline.waits("u1"), "it is next, and nobody speaks"
+    blocks(timeline, 2 + GAP_BLOCKS)
+    assert timeline.begins is None
