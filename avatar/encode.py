@@ -17,15 +17,16 @@ from avatar.messages import AUDIO_HZ, OPUS_SAMPLES, Codec, VideoFormat
 
 SETTINGS_VERSION: Final = 1
 """To be raised with any change here that alters encoded idle loops: they are cached on disk."""
-SMALLER_VERSION: Final = 1
+SMALLER_VERSION: Final = 2
 """The same for loops of less than the full size."""
 SMPTE170M: Final = 6
 """BT.601 with 525 lines, in FFmpeg's numbers for matrix, primaries and transfer alike."""
 LIMITED_RANGE: Final = 1
-RATE_FACTOR: Final = 22
-"""Of H.264: 48 dB on the embedded avatar, at 1280x720."""
-SMALLER_RATE_FACTOR: Final = 28
-"""Of renditions for slow networks: 1.5 dB less for half the bits at 960x540, 3/4 of them at 640x360."""
+RATE_FACTORS: Final = (22, 26, 30)
+"""Of H.264, by rendition: the slower the network, the coarser. 48, 46 and 44 dB on the embedded avatar.
+
+Of 22 everywhere, 26 takes 0.6 of the bits at 960x540, 30 takes 0.6 of them at 640x360.
+"""
 NEVER: Final = 100_000
 """Frames from keyframe to keyframe where only a request makes one: above an hour."""
 OPUS_BPS: Final = 40_000
@@ -82,12 +83,12 @@ class Picture:
 class PictureEncoder:
     """Planar pictures to one codec's units. Not thread-safe, but any thread may call it in turn.
 
-    ``idle`` spends more time a picture than a live stream can, for the same loop is shown for hours. ``smaller`` is
-    for renditions of less than the full size, which spare bits.
+    ``idle`` spends more time a picture than a live stream can, for the same loop is shown for hours. ``rendition`` is
+    the rung of the ladder that ``shape`` is.
     """
 
-    def __init__(self, codec: Codec, shape: VideoFormat, *, idle: bool = False, smaller: bool = False) -> None:
-        self._context = _h264(shape, idle, smaller) if codec is Codec.H264 else _vp8(shape, idle)
+    def __init__(self, codec: Codec, shape: VideoFormat, *, idle: bool = False, rendition: int = 0) -> None:
+        self._context = _h264(shape, idle, rendition) if codec is Codec.H264 else _vp8(shape, idle)
         self._context.open()
         self._time = -1
 
@@ -108,7 +109,7 @@ class PictureEncoder:
         return Picture(bytes(packets[0]), packets[0].is_keyframe)
 
 
-def _h264(shape: VideoFormat, idle: bool, smaller: bool) -> av.VideoCodecContext:
+def _h264(shape: VideoFormat, idle: bool, rendition: int) -> av.VideoCodecContext:
     context = _context("libx264", shape)
     context.options = {
         # superfast: the knee, quality of medium at a sixth of its time (720p at 25 frames/s: 5 ms a frame)
@@ -117,7 +118,7 @@ def _h264(shape: VideoFormat, idle: bool, smaller: bool) -> av.VideoCodecContext
         "profile": "baseline",
         "level": str(h264_level(shape).number),
         # a rate factor under a cap: the still background costs nothing, and a keyframe looks like its neighbours
-        "crf": str(SMALLER_RATE_FACTOR if smaller else RATE_FACTOR),
+        "crf": str(RATE_FACTORS[rendition]),
         "maxrate": str(shape.bitrate_bps),
         # a keyframe may take its share of more than a second where it was made long before it is sent
         "bufsize": str(shape.bitrate_bps * (2 if idle else 1)),
@@ -127,7 +128,7 @@ def _h264(shape: VideoFormat, idle: bool, smaller: bool) -> av.VideoCodecContext
         # ipratio: a live stretch begins with a keyframe amid an idle loop of another encoding, and the closer it is to
         # the picture, the less is seen of that (0.05 of 255 luma steps less for a third more bytes)
         # on the slow networks that smaller renditions are for, a keyframe stops the pictures for as long as it takes
-        "x264-params": f"aq-mode=0:open-gop=0:sliced-threads=0:ipratio={1.8 if not idle else 1.0 if smaller else 1.4}",
+        "x264-params": f"aq-mode=0:open-gop=0:sliced-threads=0:ipratio={1.8 if not idle else 1.0 if rendition else 1.4}",
     }
     return context
 

@@ -76,7 +76,7 @@ class Encoders:
         for encoding in needed:
             if encoding not in self._encoders:
                 rung = encoding.rendition
-                self._encoders[encoding] = PictureEncoder(encoding.codec, self._ladder[rung], smaller=rung > 0)
+                self._encoders[encoding] = PictureEncoder(encoding.codec, self._ladder[rung], rendition=rung)
                 self._keyframe_due.add(encoding)
 
     def force_keyframe(self, encoding: Encoding) -> None:

@@ -149,7 +149,7 @@ def encode_phase(
     shape = rung_of(request)
     frames = avatar.loop_length * shape.fps // avatar.fps
     first = phase * idle_grid(shape.fps)
-    encoder = PictureEncoder(request.codec, shape, idle=True, smaller=request.rendition > 0)
+    encoder = PictureEncoder(request.codec, shape, idle=True, rendition=request.rendition)
     canvas = np.empty(avatar.pictures[0].shape, np.uint8)
     shown = np.empty((shape.height * 3 // 2, shape.width), np.uint8) if request.rendition else canvas
     units: list[bytes] = []
