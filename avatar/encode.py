@@ -111,6 +111,7 @@ class PictureEncoder:
 
 def _h264(shape: VideoFormat, idle: bool, rendition: int) -> av.VideoCodecContext:
     context = _context("libx264", shape)
+    keyframe_ratio = 1.8 if not idle else 1.0 if rendition else 1.4
     context.options = {
         # superfast: the knee, quality of medium at a sixth of its time (720p at 25 frames/s: 5 ms a frame)
         "preset": "veryfast" if idle else "superfast",
@@ -126,9 +127,9 @@ def _h264(shape: VideoFormat, idle: bool, rendition: int) -> av.VideoCodecContex
         "sc_threshold": "0",
         # aq-mode 0: with it, flat backgrounds are made anew at each keyframe, and the idle loop is seen to pulse;
         # ipratio: a live stretch begins with a keyframe amid an idle loop of another encoding, and the closer it is to
-        # the picture, the less is seen of that (0.05 of 255 luma steps less for a third more bytes)
-        # on the slow networks that smaller renditions are for, a keyframe stops the pictures for as long as it takes
-        "x264-params": f"aq-mode=0:open-gop=0:sliced-threads=0:ipratio={1.8 if not idle else 1.0 if rendition else 1.4}",
+        # the picture, the less is seen of that (0.05 of 255 luma steps less for a third more bytes); on the slow
+        # networks that smaller idle loops are for, a keyframe stops the pictures for as long as it takes
+        "x264-params": f"aq-mode=0:open-gop=0:sliced-threads=0:ipratio={keyframe_ratio}",
     }
     return context
 
