@@ -51,9 +51,9 @@ async def take_typed(server: Server, path: Path) -> None:
         await events.wait_idle(LIMIT_S)
 
         await write(page, SECOND)
-        await page.wait_for_function(MEASURED.format("first", "firstSound"))
+        await page.type("#text", "And how do I get there?", delay=60)
         await events.wait_nth(LIMIT_S, 1, "speech", state="started")
-        await page.fill("#text", "And how do I get there?")
+        await page.wait_for_function(MEASURED.format("first", "firstSound"))
         await page.wait_for_function(
             "[...document.querySelectorAll('#stats dd')].every(({ textContent }) => textContent !== '–')"
         )
