@@ -14,6 +14,8 @@ from whep_server.live.session import Session
 from whep_server.live.stream import Stream
 
 DEADLINE_S = 20.0
+LOUD = 1000
+"""Of 16 bit samples; the pretended worker's tone is ten times as loud."""
 
 
 @dataclass
@@ -32,6 +34,7 @@ class Seen:
     number: int
     """The frame number that is painted in it: its place in the idle loop."""
     live: bool
+    speaking: bool
     pts: int
 
 
@@ -42,6 +45,8 @@ class Player:
     connection: RTCPeerConnection
     pictures: list[Seen] = field(default_factory=list)
     sounds: int = 0
+    loud: list[bool] = field(default_factory=list)
+    """For each 20 ms of sound: whether anything is heard."""
     packets: dict[str, list[Packet]] = field(default_factory=lambda: {"audio": [], "video": []})
     session: Session | None = None
 
@@ -91,10 +96,11 @@ async def consume(track: MediaStreamTrack, player: Player) -> None:
         while True:
             frame = await track.recv()
             if track.kind == "video":
-                number, live = read(frame.to_ndarray()[: frame.height, : frame.width])
-                player.pictures.append(Seen(number, live, frame.pts))
+                number, live, speaking = read(frame.to_ndarray()[: frame.height, : frame.width])
+                player.pictures.append(Seen(number, live, speaking, frame.pts))
             else:
                 player.sounds += 1
+                player.loud.append(bool(abs(frame.to_ndarray()).max() > LOUD))
 
 
 def prefer(connection: RTCPeerConnection, codec: str | None) -> None:

@@ -12,31 +12,35 @@ from avatar.messages import AUDIO_HZ, OPUS_SAMPLES, Codec, idle_grid
 SIZE = (160, 128)
 BITS = 8
 LOOP_S = 2
-IDLE_LUMA, LIVE_LUMA = 60, 200
+IDLE_LUMA, SHUT_LUMA, SPEAKING_LUMA = 60, 150, 220
 SPEECH_MAGIC = b"SAY "
 """The fake's audio format: this, then how many frames it lasts, in decimal."""
 
 
-def draw(frame: int, live: bool) -> NDArray[np.uint8]:
-    """A picture that says which frame it is: I420, one light or dark bar a bit in its upper half.
+def draw(frame: int, luma: int) -> NDArray[np.uint8]:
+    """A picture that says which frame it is: I420, one light or dark bar a bit in its upper half; below it, ``luma``.
 
     Shapes: (height * 3 // 2, width).
     """
     width, height = SIZE
     picture = np.full((height * 3 // 2, width), 128, np.uint8)
-    picture[:height] = LIVE_LUMA if live else IDLE_LUMA
+    picture[:height] = luma
     bar = width // BITS
     for bit in range(BITS):
         picture[: height // 2, bit * bar : (bit + 1) * bar] = 235 if frame >> bit & 1 else 16
     return picture
 
 
-def read(luma: NDArray[np.uint8]) -> tuple[int, bool]:
-    """The frame number in a decoded picture, and whether it is of a live stretch. Shapes: (height, width)."""
+def read(luma: NDArray[np.uint8]) -> tuple[int, bool, bool]:
+    """The frame number in a decoded picture, whether it is of a live stretch, and whether somebody speaks in it.
+
+    Shapes: (height, width).
+    """
     height, width = luma.shape
     bars = luma[height // 8 : height // 4, : width // BITS * BITS].reshape(-1, BITS, width // BITS)
     means = bars.mean(axis=(0, 2))
-    return sum(int(mean > 128) << bit for bit, mean in enumerate(means)), bool(luma[height * 3 // 4 :].mean() > 130)
+    number, light = sum(int(mean > 128) << bit for bit, mean in enumerate(means)), luma[height * 3 // 4 :].mean()
+    return number, bool(light > (IDLE_LUMA + SHUT_LUMA) / 2), bool(light > (SHUT_LUMA + SPEAKING_LUMA) / 2)
 
 
 class PictureEncoder:
@@ -67,7 +71,7 @@ class PictureEncoder:
 def idle_units(codec: Codec, fps: int, phase: int) -> list[bytes]:
     """One phase of the idle loop; its pictures carry their place in the loop."""
     encoder, length, first = PictureEncoder(codec, fps), LOOP_S * fps, phase * idle_grid(fps)
-    return [encoder.encode(draw((first + at) % length, live=False), at % fps == 0) for at in range(length)]
+    return [encoder.encode(draw((first + at) % length, IDLE_LUMA), at % fps == 0) for at in range(length)]
 
 
 @cache

@@ -35,13 +35,15 @@ from avatar.messages import (
     WentIdle,
     idle_grid,
 )
-from tests.fake_media import LOOP_S, SPEECH_MAGIC, PictureEncoder, draw, opus_packets
+from tests.fake_media import LOOP_S, SHUT_LUMA, SPEAKING_LUMA, SPEECH_MAGIC, PictureEncoder, draw, opus_packets
 from whep_server.live.clock import round_up
 
 ENDLESS = 1_000_000_000
 """Samples of a live utterance that nobody has closed."""
 FADE = AUDIO_HZ * 15 // 1000
 """Of a voice that is cut off."""
+PAUSE = 11 * OPUS_SAMPLES
+"""From the cut to the next utterance."""
 MEMORY = 1000
 """Frames that can be taken back."""
 RESUME_FRAMES = 2
@@ -69,7 +71,7 @@ class Utterance:
     barges_in: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass
 class Made:
     """A frame that was made: who spoke in it, and what was played of it before."""
 
@@ -82,6 +84,8 @@ class Made:
     """Whether it paused before that frame."""
     holds: bool
     """Whether it pauses in it."""
+    finished: bool = False
+    """Whether it ended in it."""
 
 
 @dataclass
@@ -104,6 +108,12 @@ class FakeStream:
     until: int = 0
     now: int = 0
     speaking: Utterance | None = None
+    told_until: int = -1
+    """What was told up to there holds, though its frame is made anew."""
+    silent_until: int = 0
+    """Nobody begins before this sample: after an interruption."""
+    voiced: bool = False
+    """Whether somebody speaks in the frame that is being made."""
     end: int | None = None
     ended: int = 0
     """Where the latest stretch ended."""
@@ -203,7 +213,7 @@ class FakeStream:
                 self.tell(WentIdle(self.name, self.frame))
                 self.ended, self.frame = self.frame, None
                 return
-            voice = self._speak(self.frame)
+            self.voiced = voice = self._speak(self.frame)
             if self.frame >= self.now:
                 self._make_pictures(self.frame)
             self.frame += 1
@@ -211,10 +221,10 @@ class FakeStream:
 
     def _begin_or_end(self, frame: int) -> None:
         at = self._sample_of(frame)
-        if self.speaking is None and self.queue and (self.end is None or self.end > frame):
+        if self.speaking is None and self.queue and at >= self.silent_until:
             self.speaking, self.end = self.queue.pop(0), None
             self.tell(SpeechStarted(self.name, self.speaking.id, at))
-        if self.speaking is not None:  # though it may pause
+        if self.speaking is not None or self.queue:  # though it may pause, or has yet to begin
             self.end = None
         elif self.end is None:
             self.end = round_up(frame + 1, idle_grid(self.fps))
@@ -237,7 +247,7 @@ class FakeStream:
         self.made.append(Made(frame, spoken, before, began, spoken.held, holds))
         if spoken.held and not holds:
             spoken.held = False
-            self.tell(SpeechResumed(self.name, spoken.id, at, before))
+            self._tell_anew(SpeechResumed(self.name, spoken.id, at, before))
         if spoken.held:
             return False
         wanted = self._sample_of(frame + 1) - at
@@ -247,17 +257,23 @@ class FakeStream:
         self._record(spoken)
         if spoken.ended and spoken.played == spoken.samples:
             samples = spoken.played if spoken.samples < ENDLESS else 0
-            self.tell(SpeechFinished(self.name, spoken.id, at + count, samples, None))
+            self._tell_anew(SpeechFinished(self.name, spoken.id, at + count, samples, None))
+            self.made[-1].finished = True
             self.speaking = None
         elif count < wanted:
             spoken.held = True
-            self.tell(SpeechHeld(self.name, spoken.id, at + count, spoken.played))
+            self._tell_anew(SpeechHeld(self.name, spoken.id, at + count, spoken.played))
         return count > 0
+
+    def _tell_anew(self, message: SpeechFinished | SpeechMark | SpeechHeld | SpeechResumed) -> None:
+        """Unless it was told, and an interruption has left it as it is."""
+        if message.media_time > self.told_until:
+            self.tell(message)
 
     def _tell_marks(self, spoken: Utterance, before: int, at: int) -> None:
         for name, place in spoken.marks:
             if before < place <= spoken.played or before == place == 0:
-                self.tell(SpeechMark(self.name, spoken.id, name, at + place - before, place))
+                self._tell_anew(SpeechMark(self.name, spoken.id, name, at + place - before, place))
         if spoken.opened is not None:
             size = spoken.played * spoken.opened.sample_rate // AUDIO_HZ * 2 * spoken.opened.channels
             self.tell(PcmTaken(self.name, spoken.id, size))
@@ -283,7 +299,8 @@ class FakeStream:
 
     def _picture(self, encoding: Encoding, frame: int, keyframe: bool) -> bytes:
         encoder = self.encoders.setdefault(encoding, PictureEncoder(encoding.codec, self.fps))
-        return encoder.encode(draw(frame % (LOOP_S * self.fps), live=True), keyframe)
+        luma = SPEAKING_LUMA if self.voiced else SHUT_LUMA
+        return encoder.encode(draw(frame % (LOOP_S * self.fps), luma), keyframe)
 
     def _sound(self, voice: bool) -> bytes:
         packets = opus_packets(live=voice)
@@ -309,6 +326,8 @@ class FakeStream:
             outlasts = utterance.barges_in and utterance.played == 0
             return message.utterance == utterance.id or (message.utterance == "" and not outlasts)
 
+        if any(each.frame == first for each in self.made):
+            self.told_until = at
         speaker, played, faded = self._speaker_at(at)
         again = self._take_back(first)
         if self.frame is None and self._sample_of(self.ended) > at:
@@ -319,7 +338,7 @@ class FakeStream:
         self.arriving = {name: each for name, each in self.arriving.items() if not ends(each)}
         cut = speaker if speaker is not None and ends(speaker) else None
         if cut is not None:
-            self.speaking = None
+            self.speaking, self.silent_until = None, at + PAUSE
             self.tell(Interrupted(self.name, self.epoch, cut.id, at + faded, played + faded, dropped))
         else:
             self.tell(Interrupted(self.name, self.epoch, None, at, 0, dropped))
@@ -341,8 +360,7 @@ class FakeStream:
             if each.utterance is not None and begins <= sample < self._sample_of(each.frame + 1):
                 there = each.utterance.samples
                 played = each.before + (0 if each.holds else sample - begins)
-                finished = each.utterance.ended and played >= there and not each.holds
-                nobody = finished or (each.began and begins == sample)
+                nobody = (each.finished and played >= there) or (each.began and begins == sample)
                 played = min(played, there)
                 fading = 0 if each.holds else min(FADE, there - played)
                 return (None, 0, 0) if nobody else (each.utterance, played, fading)

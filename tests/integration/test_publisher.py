@@ -2,20 +2,22 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
 from aiortc import AudioStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
 
-from avatar.messages import AbandonSpeech, CloseLive, LivePacket, OpenLive
+from avatar.messages import AbandonSpeech, CloseLive, Interrupt, LivePacket, OpenLive
 from tests.aiortc_player import eventually, player
 from tests.fakes import speech
 from whep_server.errors import AlreadyPublishing, NoSuchSession, NotAcceptable, Unavailable
 from whep_server.live.publisher import REOPEN_S
 from whep_server.live.session import Session
 from whep_server.live.stream import Stream, StreamState
+from whep_server.metrics.facts import Cause
+from whep_server.settings import BargeIn
 
 
 async def once(data: bytes) -> AsyncIterator[bytes]:
@@ -34,9 +36,9 @@ class Publishing:
     connection: RTCPeerConnection
     session: Session | None = None
 
-    async def publish(self, stream: Stream, change: Callable[[str], str] = lambda offer: offer) -> None:
+    async def publish(self, stream: Stream, *, interrupts: BargeIn | None = None) -> None:
         await self.connection.setLocalDescription(await self.connection.createOffer())
-        self.session = await stream.open_publisher(change(self.connection.localDescription.sdp))
+        self.session = await stream.open_publisher(self.connection.localDescription.sdp, interrupts=interrupts)
         await self.connection.setRemoteDescription(RTCSessionDescription(self.session.answer, "answer"))
 
 
@@ -238,3 +240,82 @@ async def test_a_viewer_sees_the_publisher_speak(on_air):
         assert isinstance(opener.worker.heard[0], LivePacket)
         await said.connection.close()
         await watching.until(lambda: not watching.pictures[-1].live)
+
+
+# --- a voice that interrupts
+
+
+@pytest.mark.parametrize("configured", [False, True])
+async def test_a_voice_that_may_interrupt_stops_what_is_spoken_and_speaks(on_air, configured):
+    changes = {"whip_interrupts": BargeIn.SPEECH} if configured else {}
+    async with on_air(**changes) as (registry, opener), publisher() as said:
+        stream = await demo_of(registry)
+        with stream.listen() as events:
+            spoken, waiting = [await stream.speak(once(speech(frames))) for frames in (500, 100)]
+            await eventually(lambda: stream.stats().last_utterance.started_s is not None)
+            await said.publish(stream, interrupts=None if configured else BargeIn.SPEECH)
+            await eventually(lambda: len(opener.worker.heard) > 5)
+            with pytest.raises(AlreadyPublishing):
+                await stream.speak(once(speech(10)))
+            (opened,) = told(opener, OpenLive)
+            assert opened.barges_in and not opened.listens
+            opener.worker.hear_voice()
+            states: list[tuple[object, object]] = []
+            async with asyncio.timeout(10):
+                async for event in events:
+                    if event.kind == "speech":
+                        states.append((event.data["utterance"], event.data["state"]))
+                    if states[-1:] == [(opened.utterance, "started")]:
+                        break
+        assert states[-3:] == [
+            (waiting.id, "cancelled"),
+            (spoken.id, "interrupted"),
+            (opened.utterance, "started"),
+        ]
+        assert registry.ledger.interruptions == {Cause.VOICE: 1} and stream.interruptions == 1
+        assert len(told(opener, OpenLive)) == 1, "its utterance goes on"
+
+
+async def test_a_voice_that_is_only_listened_to_stops_speech_whenever_it_begins(on_air):
+    async with on_air() as (registry, opener), publisher() as said, publisher() as other:
+        stream = await demo_of(registry)
+        await said.publish(stream, interrupts=BargeIn.LISTEN)
+        await eventually(lambda: len(opener.worker.heard) > 5)
+        assert stream.publisher and told(opener, OpenLive)[0].listens
+        with pytest.raises(AlreadyPublishing):
+            await other.publish(stream)
+        for count in (1, 2):
+            await stream.speak(once(speech(500)))
+            await eventually(lambda: stream._talk.queue.speaking is not None)
+            await eventually(lambda: stream.stats().last_utterance.started_s is not None)
+            opener.worker.hear_voice()
+            await eventually(lambda ended=count: stream.stats().utterances == {"interrupted": ended})
+            assert len(told(opener, Interrupt)) == count
+        opener.worker.hear_voice()  # nobody speaks: nothing to stop
+        await stream.end_publisher(said.session.id)
+        assert [message.utterance for message in told(opener, CloseLive)] == [told(opener, OpenLive)[0].utterance]
+        assert stream.stats().utterances == {"interrupted": 2}, "it never spoke itself"
+
+
+async def test_who_listens_goes_on_listening_after_the_worker_was_lost(on_air):
+    async with on_air() as (registry, opener), publisher() as said:
+        stream = await demo_of(registry)
+        await said.publish(stream, interrupts=BargeIn.LISTEN)
+        await eventually(lambda: len(opener.worker.heard) > 5)
+        opener.worker.die()
+        opener.worker.heard.clear()
+        opener.worker.start()
+        await eventually(lambda: len(opener.worker.heard) > 5, 10 + REOPEN_S)
+        first, second = told(opener, OpenLive)
+        assert first.utterance != second.utterance == opener.worker.heard[-1].utterance and second.listens
+
+
+async def test_who_is_interrupted_and_goes_on_speaking_is_heard_again(on_air):
+    async with on_air() as (registry, opener), publisher() as said:
+        stream = await demo_of(registry)
+        await said.publish(stream)
+        await eventually(lambda: len(opener.worker.heard) > 20 and stream.state is StreamState.SPEAKING)
+        (first,) = told(opener, OpenLive)
+        did = await stream.interrupt()
+        assert first.utterance in (did.utterance, *did.dropped)
+        await eventually(lambda: len(told(opener, OpenLive)) == 2, 5 + REOPEN_S)
