@@ -22,7 +22,7 @@ from bench.faults import run_async
 from bench.figures import Trend, quantile, trend
 from bench.lip_curves import drawn_lips, shipped_avatar
 from bench.machine import Machine, this_machine
-from bench.observations import load
+from bench.observations import load_one
 from bench.pcm_client import PcmClient, pcm_client
 from bench.placement import placed
 from bench.processes import BenchFailed, running
@@ -79,7 +79,7 @@ class SyncPlan:
     """What is to be measured."""
 
     streams: int = 8
-    seconds: float = 90.0
+    seconds: float = 150.0
     loss: float = LOSS
 
 
@@ -168,7 +168,7 @@ def _all_offsets(settings: Settings, file: Path, streams: int) -> list[Offsets]:
 
 def _offsets_of(work: tuple[Path, str, Path, int]) -> Offsets:
     assets, avatar, file, number = work
-    return offsets(load(file)[number], shipped_avatar(assets, avatar, SIZE), FPS)
+    return offsets(load_one(file, number), shipped_avatar(assets, avatar, SIZE), FPS)
 
 
 def spread_of(streams: Sequence[Sequence[tuple[float, float]]], what: str) -> Apart:

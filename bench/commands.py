@@ -153,7 +153,7 @@ def interrupt(
 @app.command()
 def sync(
     streams: Annotated[int, typer.Option(min=1, max=16, help="Streams that speak at once.")] = 8,
-    seconds: Annotated[float, typer.Option(min=5, max=590, help="For how long.")] = 90,
+    seconds: Annotated[float, typer.Option(min=5, max=590, help="For how long.")] = 150,
     loss: Annotated[float, typer.Option(min=0, max=0.5, help="Part of the packets that receivers lose.")] = 0.02,
     json: Json = False,
 ) -> None:

@@ -52,13 +52,22 @@ class Observation(msgspec.Struct):
 
 
 def save(path: Path, observations: Sequence[Observation]) -> None:
-    """All of a process's, in one file."""
-    path.write_bytes(msgspec.msgpack.encode(list(observations)))
+    """All of a process's: a folder with a file for each, in order."""
+    path.mkdir(exist_ok=True)
+    for old in path.iterdir():
+        old.unlink()
+    for number, each in enumerate(observations):
+        (path / f"{number}").write_bytes(msgspec.msgpack.encode(each))
 
 
 def load(path: Path) -> list[Observation]:
     """What ``save`` wrote."""
-    return msgspec.msgpack.decode(path.read_bytes(), type=list[Observation])
+    return [load_one(path, number) for number in range(sum(1 for _ in path.iterdir()))]
+
+
+def load_one(path: Path, number: int) -> Observation:
+    """One of them: there may be a gigabyte of all."""
+    return msgspec.msgpack.decode((path / f"{number}").read_bytes(), type=Observation)
 
 
 @dataclass(frozen=True, slots=True)

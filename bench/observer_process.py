@@ -2,7 +2,7 @@
 
     {"join": ["http://.../whep/a"], "loss": 0.02}   so many more, each on a stream; answered when media can flow to all
     {"keep": true}                                  forget what is kept, and keep what comes from now on
-    {"save": "FILE"}                                write what was kept (bench.observations); how many packets it was
+    {"save": "FOLDER"}                              write what was kept (bench.observations); how many packets it was
     {"leave": true}                                 end all sessions
 
 With ``--headers`` packets are kept without what they carry, and only some of them are decrypted: enough to know when
