@@ -24,6 +24,7 @@ from tests.fakes import SIZE, FakeOpener, FakeStream, speech
 from whep_server.errors import (
     AlreadyPublishing,
     BadRequest,
+    Interrupted,
     NoSuchAvatar,
     NotOnAir,
     NotSpeech,
@@ -330,6 +331,23 @@ async def test_a_closed_recording_does_not_stop_speech_that_is_heard(on_air):
             async with asyncio.timeout(20):
                 states = [event.data["state"] async for event in until_finished(events)]
         assert states[-1] == "finished"
+
+
+async def test_a_recording_of_interrupted_speech_says_so(on_air):
+    async with on_air() as (registry, _), player(codec="H264") as watching:
+        stream = await demo_of(registry)
+        await watching.watch(stream)
+        await watching.until(lambda: len(watching.pictures) > 3)
+        recording = await stream.record(once(speech(2000)), chunk_frames=25)
+        waiting = await stream.record(once(speech(20)), chunk_frames=25)
+        assert (await anext(recording)).index == 0
+        await watching.until(lambda: watching.pictures[-1].speaking)
+        did = await stream.interrupt()
+        assert (did.utterance, did.dropped) == (recording.utterance, (waiting.utterance,))
+        for cut in (recording, waiting):
+            with pytest.raises(Interrupted):
+                await chunks(cut)
+        assert len(await chunks(await stream.record(once(speech(10)), chunk_frames=5))) == 2
 
 
 async def test_a_worker_lost_in_mid_speech_fails_the_recording_of_a_watched_stream(on_air):

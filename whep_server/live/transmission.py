@@ -15,7 +15,7 @@ from whep_server.live.clock import StreamClock
 from whep_server.live.fanout import Feed
 from whep_server.live.house import House
 from whep_server.live.idle import IdleLoops
-from whep_server.live.pictures import Pictures
+from whep_server.live.pictures import STALL_S, Pictures
 from whep_server.live.playout import Playout
 from whep_server.live.renditions import Renditions
 from whep_server.live.sounds import Sounds
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 CATCH_UP_S: Final = 0.5
 """A loop that stood still for less sends what it missed, in order; after more it goes on at the present."""
+UNANSWERED_S: Final = STALL_S / 2
+"""A worker that has not answered an interruption for so long may hang, and the mouth is as it was."""
 AHEAD_S: Final = 15
 """So far ahead of its time the worker may make what is also recorded; ``playout.MAX_HELD`` holds 20 s."""
 
@@ -101,10 +103,19 @@ class Transmission:
             self.resume()
         while self._frame < frame:
             self._frame += 1
-            self._pictures.show(self._frame, pictures, self.stretches.live_at(self._frame))
+            self._pictures.show(self._frame, pictures, self._shown_live(self._frame))
         while self._packet < packet:
             self._packet += 1
             self.sounds.play(self._packet, sounds, self.stretches.live_at(self.clock.frame_of_packet(self._packet)))
+
+    def _shown_live(self, frame: int) -> bool:
+        """Whether viewers are shown live pictures; not for long where an interruption is not answered.
+
+        From an idle keyframe to the next it is 200 ms: an open mouth stands still for ``STALL_S`` at the most.
+        """
+        if self._fenced is not None and self._sample_of(frame) - self._fenced > UNANSWERED_S * AUDIO_HZ:
+            return False
+        return self.stretches.live_at(frame)
 
     # --- live stretches
 
