@@ -84,7 +84,7 @@ class Encoders:
         self._keyframe_due.add(encoding)
 
     def begin(self) -> None:
-        """A live stretch begins: everything starts at a keyframe."""
+        """A live stretch begins, or is made anew from here on: everything starts at a keyframe."""
         self._keyframe_due.update(self._encoders)
 
     def encode(

@@ -84,8 +84,8 @@ class Pipeline:
         self._ease = Ease(self.format.fps)
         self._drawn_fps = opened.drawn_fps or self.format.fps
         self._encoders = Encoders(self.format)
-        self._keyframes_due_at: int | None = None
-        """The frame from which on all encodings begin anew."""
+        self._anew: set[int] = set()
+        """Frames that are yet to be made and from which on all encodings begin anew."""
         self._recordings = Recordings(self.format)
         height, width = self.format.height * 3 // 2, self.format.width
         self._canvas = np.empty((height, width), np.uint8)
@@ -129,7 +129,7 @@ class Pipeline:
         self._sound.begin(self._cut_at)
         self._ease = Ease(self.format.fps)
         self._canvas_shown = False
-        self._keyframes_due_at = frame
+        self._anew = {frame}
         self.live, self._ended_at = True, None
 
     def advance(self, until: int, now: int) -> None:
@@ -250,9 +250,9 @@ class Pipeline:
         meter.add("compose", time.perf_counter() - began_s)
 
     def _send_picture(self, frame: int, send: Send, meter: Meter) -> None:
-        if self._keyframes_due_at is not None and frame >= self._keyframes_due_at:
+        if any(first <= frame for first in self._anew):
             self._encoders.begin()
-            self._keyframes_due_at = None
+            self._anew = {first for first in self._anew if first > frame}
         recorded_keyframe, time_90k = self._recordings.keyframe_at(frame), frame * VIDEO_HZ // self.format.fps
         for made in self._encoders.encode(self._canvas, frame, meter, recorded_keyframe=recorded_keyframe):
             picture, codec, rendition = made.picture, made.encoding.codec, made.encoding.rendition
@@ -339,7 +339,7 @@ class Pipeline:
         self._ease.rewind(again)
         heard = (self.timeline.at - self._first_frame * self._frame_samples) // RATIO
         self._engine.rewind(self.slot, self._next_frame - self._first_frame, heard)
-        self._keyframes_due_at = frame
+        self._anew.add(frame)
 
     def fail(self) -> tuple[int, list[str]]:
         """Give the stretch up: the frame from which the stream is idle, and the utterances that are lost."""

@@ -57,7 +57,7 @@ class Recordings:
 
     def again(self, taken_until: int) -> None:
         """Frames below ``taken_until`` were made, and may be made anew."""
-        self._taken_until = taken_until
+        self._taken_until = max(taken_until, self._taken_until)
 
     def hear(self, block: Block) -> None:
         """The next block."""

@@ -91,8 +91,9 @@ class Engine(Protocol):
     def rewind(self, slot: int, frame: int, heard: int) -> None:
         """Go back: ``frame`` is the next one, and the next sample pushed follows the first ``heard``.
 
-        Both are counted from the last reset; frames of the last ``REWIND_S`` can be made again. A mouth that was shaped
-        by samples which are forgotten now may stay as it was, as far as it belongs to the time before ``heard``.
+        Both are counted from the last reset, ``heard`` is a multiple of 20 ms; frames of the last ``REWIND_S`` can be
+        made again. A mouth that was shaped by samples which are forgotten now may stay as it was, as far as it belongs
+        to the time before ``heard``.
 
         Errors: ValueError where it was never that far, or is too far by now.
         """

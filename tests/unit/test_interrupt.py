@@ -105,6 +105,7 @@ STEPS = st.one_of(
     st.tuples(st.just("pass"), st.integers(1, 12), st.sampled_from([0, 0, 100])),
     st.tuples(st.just("cut"), st.integers(0, 6), st.just(0)),
     st.tuples(st.just("cut one"), st.integers(0, 6), st.integers(0, 3)),
+    st.tuples(st.just("cut twice"), st.integers(0, 3), st.integers(0, 3)),
 )
 STALL = st.tuples(st.just("stall"), st.integers(1, 12), st.just(0))
 
@@ -117,6 +118,9 @@ def act(stream: PlayedStream, step: Step) -> None:
         stream.tick(amount, far=which, works=what == "pass")
     elif what == "cut":
         stream.interrupt(stream.due(amount))
+    elif what == "cut twice":
+        stream.interrupt(stream.due(amount), works=False)
+        stream.interrupt(stream.due(amount + which))
     elif what == "cut one":
         stream.interrupt(stream.due(amount), [*stream.levels][-1 - which :][0])
 
