@@ -19,6 +19,7 @@ ALONE = {
     "test_prepare_avatar",
     "test_publish_lips",
     "test_session_lips",
+    "test_slow_viewer",
     "test_switches",
     "test_undisturbed",
     "test_viewer",
