@@ -186,5 +186,5 @@ def quiet():
 
 TestTrace = Trace.TestCase
 TestTrace.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

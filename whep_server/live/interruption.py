@@ -14,10 +14,10 @@ from typing import Final
 from avatar.messages import AbandonSpeech, Interrupt, Interrupted
 from whep_server.errors import Unavailable
 from whep_server.live.house import House
-from whep_server.live.speech_queue import Cut, CutOff, SpeechQueue
+from whep_server.live.speech_queue import SpeechQueue
 from whep_server.live.telling import tell
 from whep_server.live.transmission import Transmission
-from whep_server.live.utterances import Entry, Interruption, Stage
+from whep_server.live.utterances import Cut, CutOff, Entry, Interruption, Stage
 from whep_server.metrics.facts import Cause
 
 logger = logging.getLogger(__name__)
@@ -27,8 +27,6 @@ GRACE_S: Final = 0.04
 drawing meanwhile. Who hears 40 ms more does not notice; who hears a click instead of a fade does."""
 ANSWER_S: Final = 1.0
 """The worker answers in between two pictures; one that has not after a second hangs, and is killed before long."""
-
-
 REASONS: Final = {
     Cause.ASKED: "speech was interrupted",
     Cause.CANCELLED: "its sender cancelled it",
@@ -66,9 +64,8 @@ class Interruptions:
     def all(self, cause: Cause) -> "asyncio.Future[Interruption]":
         """Everything that is spoken, waits or arrives, but for a publisher whose voice barges in: its turn comes.
 
-        The future: what it did; Unavailable where nobody answers.
-
-        Who asks again while that is under way, and nothing new has come, shares in the answer.
+        The future: what it did; Unavailable where the worker does not answer. Who asks again while that is under way,
+        and nothing new has come, shares in the answer.
         """
         self.count += 1
         at = self._air.next_packet(GRACE_S)
@@ -117,9 +114,7 @@ class Interruptions:
         self._air.fence(cut.epoch, at)
         tell(self._worker, Interrupt(self._key, cut.epoch, at, utterance))
         done: asyncio.Future[Interruption] = self._loop.create_future()
-        done.add_done_callback(
-            lambda future: future.cancelled() or future.exception()
-        )  # there may be nobody to await it
+        done.add_done_callback(lambda it: it.cancelled() or it.exception())  # there may be nobody to await it
         self._waiting[cut.epoch] = _Waiting(cut, done, self._loop.call_later(ANSWER_S, self._unanswered, cut.epoch))
         self._wake()
         return done

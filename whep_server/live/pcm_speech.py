@@ -175,6 +175,7 @@ class PcmSpeech:
         """As ``Maker``."""
         self._marks -= news.state == "mark"
         self._events.put(news)
+        self._changed.set()
 
     def stopped(self) -> None:
         """As ``Maker``."""

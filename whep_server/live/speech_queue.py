@@ -8,8 +8,8 @@ import asyncio
 import math
 import secrets
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 from avatar.messages import (
@@ -27,6 +27,8 @@ from whep_server.live.events import StreamEvent
 from whep_server.live.notices import Notices
 from whep_server.live.utterances import (
     REFUSALS,
+    Cut,
+    CutOff,
     Entry,
     Interruption,
     News,
@@ -41,36 +43,6 @@ ROUNDING: Final = AUDIO_HZ // 2
 
 Over = Callable[[Entry, str, ServerError | None], None]
 """Told of each entry when it is over: finished, failed, refused, abandoned, interrupted or cancelled, and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """An interruption that the worker has yet to answer."""
-
-    epoch: int
-    at: int
-    """Units: 48 kHz samples on the stream's clock."""
-    entries: tuple[Entry, ...]
-    """Those that it ends."""
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class CutOff:
-    """What the worker says of an interruption. Units: 48 kHz samples."""
-
-    utterance: str | None
-    """The one that was cut off."""
-    media_time: int
-    samples: int
-    """How many of it are played."""
-    dropped: Sequence[str]
-    """Those that had not started."""
-
-    @property
-    def ended(self) -> list[str]:
-        """All of them."""
-        return [*([] if self.utterance is None else [self.utterance]), *self.dropped]
 
 
 class SpeechQueue:
@@ -163,7 +135,7 @@ class SpeechQueue:
     def started(self, message: SpeechStarted) -> None:
         """To be told when it is heard."""
         entry = self._known(message.utterance)
-        if entry is not None and not self._void(message.media_time + 1):
+        if entry is not None and not self._void(message.media_time + 1):  # nobody starts where an interruption is
             entry.stage, entry.begins = Stage.STARTED, message.media_time
             self._notices.put(message.media_time, entry, News("started", message.media_time, 0))
 

@@ -1,6 +1,7 @@
 """What is known of one utterance on its way: an upload, a publisher's voice, or speech that is streamed in. Pure."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
@@ -150,6 +151,36 @@ class Entry:
 
     def _after_upload(self, at_s: float | None) -> float | None:
         return None if at_s is None or self.uploaded_s is None else max(0.0, at_s - self.uploaded_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """An interruption that the worker has yet to answer."""
+
+    epoch: int
+    at: int
+    """Units: 48 kHz samples on the stream's clock."""
+    entries: tuple[Entry, ...]
+    """Those that it ends."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CutOff:
+    """What the worker says of an interruption. Units: 48 kHz samples."""
+
+    utterance: str | None
+    """The one that was cut off."""
+    media_time: int
+    samples: int
+    """How many of it are played."""
+    dropped: Sequence[str]
+    """Those that had not started."""
+
+    @property
+    def ended(self) -> list[str]:
+        """All of them."""
+        return [*([] if self.utterance is None else [self.utterance]), *self.dropped]
 
 
 def broken_off(message: SpeechFinished) -> ServerError | None:
