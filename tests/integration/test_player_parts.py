@@ -208,14 +208,14 @@ async def test_loud_blocks_are_found_to_five_milliseconds(visit: Visit):
 
 
 async def test_the_clock_of_the_pictures_is_read_from_the_answer(visit: Visit):
-    code = """(m) => ["m=audio 9 x 1\\r\\na=mediaclk:direct=5\\r\\nm=video 9 x 2\\r\\na=mediaclk:direct=4294967295\\r\\n",
+    code = """(m) => ["m=audio 9 x 1\\r\\na=mediaclk:direct=5\\r\\nm=video 9 x 2\\r\\na=mediaclk:direct=4294967295",
         "m=audio 9 x 1\\r\\na=mediaclk:direct=5\\r\\nm=video 9 x 2\\r\\na=mid:v\\r\\n", ""].map(m.videoOrigin)"""
     assert await evaluate(visit, "senses.js", code) == [4_294_967_295, None, None]
 
 
 async def test_a_text_is_called_by_its_beginning(visit: Visit):
-    code = """(m) => ["Hello", " two\\n lines ", "x".repeat(40), "Good morning to all of you out there", "🙂".repeat(33)]
-        .map((text) => m.brief(text))"""
+    code = """(m) => ["Hello", " two\\n lines ", "x".repeat(40), "Good morning to all of you out there",
+        "🙂".repeat(33)].map((text) => m.brief(text))"""
     assert await evaluate(visit, "words.js", code) == [
         "Hello",
         "two lines",
