@@ -138,9 +138,9 @@ export class SpeechQueue extends EventTarget {
     return this.waiting > 0 || (this.current !== null && !this.current.live);
   }
 
-  /** A `publisher` event. While there is one nothing else is accepted: what comes into the queue then is that voice. */
-  takePublisher({ publisher }) {
-    this.#publisher = publisher;
+  /** A `publisher` event. While there is one that speaks nothing else is accepted: what is queued then is that voice. */
+  takePublisher({ publisher, listens }) {
+    this.#publisher = publisher && !listens;
     this.#changed();
   }
 
