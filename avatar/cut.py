@@ -1,10 +1,10 @@
 """What an interruption makes of the blocks of a stretch: who was speaking fades out, and nobody else begins. Pure.
 
 All that was told for the time from the cut on is void, and told anew where it still holds: an utterance's start at the
-cut or after it, anything else after it.
+cut or after it with all that follows, anything else after it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -48,37 +48,41 @@ def cut(blocks: Sequence[Block], told: int, stays: Stays) -> Cut:
     The marks of the first ``told`` blocks were told.
     """
     at = blocks[0].at
-    ended = [_ends(block, at, stays) for block in blocks]
+    starts = {mark.utterance: None for block in blocks for mark in block.marks if isinstance(mark, Started)}
+
+    def void(mark: Mark) -> bool:
+        return mark.at > at or mark.utterance in starts
+
+    ended = [_ends(block, stays, void) for block in blocks]
     silent, kept = _silence(blocks, ended)
-    starts = [mark.utterance for block in blocks for mark in block.marks if isinstance(mark, Started)]
-    voice = blocks[0].voice
-    if voice is not None and (not ended[0] or voice.utterance in starts):
+    voice = blocks[0].voice if ended[0] else None
+    if voice is not None and voice.utterance in starts:
         voice = None
     begun = 0 if voice is None else voice.offset
     faded = 0 if voice is None else max(0, min(voice.samples, FADE_OUT - begun))
+    again = []
+    for block, ends in zip(blocks[:kept], ended[:kept], strict=True):
+        anew = replace(block, marks=tuple(mark for mark in block.marks if void(mark) and stays(mark.utterance)))
+        if ends:
+            play = _faded(block.play) if voice is not None and block.at == at else np.zeros_like(block.play)
+            anew = replace(anew, play=play, voice=None)
+        again.append(anew)
     return Cut(
         utterance=None if voice is None else voice.utterance,
         media_time=at + begun + faded if faded else at,
         samples=0 if voice is None else voice.before + faded,
         dropped=[name for name in starts if not stays(name)],
-        said=[mark for block in blocks[told:] for mark in block.marks if not _void(mark, at)],
-        blocks=[
-            _again(block, at, stays, silenced=ends, fades=voice is not None)
-            for block, ends in zip(blocks[:kept], ended[:kept], strict=True)
-        ],
+        said=[mark for block in blocks[told:] for mark in block.marks if not void(mark)],
+        blocks=again,
         silent=silent,
     )
 
 
-def _void(mark: Mark, at: int) -> bool:
-    return mark.at > at or isinstance(mark, Started)
-
-
-def _ends(block: Block, at: int, stays: Stays) -> bool:
+def _ends(block: Block, stays: Stays, void: Callable[[Mark], bool]) -> bool:
     """Whether somebody is silenced in it; not who has just finished, with his last sample before the cut."""
     if block.voice is None or stays(block.voice.utterance):
         return False
-    return not any(isinstance(mark, Finished) and mark.at <= at for mark in block.marks)
+    return not any(isinstance(mark, Finished) and not void(mark) for mark in block.marks)
 
 
 def _silence(blocks: Sequence[Block], ended: Sequence[bool]) -> tuple[range, int]:
@@ -96,15 +100,7 @@ def _silence(blocks: Sequence[Block], ended: Sequence[bool]) -> tuple[range, int
     return range(start, stop), sum(block.at < stop for block in blocks)
 
 
-def _again(block: Block, at: int, stays: Stays, *, silenced: bool, fades: bool) -> Block:
-    marks = tuple(mark for mark in block.marks if _void(mark, at) and stays(mark.utterance))
-    if not silenced:
-        return replace(block, marks=marks)
-    return replace(block, play=_faded(block.play, fades=fades and block.at == at), marks=marks, voice=None)
-
-
-def _faded(play: NDArray[np.int16], *, fades: bool) -> NDArray[np.int16]:
-    silence = np.zeros_like(play)
-    if fades:
-        silence[:FADE_OUT] = np.rint(play[:FADE_OUT] * _FALL)
-    return silence
+def _faded(play: NDArray[np.int16]) -> NDArray[np.int16]:
+    faded = np.zeros_like(play)
+    faded[:FADE_OUT] = np.rint(play[:FADE_OUT] * _FALL)
+    return faded

@@ -20,6 +20,7 @@ from avatar.messages import (
     SpeechChunk,
     SpeechFinished,
     SpeechHeld,
+    SpeechResumed,
     SpeechStarted,
     Unit,
     WentIdle,
@@ -28,6 +29,7 @@ from avatar.pcm_source import PcmSource
 from avatar.timeline import FADE_SAMPLES, GAP_BLOCKS
 from tests.movie_files import tracks
 from tests.played_stream import PlayedStream, plain_packets
+from tests.unit.test_timeline import Speech
 
 
 class Spoken(NamedTuple):
@@ -99,6 +101,7 @@ def check_mouth(stream: PlayedStream, idle: int) -> None:
     assert idle == stream.start or stream.strength[idle - 1] == 0
 
 
+Told = SpeechStarted | SpeechHeld | SpeechResumed
 Step = tuple[str, int, int]
 STEPS = st.one_of(
     st.tuples(st.just("say"), st.integers(1, 30_000), st.just(0)),
@@ -155,6 +158,33 @@ def test_a_worker_that_is_late_makes_no_difference_to_what_is_heard(fps: int, fi
     stream, idle = played(fps, first, steps)
     check_sound(stream, idle)
     check_pictures(stream, idle, late=True)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from([10, 25, 30]),
+    st.lists(st.tuples(st.integers(1, 20_000), st.integers(0, 9)), min_size=1, max_size=8),
+    st.integers(0, 6),
+)
+def test_what_was_played_of_an_utterance_that_pauses_is_counted(fps: int, bursts: list[tuple[int, int]], due: int):
+    with plain_packets():
+        stream, source = PlayedStream(fps), Speech(ended=False)
+        stream.queue("made", source)
+        for samples, frames in bursts:
+            source.give(samples)
+            stream.tick(frames)
+        at = max(stream.due(due), stream.start * stream.frame_samples)
+        answer = stream.interrupt(at)
+        stream.play_out()
+    place = at if answer.utterance is None else answer.media_time
+    told = [each for each in stream.said if isinstance(each, Told) and each.media_time <= place]
+    if answer.utterance is None:
+        assert answer.dropped == ["made"] and source.abandoned
+        return
+    last = told[-1]
+    counted = 0 if isinstance(last, SpeechStarted) else last.samples
+    assert answer.samples == counted + (0 if isinstance(last, SpeechHeld) else place - last.media_time)
+    assert source.abandoned
 
 
 # --- one by one
