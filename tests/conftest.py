@@ -14,6 +14,7 @@ ALONE = {
     "test_command",
     "test_lips",
     "test_live_mutants",
+    "test_many_streams",
     "test_network_change",
     "test_package",
     "test_prepare_avatar",
