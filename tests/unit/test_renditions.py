@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from avatar.messages import IDLE_PHASES, Codec
 from tests.kept_units import KeptUnits
-from tests.picture_show import MIDDLE, SMALL, Show, vp8
+from tests.picture_show import MIDDLE, RUNGS, SMALL, Show, vp8
 from tests.unit.test_idle import FPS
 from whep_server.live.pictures import DRAIN_S
 from whep_server.live.video_feed import VideoFeed
