@@ -34,6 +34,8 @@ SETTLE_S: Final = 2.0
 """After the last join: handshakes are over, and their garbage is collected."""
 KEPT: Final = 0.98
 """A server that sends fewer of its frames than this share is overloaded."""
+RATE_KEPT: Final = 0.9
+"""A server that sends less of the bits has gone over to smaller pictures."""
 RECEIVERS: Final = 4
 """Most processes of receivers: one a core."""
 DRY: Final = 0.9
@@ -81,13 +83,18 @@ class Fanout:
     name: str
     windows: list[Window]
 
+    def carries(self, window: Window) -> bool:
+        """Whether each viewer got all pictures, and as large ones as a single viewer gets."""
+        first = next((each for each in self.windows if each.viewers), window)
+        return window.keeps_up and window.kbps >= RATE_KEPT * first.kbps * bool(window.viewers)
+
     @property
     def ms_per_viewer_s(self) -> float:
         """Milliseconds of processor time a second for one more viewer: the slope over what it could keep up with.
 
         Where it kept up with one number alone, that one's share; where with none, the time for what did arrive.
         """
-        points = [(window.viewers, 10 * window.server_percent) for window in self.windows if window.keeps_up]
+        points = [(window.viewers, 10 * window.server_percent) for window in self.windows if self.carries(window)]
         grown = slope(points)
         if grown is not None:
             return grown
@@ -215,7 +222,7 @@ def measure_server(
             _join(crowds, count - windows[-1].viewers)
             say(f"{name}: {count} viewers")
             windows.append(_window(processes, crowds, count, seconds))
-            if not windows[-1].keeps_up:
+            if not Fanout(name, windows).carries(windows[-1]):
                 break
     return Fanout(name, windows)
 

@@ -110,7 +110,7 @@ def fanout_rows(figures: FanoutFigures) -> list[Row]:
             Row(f"CPU of one more viewer : {theirs.name}", f"1 : {least:.0f}", f"1 : {times:.1f}", times >= least)
         )
     fitted = figures.ours.viewers_a_core
-    kept_up = max((each.viewers for each in figures.ours.windows if each.keeps_up), default=0)
+    kept_up = max((each.viewers for each in figures.ours.windows if figures.ours.carries(each)), default=0)
     measured = f"{fitted:.0f} by the slope, {kept_up} tried"
     return [*rows, Row("viewers a core", f"≥ {VIEWERS_A_CORE:.0f}", measured, fitted >= VIEWERS_A_CORE)]
 

@@ -123,6 +123,13 @@ def test_one_more_viewer_costs_the_slope_over_what_a_server_could_keep_up_with()
     assert json.loads(fanout_report.as_json(FANOUT))["calculated"]["packets"]["viewers_a_core"] == pytest.approx(100)
 
 
+def test_smaller_pictures_for_more_viewers_are_no_saving():
+    small = Window(200, 30, 25.0, 60.0, 300.0, 0, 0, 9, 300.0, 50.0)
+    larger = Fanout("ours", [*FANOUT.ours.windows, small])
+    assert not larger.carries(small) and larger.carries(larger.windows[2])
+    assert larger.ms_per_viewer_s == FANOUT.ours.ms_per_viewer_s
+
+
 def test_receivers_that_are_short_of_time_are_told_of():
     busy = Window(1, 5, 25.0, 200.0, 1600.0, 0, 0, 9, 100.0, 99.0)
     figures = FanoutFigures(MACHINE, "alone", 8, Fanout("ours", [busy]), FANOUT.packets, FANOUT.encoding)
