@@ -72,6 +72,7 @@ class PlayedStream:
     fps: int = 25
     start: int = 30
     lead: int = 4
+    drawn_fps: int = 0
     said: list[FromWorker] = field(default_factory=list)
     strength: dict[int, float] = field(default_factory=dict)
     """How far the mouth is open in each frame, as it was made last."""
@@ -83,7 +84,7 @@ class PlayedStream:
 
     def __post_init__(self) -> None:
         self.engine, self.playout = LoudnessEngine(), Playout()
-        opened = OpenStream("a", "grey", VideoFormat(*SIZE, self.fps, 500_000))
+        opened = OpenStream("a", "grey", VideoFormat(*SIZE, self.fps, 500_000), self.drawn_fps)
         self.pipeline = Pipeline(opened, make_avatar("grey"), self.engine, 10.0)
         self.pipeline.set_encodings([Encoding(Codec.H264)])
         assert self.start % start_grid(self.fps) == 0
