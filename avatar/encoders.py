@@ -18,6 +18,8 @@ from avatar.scale import scale
 
 RECORDED: Final = Encoding(Codec.H264)
 """What recordings are made of."""
+HURRY_S: Final = 2
+"""Where haste begins, all encoders have changed over after so long: at a keyframe each, which are expensive."""
 
 
 class Meter(Protocol):
@@ -42,7 +44,13 @@ class Encoded:
 class Encoders:
     """The encoders of one stream."""
 
-    def __init__(self, shape: VideoFormat) -> None:
+    def __init__(self, shape: VideoFormat, turn: int = 0) -> None:
+        """``turn``: any number; streams with different ones do not all begin to hurry at once."""
+        self.quick = False
+        """Whether to encode in haste: from the next keyframe on, which is soon where haste begins."""
+        self._turn = turn % (HURRY_S * shape.fps)
+        self._hurries_at: int | None = None
+        """Before that frame encoders change over at keyframes that are made anyway."""
         self._ladder = ladder(shape)
         self._wanted: list[Encoding] = []
         self._recording = False
@@ -75,9 +83,12 @@ class Encoders:
             del self._smaller[rung]
         for encoding in needed:
             if encoding not in self._encoders:
-                rung = encoding.rendition
-                self._encoders[encoding] = PictureEncoder(encoding.codec, self._ladder[rung], rendition=rung)
+                self._encoders[encoding] = self._open(encoding)
                 self._keyframe_due.add(encoding)
+
+    def _open(self, encoding: Encoding) -> PictureEncoder:
+        rung = encoding.rendition
+        return PictureEncoder(encoding.codec, self._ladder[rung], rendition=rung, quick=self.quick)
 
     def force_keyframe(self, encoding: Encoding) -> None:
         """Make the next picture of it a keyframe."""
@@ -95,6 +106,7 @@ class Encoders:
         Shapes: canvas (height * 3 // 2, width), I420.
         """
         pictures = {0: canvas}
+        self._change_pace(frame, recorded_keyframe=recorded_keyframe)
         for encoding, encoder in self._encoders.items():
             if encoding.rendition not in pictures:
                 pictures[encoding.rendition] = self._scaled(canvas, encoding.rendition, meter)
@@ -105,6 +117,19 @@ class Encoders:
             spent_s = time.perf_counter() - began_s
             meter.add("encode", spent_s)
             yield Encoded(encoding, picture, encoding in self._wanted, spent_s)
+
+    def _change_pace(self, frame: int, *, recorded_keyframe: bool) -> None:
+        """Begin or end haste with encoders that begin anew."""
+        if not self.quick:
+            self._hurries_at = None
+        elif self._hurries_at is None:
+            self._hurries_at = frame + self._turn
+        hurries = self._hurries_at is not None and frame >= self._hurries_at
+        for encoding, encoder in self._encoders.items():
+            begins = encoding in self._keyframe_due or (recorded_keyframe and encoding == RECORDED)
+            if encoder.quick is not self.quick and (begins or hurries):
+                self._encoders[encoding] = self._open(encoding)
+                self._keyframe_due.add(encoding)
 
     def _scaled(self, canvas: NDArray[np.uint8], rung: int, meter: Meter) -> NDArray[np.uint8]:
         began_s = time.perf_counter()

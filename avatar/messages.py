@@ -219,6 +219,8 @@ class WorkerStats(msgspec.Struct, frozen=True):
     """Mean milliseconds a frame by stage: engine (network and drawing), compose, scale, encode."""
     rss_bytes: int = 0
     cpu_s: float = 0.0
+    quick: bool = False
+    """Whether it encodes in haste, because it does not keep up."""
 
 
 class Pong(msgspec.Struct, frozen=True, tag=True):

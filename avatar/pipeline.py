@@ -6,6 +6,7 @@ one thread (``finish``: composed, encoded, sent), stretch after stretch on one c
 
 import logging
 import time
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -83,7 +84,7 @@ class Pipeline:
         """Where the latest interruption was; none goes back behind it. Units: 48 kHz samples."""
         self._ease = Ease(self.format.fps)
         self._drawn_fps = opened.drawn_fps or self.format.fps
-        self._encoders = Encoders(self.format)
+        self._encoders = Encoders(self.format, zlib.crc32(opened.stream.encode()))
         self._anew: set[int] = set()
         """Frames that are yet to be made and from which on all encodings begin anew."""
         self._recordings = Recordings(self.format)
@@ -98,6 +99,10 @@ class Pipeline:
     def force_keyframe(self, encoding: Encoding) -> None:
         """Make the next picture a keyframe."""
         self._encoders.force_keyframe(encoding)
+
+    def hurry(self, quick: bool) -> None:
+        """Encode in haste, or no more."""
+        self._encoders.quick = quick
 
     def record(self, order: RecordSpeech, samples: int) -> None:
         """Make chunks of an utterance that is about to be enqueued, so many 48 kHz samples long."""

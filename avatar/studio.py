@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from avatar.arrivals import Arrivals
 from avatar.engines.engine import Patch, Work
+from avatar.haste import Haste
 from avatar.idle_loop import IdleEncoder
 from avatar.intake import Heard, Intake, Outcome, Refused
 from avatar.library import Avatars, Library
@@ -111,6 +112,7 @@ class Studio:
         self._pool = ThreadPoolExecutor(max(1, config.threads), "finish")
         self._idle = IdleEncoder(config, self._avatars.get, library.compose, self._engine, self.run_errand, send)
         self._meter = StageMeter()
+        self._haste = Haste()
         self._frames = self._late_frames = 0
 
     def put(self, item: Item) -> None:
@@ -300,11 +302,13 @@ class Studio:
     def _round(self) -> None:
         """One turn for each stream that is due."""
         demands = [stream.demand() for stream in self._streams.values() if stream.live]
+        quick = self._haste.look(demands, time.monotonic())
         turns = plan(demands, self._engine.max_batch)
         planned: list[_Planned] = []
         for turn in turns:
             # to the end: the streams stand in the order in which they had their last turns
             stream = self._streams[turn.stream] = self._streams.pop(turn.stream)
+            stream.hurry(quick)
             prepared = self._prepare(stream, turn)
             if prepared is not None:
                 planned.append((stream, prepared))
@@ -377,5 +381,11 @@ class Studio:
     def _stats(self) -> WorkerStats:
         live = sum(stream.live for stream in self._streams.values())
         return WorkerStats(
-            self._frames, self._late_frames, live, self._meter.mean_ms(self._frames), rss_bytes(), time.process_time()
+            self._frames,
+            self._late_frames,
+            live,
+            self._meter.mean_ms(self._frames),
+            rss_bytes(),
+            time.process_time(),
+            self._haste.quick,
         )

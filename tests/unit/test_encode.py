@@ -77,6 +77,17 @@ def test_keyframes_come_when_asked_for_and_every_picture_decodes(codec: Codec, i
     assert len(joined) == 20, "a viewer that joins at a keyframe decodes all that follows"
 
 
+@pytest.mark.parametrize("rendition", [0, 1, 2])
+def test_in_haste_the_parameter_sets_are_the_same(rendition: int):
+    slow, quick = (
+        PictureEncoder(Codec.H264, SMALL, rendition=rendition, quick=each).encode(moving(SMALL, 0), 0, keyframe=True)
+        for each in (False, True)
+    )
+    for kind in (7, 8):
+        (ours,), (theirs,) = ([nal for nal in nals(unit.data) if nal[0] & 31 == kind] for unit in (slow, quick))
+        assert ours == theirs, "a file that has begun with one goes on with the other"
+
+
 @pytest.mark.parametrize("codec", [Codec.H264, Codec.VP8])
 @pytest.mark.parametrize("height", [142, 144])
 def test_colours_are_right_at_every_even_height(codec: Codec, height: int):

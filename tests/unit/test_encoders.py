@@ -105,6 +105,39 @@ def test_what_the_ladder_does_not_have_is_not_made():
     assert not low
 
 
+@pytest.mark.parametrize("turn", [0, 30, 50 + 12])
+def test_haste_begins_at_a_keyframe_within_two_seconds_and_ends_at_one_that_is_made_anyway(turn: int):
+    line = Line(FULL)
+    line.encoders = Encoders(SHAPE, turn)
+    line.encoders.want([FULL, SMALL])
+    line.run(3)
+    line.encoders.quick = True
+    line.run(60)
+    line.encoders.quick = False
+    line.run(60)
+    hurried = 3 + turn % 50
+    assert line.keyframes == {FULL: [0, hurried], SMALL: [0, hurried]}
+    line.encoders.force_keyframe(FULL)
+    line.run(2)
+    assert {encoding: encoder.quick for encoding, encoder in line.encoders._encoders.items()} == {
+        FULL: False,
+        SMALL: True,
+    }
+    assert line.keyframes[FULL] == [0, hurried, 123]
+    for units in (line.units[FULL], line.units[SMALL]):
+        assert len(decode_all(Codec.H264, units)) == 125
+
+
+def test_haste_that_ends_sooner_than_a_stream_has_its_turn_costs_it_no_keyframe():
+    line = Line()
+    line.encoders = Encoders(SHAPE, 40)
+    line.encoders.want([FULL])
+    for quick in (True, False, True, False):
+        line.encoders.quick = quick
+        line.run(30)
+    assert line.keyframes == {FULL: [0]}
+
+
 def test_a_recording_is_of_the_full_picture_whoever_watches():
     line = Line(SMALL)
     line.run(1)

@@ -154,13 +154,16 @@ def test_interruptions_are_counted_by_their_cause():
 
 
 def test_the_worker_is_described():
-    worker = WorkerFacts(True, frames=100, late_frames=1, stage_s={"engine": 0.5}, cpu_s=1.5, rss_bytes=1000)
+    worker = WorkerFacts(
+        True, frames=100, late_frames=1, stage_s={"engine": 0.5}, cpu_s=1.5, rss_bytes=1000, quick=True
+    )
     source = Source(worker=worker)
     source.ledger.worker_lost()
     samples = read(page_of(source))
     names = ("worker_frames_total", "worker_late_frames_total", "worker_losses_total", "worker_cpu_seconds_total")
     assert [at(samples, name) for name in names] == [100, 1, 1, 1.5]
     assert at(samples, "worker_stage_seconds_total", stage="engine") == 0.5
+    assert at(samples, "worker_haste") == 1
 
 
 @pytest.mark.parametrize("values", [[], [0.5], [1.0, 2.0, 2.0, 99.0], [-1.0]])

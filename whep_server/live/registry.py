@@ -353,6 +353,7 @@ def facts_of(worker: Worker) -> WorkerFacts:
         stage_s={stage: mean_ms * stats.frames / 1000 for stage, mean_ms in stats.stage_ms.items()},
         cpu_s=stats.cpu_s,
         rss_bytes=stats.rss_bytes,
+        quick=stats.quick,
     )
 
 

@@ -180,6 +180,8 @@ class WorkerFacts:
     """Seconds spent by stage: engine, compose, scale, encode."""
     cpu_s: float = 0.0
     rss_bytes: int = 0
+    quick: bool = False
+    """Whether it encodes quicker and coarser, because it does not keep up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,6 +160,7 @@ def _worker(worker: WorkerFacts, ledger: Ledger) -> Iterator[Metric]:
     yield _counter("worker_losses", "Workers that were lost, each followed by another", ledger.worker_losses)
     yield _counter("worker_frames", "Frames that the worker made", worker.frames)
     yield _counter("worker_late_frames", "Frames that it did not draw, as their time had passed", worker.late_frames)
+    yield _gauge("worker_haste", "Whether it encodes quicker and coarser, because it does not keep up", worker.quick)
     yield _gauge("worker_live_streams", "Streams that it makes pictures for", worker.live_streams)
     stages = {(stage,): seconds for stage, seconds in worker.stage_s.items()}
     yield _counts("worker_stage_seconds", "Time that it spent on pictures", ("stage",), stages)
