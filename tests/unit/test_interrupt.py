@@ -51,7 +51,7 @@ def played(fps: int, first: int, steps: list[Step]) -> tuple[PlayedStream, int]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.sampled_from([10, 15, 25, 30]), st.integers(1, 60_000), st.lists(STEPS, max_size=12))
+@given(st.sampled_from([10, 15, 20, 25, 30]), st.integers(1, 60_000), st.lists(STEPS, max_size=12))
 def test_whatever_is_said_and_interrupted_nothing_stale_is_heard(fps: int, first: int, steps: list[Step]):
     stream, idle = played(fps, first, steps)
     check_sound(stream, idle)
@@ -60,7 +60,7 @@ def test_whatever_is_said_and_interrupted_nothing_stale_is_heard(fps: int, first
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.sampled_from([10, 15, 25, 30]), st.integers(1, 60_000), st.lists(STEPS | STALL, max_size=12))
+@given(st.sampled_from([10, 15, 20, 25, 30]), st.integers(1, 60_000), st.lists(STEPS | STALL, max_size=12))
 def test_a_worker_that_is_late_makes_no_difference_to_what_is_heard(fps: int, first: int, steps: list[Step]):
     stream, idle = played(fps, first, steps)
     check_sound(stream, idle)
