@@ -46,6 +46,8 @@ def test_the_original_names_of_ice_settings_are_read(monkeypatch):
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"whip_interrupts": "yes"}, {"pcm_start_ms": 19}, {"pcm_start_ms": 1001}, {"pcm_window_s": 0.4},
+        {"pcm_window_s": 61},
         {"fps": 24}, {"fps": 0}, {"width": 1281}, {"height": 14}, {"width": 4000}, {"port": 65536}, {"port": -1},
         {"public_base_path": "avatar"}, {"public_base_path": "/a b"}, {"public_base_path": "//"},
         {"demo_stream": "a/b"}, {"avatar": ""}, {"bitrate_bps": 99_999}, {"lead_ms": 39}, {"max_upload_bytes": 0},

@@ -72,3 +72,24 @@ def test_who_comes_back_hears_the_present():
     listener = Listener()
     listener.sounds.skip_to(100)
     assert listener.hear(range(100, 101)) == [(100, b"silence")]
+
+
+def test_after_an_interruption_only_what_is_before_it_is_waited_for():
+    listener = Listener()
+    listener.made(0)
+    listener.sounds.hush(3)
+    assert listener.hear(range(3), live=True) == [(0, b"live")], "the next two may be late"
+    listener.made(1)
+    listener.made(2)
+    heard = listener.hear(range(3, 5), live=True)
+    assert heard == [(1, b"live"), (2, b"live"), (3, b"silence"), (4, b"silence")]
+    listener.sounds.hush(None)
+    assert listener.hear(range(5, 7), live=True) == []
+
+
+def test_what_is_missing_before_an_interruption_is_given_up_in_the_usual_time():
+    listener = Listener()
+    listener.sounds.hush(1)
+    assert listener.hear(range(PATIENCE_PACKETS), live=True) == []
+    now = PATIENCE_PACKETS
+    assert listener.hear(range(now, now + 1), live=True) == [(packet, b"silence") for packet in range(now + 1)]

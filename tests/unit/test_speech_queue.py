@@ -3,10 +3,10 @@
 import pytest
 
 from avatar.messages import SpeechAccepted, SpeechFinished, SpeechHeld, SpeechRefusal, SpeechRefused, SpeechStarted
-from whep_server.errors import NotSpeech, ServerError, TooLarge, TooMany, Unavailable, WorkerLost
+from whep_server.errors import Interrupted, NotSpeech, ServerError, TooLarge, TooMany, Unavailable, WorkerLost
 from whep_server.live.events import StreamEvent
 from whep_server.live.speech_queue import ROUNDING, SpeechQueue
-from whep_server.live.utterances import REFUSALS, Entry
+from whep_server.live.utterances import REFUSALS, CutOff, Entry, Interruption, Stage
 
 
 class Queue(SpeechQueue):
@@ -193,3 +193,84 @@ async def test_what_is_made_and_still_heard_is_before_what_is_accepted_now():
     speech.finished(SpeechFinished("demo", first.id, 432_000, 432_000, None))
     speech.accepted(SpeechAccepted("demo", second.id, 1.0), 0.0)
     assert (await second.verdict).queued == 1
+
+
+# --- interruption; units: 48 kHz samples
+
+
+def spoken(speech: Queue, begins: int, ends: int | None = None) -> Entry:
+    """An utterance that the worker has begun, and made to its end."""
+    entry = speech.open()
+    speech.accepted(SpeechAccepted("demo", entry.id, None), 0.0)
+    speech.started(SpeechStarted("demo", entry.id, begins))
+    if ends is not None:
+        speech.finished(SpeechFinished("demo", entry.id, ends, ends - begins, None))
+    return entry
+
+
+async def test_who_is_heard_to_the_end_before_it_is_not_interrupted():
+    speech = Queue(9)
+    heard, cut, late = spoken(speech, 0, 960), spoken(speech, 20_000, 40_000), spoken(speech, 50_000)
+    assert speech.on_the_way(30_720) == [cut, late]
+    interruption = speech.cut(30_720, speech.on_the_way(30_720), "hush")
+    speech.told()
+    did = speech.settle(interruption, CutOff(cut.id, 31_440, 11_440, [late.id]))
+    assert did == Interruption(cut.id, 11_440, (late.id,))
+    assert speech.told() == [(late.id, "cancelled")]
+    speech.due(31_439, 0.0)
+    assert speech.told() == [(heard.id, "started"), (heard.id, "finished"), (cut.id, "started")]
+    speech.due(60_000, 0.0)
+    assert speech.told() == [(cut.id, "interrupted")] and not speech.pending
+    assert speech.events == [] and [state for _, state, _ in speech.ended] == ["cancelled", "finished", "interrupted"]
+
+
+async def test_who_goes_on_is_taken_back_and_told_of_anew():
+    speech = Queue(9)
+    cut, after = spoken(speech, 0), spoken(speech, 48_000, 96_000)
+    interruption = speech.cut(9600, [cut], "hush")
+    assert (after.stage, after.begins, speech.queued) == (Stage.QUEUED, None, 1)
+    speech.started(SpeechStarted("demo", after.id, 48_000))  # it was said before the worker knew
+    assert after.begins is None
+    speech.settle(interruption, CutOff(cut.id, 10_320, 10_320, []))
+    speech.started(SpeechStarted("demo", after.id, 20_160))
+    speech.finished(SpeechFinished("demo", after.id, 68_160, 48_000, None))
+    speech.told()
+    speech.due(100_000, 0.0)
+    assert speech.told() == [
+        (cut.id, "started"),
+        (cut.id, "interrupted"),
+        (after.id, "started"),
+        (after.id, "finished"),
+    ]
+
+
+async def test_who_spoke_on_while_another_was_taken_away_is_told_of_anew():
+    speech = Queue(9)
+    first, taken = spoken(speech, 0, 20_000), spoken(speech, 30_000)
+    interruption = speech.cut(9600, [taken], "hush")
+    assert first.stage is Stage.STARTED
+    assert speech.settle(interruption, CutOff(None, 9600, 0, [taken.id])) == Interruption(dropped=(taken.id,))
+    speech.finished(SpeechFinished("demo", first.id, 20_000, 20_000, None))
+    speech.told()
+    speech.due(100_000, 0.0)
+    assert speech.told() == [(first.id, "started"), (first.id, "finished")]
+
+
+async def test_what_the_worker_ended_besides_is_over_too():
+    """A publisher whose turn had come when the interruption arrived."""
+    speech = Queue(9)
+    cut, live = spoken(speech, 0), speech.open_live()
+    live.barges_in = True
+    speech.accepted(SpeechAccepted("demo", live.id, None), 0.0)
+    assert live.outlasts and not cut.outlasts
+    did = speech.settle(speech.cut(9600, [cut], "hush"), CutOff(cut.id, 9600, 9600, [live.id]))
+    assert did == Interruption(cut.id, 9600, (live.id,)) and not speech.has(live)
+
+
+async def test_without_an_answer_what_was_heard_is_as_much_as_can_have_been():
+    speech = Queue(9)
+    cut, waiting = spoken(speech, 4800), speech.open()
+    did = speech.settle(speech.cut(9600, [cut, waiting], "hush"), None)
+    assert did == Interruption(cut.id, 4800, (waiting.id,))
+    with pytest.raises(Interrupted, match="hush"):
+        await waiting.verdict

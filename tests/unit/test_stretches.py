@@ -53,3 +53,25 @@ def test_a_stretch_that_had_not_begun_is_forgotten():
     end = stretches.cut(100)
     assert not stretches.live_at(end)
     assert not stretches.speaking(end)
+
+
+def test_a_stretch_that_is_made_anew_has_no_end_yet():
+    stretches = Stretches(25)
+    start = stretches.begin(100, 3)
+    stretches.end(130)
+    stretches.begin(110, 3)
+    stretches.reopen(130)
+    assert [stretches.live_at(129), stretches.open] == [True, True]
+    stretches.reopen(129)
+    assert stretches.open and stretches.start == start
+    stretches.end(125)
+    assert not stretches.live_at(125)
+    assert stretches.begin(110, 3) == 125
+
+
+def test_what_a_lost_worker_made_is_not_made_anew():
+    stretches = Stretches(25)
+    stretches.begin(100, 3)
+    end = stretches.cut(110)
+    stretches.reopen(end - 2)
+    assert not stretches.open and not stretches.live_at(end)
