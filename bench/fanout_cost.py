@@ -84,23 +84,23 @@ class Fanout:
     windows: list[Window]
 
     def carries(self, window: Window) -> bool:
-        """Whether each viewer got all pictures, and as large ones as a single viewer gets."""
+        """Whether there were viewers, and each got all pictures, as large as a single viewer's."""
         first = next((each for each in self.windows if each.viewers), window)
-        return window.keeps_up and window.kbps >= RATE_KEPT * first.kbps * bool(window.viewers)
+        return bool(window.viewers) and window.keeps_up and window.kbps >= RATE_KEPT * first.kbps
 
     @property
     def ms_per_viewer_s(self) -> float:
-        """Milliseconds of processor time a second for one more viewer: the slope over what it could keep up with.
+        """Milliseconds of processor time a second for one more viewer: the slope over the numbers it could carry.
 
-        Where it kept up with one number alone, that one's share; where with none, the time for what did arrive.
+        Where it could carry no two, the cheapest viewer's share of all that the server did, for all pictures as if
+        those that did not arrive had been as dear as the others.
         """
-        points = [(window.viewers, 10 * window.server_percent) for window in self.windows if self.carries(window)]
-        grown = slope(points)
+        carried = [(window.viewers, 10 * window.server_percent) for window in self.windows if self.carries(window)]
+        grown = slope(carried)
         if grown is not None:
             return grown
         watched = [window for window in self.windows if window.viewers and window.frames_s]
-        shares = [10 * window.server_percent / window.viewers * FPS / window.frames_s for window in watched]
-        return min(shares, default=0.0)
+        return min((10 * each.server_percent / each.viewers * FPS / each.frames_s for each in watched), default=0.0)
 
     @property
     def viewers_a_core(self) -> float:

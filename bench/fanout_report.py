@@ -64,7 +64,7 @@ def _row(server: Fanout, window: Window) -> list[str]:
     return [
         server.name,
         str(window.viewers),
-        f"{window.server_percent:.1f} %{'' if server.carries(window) else ' overloaded'}",
+        f"{window.server_percent:.1f} %{'' if server.carries(window) or not window.viewers else ' overloaded'}",
         *(received if window.viewers else ["-"] * 4),
         f"{window.us_a_packet:.1f}" if window.viewers else "-",
         f"{window.receiver_percent:.0f} %",
