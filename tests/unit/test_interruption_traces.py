@@ -167,7 +167,8 @@ class Trace(RuleBasedStateMachine):
         stream, queue = self.stage.stream, self.stage.stream._talk.queue
         for _ in range(1000):
             self.stage.step(FRAME_S)
-            if stream.state is StreamState.IDLE and not queue.pending and all(task.done() for task in self.tasks):
+            told = not queue.pending and not queue._cuts
+            if stream.state is StreamState.IDLE and told and all(task.done() for task in self.tasks):
                 break
         assert stream.state is StreamState.IDLE and not stream.queued
         for task in self.tasks:
