@@ -86,6 +86,7 @@ class Made:
     """Whether it pauses in it."""
     finished: bool = False
     """Whether it ended in it."""
+    told: list[SpeechFinished | SpeechMark | SpeechHeld | SpeechResumed] = field(default_factory=list)
 
 
 @dataclass
@@ -268,6 +269,7 @@ class FakeStream:
     def _tell_anew(self, message: SpeechFinished | SpeechMark | SpeechHeld | SpeechResumed) -> None:
         """Unless it was told, and an interruption has left it as it is."""
         if message.media_time > self.told_until:
+            self.made[-1].told.append(message)
             self.tell(message)
 
     def _tell_marks(self, spoken: Utterance, before: int, at: int) -> None:
@@ -342,6 +344,9 @@ class FakeStream:
             self.tell(Interrupted(self.name, self.epoch, cut.id, at + faded, played + faded, dropped))
         else:
             self.tell(Interrupted(self.name, self.epoch, None, at, 0, dropped))
+        for message in (message for each in self.made for message in each.told):
+            if message.media_time > at and (cut is None or message.utterance != cut.id):
+                self.tell(message)  # of the frame in which the cut is, and which is not made anew
         if self.frame == first and self.sample > at:
             self.sample = at
             self._make_sound(voice=self.speaking is not None and not self.speaking.held)
