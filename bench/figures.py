@@ -48,8 +48,8 @@ class Trend:
 
     @property
     def is_noise(self) -> bool:
-        """Whether it is no further from 0 than two standard errors."""
-        return abs(self.slope) <= 2 * self.error
+        """Whether it is no further from 0 than three standard errors: chance takes one of a hundred that far."""
+        return abs(self.slope) <= 3 * self.error
 
 
 def trend(points: Sequence[tuple[float, float]]) -> Trend | None:

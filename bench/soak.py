@@ -1,9 +1,10 @@
 """A server at work for an hour or more: whether memory, descriptors, tasks, threads or lip sync drift.
 
 Four streams with random speech, by files and samples, interrupted at random, with clients that vanish in mid-word;
-viewers who stay, half of them losing packets, and others who come and go. Samples are taken all the time; sound and
-lips are compared once a minute, in turn on each stream. At the end each quantity has a slope and the slope's standard
-error, from the means of ``BLOCKS`` stretches of the run, since neighbouring samples are too much alike to count each.
+viewers who stay, half of them losing packets, and others who come and go. Samples are taken whenever the latter are
+gone; sound and lips are compared once a minute, in turn on each stream. At the end each quantity has a slope and the
+slope's standard error, from the means of ``BLOCKS`` stretches of the run, since neighbouring samples are too much alike
+to count each.
 """
 
 import asyncio
@@ -43,8 +44,8 @@ WAIT_S: Final = 60.0
 WARM_UP: Final = 0.1
 """Part of the run that is not judged: caches fill, pools grow."""
 BLOCKS: Final = 12
-SAMPLES: Final = 360
-"""Of a run; at least a second apart."""
+JUDGED_MIN: Final = 20.0
+"""A shorter run is not judged: caches fill and pools grow for minutes."""
 PROBES: Final = 60
 LEAST_PROBE_S: Final = 15.0
 BURSTS_S: Final = 8.0
@@ -62,11 +63,12 @@ class Quantity:
     last: float
     slope: Trend | None
     samples: int
+    judged: bool = True
 
     @property
     def verdict(self) -> str:
         """In words."""
-        if self.slope is None:
+        if self.slope is None or not self.judged:
             return "too short to say"
         return "steady" if self.slope.is_noise else "grows" if self.slope.slope > 0 else "shrinks"
 
@@ -126,7 +128,7 @@ def measure_soak(settings: Settings, minutes: float, say: Callable[[str], None])
                     watchers.ask({"join": [served.whep(each)], "loss": LOSS * (number % 2)}, WAIT_S)
                 soak = _Soak(settings, served, names, (watchers, visitors), folder, say)
                 run_async(soak.run(speech, 60 * minutes))
-    quantities = quantities_of(soak.series)
+    quantities = quantities_of(soak.series, judged=minutes >= JUDGED_MIN)
     return SoakFigures(
         machine, str(placement), minutes, quantities, dict(sorted(soak.diary.counts.items())), soak.diary.faults
     )
@@ -161,8 +163,7 @@ class _Soak:
                 async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
                     for talker in talkers:
                         group.create_task(talker.run())
-                    group.create_task(visit(self._visitors, endpoints, self.diary))
-                    group.create_task(self._sample(max(1.0, seconds / SAMPLES)))
+                    group.create_task(visit(self._visitors, endpoints, self.diary, self._look))
                     group.create_task(self._probe(pool, talkers, max(LEAST_PROBE_S, seconds / PROBES)))
             except TimeoutError:
                 return
@@ -170,16 +171,14 @@ class _Soak:
     def _note(self, name: str, value: float) -> None:
         self.series[name].append(((time.monotonic() - self._began_s) / 3600, value))
 
-    async def _sample(self, every_s: float) -> None:
-        """Look at the processes, for ever."""
-        while True:
-            for who, pid in (("server", self._served.process.pid), ("worker", self._served.worker)):
-                self._note(f"{who} memory", memory_mb(pid))
-                self._note(f"{who} descriptors", open_files(pid))
-                self._note(f"{who} threads", threads(pid))
-            told = await asyncio.to_thread(self._served.metrics)
-            self._note("tasks", told["event_loop_tasks"])
-            await asyncio.sleep(every_s)
+    async def _look(self) -> None:
+        """Sample the processes."""
+        for who, pid in (("server", self._served.process.pid), ("worker", self._served.worker)):
+            self._note(f"{who} memory", memory_mb(pid))
+            self._note(f"{who} descriptors", open_files(pid))
+            self._note(f"{who} threads", threads(pid))
+        told = await asyncio.to_thread(self._served.metrics)
+        self._note("tasks", told["event_loop_tasks"])
 
     async def _probe(self, pool: ProcessPoolExecutor, talkers: Sequence[Talker], every_s: float) -> None:
         """Compare sound and lips, on each stream in turn, for ever."""
@@ -214,14 +213,14 @@ def _compared(assets: Path, avatar: str, file: Path, which: int) -> tuple[float 
     return (statistics.median(content) if content else None, statistics.median(arrivals) if arrivals else None)
 
 
-def quantities_of(series: Series) -> list[Quantity]:
+def quantities_of(series: Series, *, judged: bool = True) -> list[Quantity]:
     """Each with its slope, the beginning left out."""
     quantities = []
     for name, points in series.items():
         last_h = points[-1][0] if points else 0.0
-        judged = [point for point in points if point[0] >= WARM_UP * last_h]
-        means = blocks(judged, BLOCKS)
+        counted = [point for point in points if point[0] >= WARM_UP * last_h]
+        means = blocks(counted, BLOCKS)
         if means:
-            row = Quantity(name, UNITS[name], means[0][1], means[-1][1], trend(means), len(judged))
+            row = Quantity(name, UNITS[name], means[0][1], means[-1][1], trend(means), len(counted), judged)
             quantities.append(row)
     return quantities

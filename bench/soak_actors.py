@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,6 +21,8 @@ WAIT_S: Final = 60.0
 SAID_S: Final = (0.5, 7.0)
 PAUSE_S: Final = (0.0, 3.0)
 STAY_S: Final = (3.0, 12.0)
+GONE_S: Final = 1.0
+"""After visitors have left: what was theirs is given back."""
 MOST_VISITORS: Final = 4
 VISITORS_LOSS: Final = 0.02
 OFTEN: Final = {"interrupt": 0.3, "vanish": 0.05}
@@ -113,9 +115,11 @@ async def _send_whole(client: PcmClient, said: Samples, *, real_time: bool) -> N
         await client.commit()
 
 
-async def visit(process: Child, endpoints: Sequence[str], diary: Diary) -> None:
-    """Visitors that come, stay for a while and leave, for ever."""
-    chance = random.Random(99)
+async def visit(
+    process: Child, endpoints: Sequence[str], diary: Diary, look: Callable[[], Coroutine[object, object, None]]
+) -> None:
+    """Visitors that come, stay for a while and leave, for ever; ``look`` is called each time that nobody is there."""
+    chance = random.Random("visitors")
     while True:
         chosen = [chance.choice(endpoints) for _ in range(chance.randint(1, MOST_VISITORS))]
         joining = {"join": chosen, "loss": chance.choice([0.0, VISITORS_LOSS])}
@@ -123,6 +127,8 @@ async def visit(process: Child, endpoints: Sequence[str], diary: Diary) -> None:
         diary.counts["visitors"] += len(chosen)
         await asyncio.sleep(chance.uniform(*STAY_S))
         await diary.note("departures", _ask(process, {"leave": True}))
+        await asyncio.sleep(GONE_S)
+        await look()
         await asyncio.sleep(chance.uniform(*PAUSE_S))
 
 

@@ -125,11 +125,14 @@ def speaking_rows(figures: SpeakingFigures) -> list[Row]:
 
 def soak_rows(figures: SoakFigures) -> list[Row]:
     """What drifted."""
-    drifting = [each.name for each in figures.quantities if each.verdict in ("grows", "shrinks")]
-    measured = f"drift: {', '.join(drifting) or 'none'}; {len(figures.faults)} faults"
-    return [
-        Row(f"{figures.minutes:g} minutes of everything", "no drift", measured, not drifting and not figures.faults)
-    ]
+    verdicts = {each.name: each.verdict for each in figures.quantities}
+    drifting = [name for name, verdict in verdicts.items() if verdict in ("grows", "shrinks")]
+    short = "too short to say" in verdicts.values()
+    measured = (
+        f"drift: {', '.join(drifting) or ('too short to say' if short else 'none')}; {len(figures.faults)} faults"
+    )
+    met = False if drifting or figures.faults else None if short else True
+    return [Row(f"{figures.minutes:g} minutes of everything", "no drift", measured, met)]
 
 
 def as_table(rows: Sequence[Row]) -> str:

@@ -175,6 +175,7 @@ def test_hours_are_judged_without_their_beginning():
     }
     assert rows["server memory"].slope is not None and rows["server memory"].slope.slope == pytest.approx(100)
     assert quantities_of({"tasks": []}) == []
+    assert quantities_of({"tasks": growing}, judged=False)[0].verdict == "too short to say"
     assert quantities_of({"tasks": [(0.0, 1.0)]})[0].verdict == "too short to say"
 
 
@@ -213,6 +214,12 @@ def test_each_target_stands_beside_what_was_measured():
         ("drift: tasks; 1 faults", False),
     ]
     assert "**no**" in targets.as_table(rows)
+
+
+def test_a_short_run_has_no_verdict():
+    short = SoakFigures(MACHINE, "alone", 2, [Quantity("tasks", "", 50, 60, Trend(100, 10), 99, judged=False)], {}, [])
+    (row,) = targets.soak_rows(short)
+    assert (row.measured, row.met) == ("drift: too short to say; 0 faults", None)
 
 
 def test_figures_are_shown_and_kept():
