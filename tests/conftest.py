@@ -10,6 +10,7 @@ from whep_server.live.registry import Registry, open_registry
 from whep_server.settings import Settings
 
 ALONE = {
+    "test_bad_network",
     "test_browser",
     "test_command",
     "test_lips",

@@ -58,7 +58,7 @@ async def on_air(page: Page, events: EventLog) -> None:
 async def off_air(page: Page, events: EventLog) -> None:
     await page.click("#talk")
     await events.wait_idle(WAIT_S)
-    assert events.find("publisher")[-1].data == {"publisher": False}
+    assert events.find("publisher")[-1].data == {"publisher": False, "listens": False}
 
 
 class Mouth:
