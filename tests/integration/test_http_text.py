@@ -132,6 +132,20 @@ async def test_texts_are_spoken_in_order_and_made_at_once(serve, remote, opener)
     assert order == spoken and [utterance for utterance, *_ in opened(opener)] == spoken
 
 
+async def test_a_text_is_not_left_without_an_answer_while_a_long_one_is_read(serve, remote, monkeypatch):
+    monkeypatch.setattr("whep_server.web.narration.TURN_S", 0.2)
+    remote.reply = Reply([SOUND, asyncio.Event()])
+    async with serve() as http, listening(str(http.base_url)) as events:
+        utterance = await accepted(http, "this goes on")
+        refused = await say(http, "and this")
+        assert_problem(refused, 429)
+        assert "Retry-After" in refused.headers
+        await http.post("/streams/demo/interrupt")
+        await events.wait(5, "speech", state="interrupted", utterance=utterance)
+        remote.reply = Reply([SOUND])
+        await accepted(http, "and then this")
+
+
 async def test_an_interruption_stops_the_synthesis_and_drops_what_waits(serve, remote, opener):
     remote.reply = Reply([SOUND, asyncio.Event()])
     async with serve() as http, listening(str(http.base_url)) as events, asyncio.TaskGroup() as group:

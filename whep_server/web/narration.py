@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from whep_server.errors import Conflict, Interrupted, ServerError, SynthesisFailed, Unavailable, WorkerLost
+from whep_server.errors import Conflict, Interrupted, ServerError, SynthesisFailed, TooMany, Unavailable, WorkerLost
 from whep_server.web.backlog import Backlog
 from whep_server.web.on_air import PcmSpeech, Stream
 from whep_server.web.synthesis import Pcm, Sound
@@ -16,6 +17,8 @@ logger = logging.getLogger(__name__)
 AHEAD_BYTES: Final = 4 * 1024 * 1024
 """So much of a text is synthesized before it is spoken: one and a half minutes at 24 kHz."""
 CANCEL_S: Final = 2.0
+TURN_S: Final = 10.0
+"""A text whose turn does not come within that is refused, lest its request hangs while a long one is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ async def narrate(stream: Stream, turn: asyncio.Lock, sound: Sound, accepted: Ac
     async with asyncio.TaskGroup() as group:
         making = group.create_task(backlog.fill(sound), name="text-synthesis")
         try:
-            async with turn:
+            async with _taken(turn):
                 first = await _first(backlog)
                 if stream.interruptions != interruptions:
                     raise Interrupted("speech was interrupted before this text could be spoken")
@@ -57,6 +60,20 @@ async def narrate(stream: Stream, turn: asyncio.Lock, sound: Sound, accepted: Ac
             _refuse(accepted, error)
         finally:
             making.cancel()
+
+
+@asynccontextmanager
+async def _taken(turn: asyncio.Lock) -> AsyncIterator[None]:
+    """Wait for the turn. Errors: TooMany."""
+    try:
+        async with asyncio.timeout(TURN_S):
+            await turn.acquire()
+    except TimeoutError:
+        raise TooMany("the texts before it are long, and still being read", retry_after_s=int(TURN_S)) from None
+    try:
+        yield
+    finally:
+        turn.release()
 
 
 async def _first(backlog: Backlog) -> Pcm:
