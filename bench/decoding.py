@@ -9,7 +9,7 @@ import numpy as np
 from aiortc.codecs.h264 import h264_depayload
 from numpy.typing import NDArray
 
-from avatar.annexb import nal_type, split_nals
+from avatar.annexb import SPS, nal_type, split_nals
 from avatar.messages import AUDIO_HZ, OPUS_SAMPLES
 from bench.observations import Track, Unit
 
@@ -64,8 +64,8 @@ def access_unit(unit: Unit) -> bytes:
 
 
 def is_keyframe(data: bytes) -> bool:
-    """Whether a picture in Annex B needs no other."""
-    return any(nal_type(nal) == IDR for nal in split_nals(data))
+    """Whether a picture in Annex B needs no other and has its parameters, which may be lost before it."""
+    return {SPS, IDR} <= {nal_type(nal) for nal in split_nals(data)}
 
 
 def pictures(track: Track, size: tuple[int, int]) -> Iterator[Seen]:
