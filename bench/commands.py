@@ -290,7 +290,7 @@ def families(
 
 @app.command("side-by-side")
 def side_by_side(
-    viewers: Annotated[str, typer.Option(help="Numbers of viewers, with commas between.")] = "1,2,4,8,16",
+    viewers: Annotated[str, typer.Option(help="Numbers of viewers, with commas between.")] = "1,2,16,64",
     seconds: Annotated[float, typer.Option(min=0.5, help="For each number of viewers.")] = 8,
     rivals: Annotated[Path, typer.Option(help="Where `make rivals` has put them.")] = Path(".cache/rivals"),
     janus: Annotated[Path | None, typer.Option(help="A folder made by tests/peers/forky.sh.")] = None,

@@ -43,7 +43,7 @@ class SidePlan:
     janus: Path | None = None
     """A folder made by ``tests/peers/forky.sh``."""
     seconds: float = 8.0
-    viewers: Sequence[int] = (1, 2, 4, 8, 16)
+    viewers: Sequence[int] = (1, 2, 16, 64)
 
 
 @dataclass(frozen=True, slots=True)
