@@ -11,24 +11,15 @@ import json
 import statistics
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
-from tests.clients.chromium import EXECUTABLE, FLAGS, PROBE
-from tests.clients.player_page import PLAY
+from tests.clients.remote_player import WAIT_MS, playing, shown
 
-WAIT_MS = 120_000
 OFFSETS = """() => __probe.polls.map(({ video, audio }) =>
   video?.estimatedPlayoutTimestamp && audio?.estimatedPlayoutTimestamp
     ? video.estimatedPlayoutTimestamp - audio.estimatedPlayoutTimestamp : null)"""
-
-
-async def shown(page: Page, pictures: int) -> None:
-    """Wait for so many more pictures."""
-    count = int(await page.evaluate("__probe.frames.length")) + pictures
-    await page.wait_for_function(f"__probe.frames.length >= {count}", timeout=WAIT_MS)
 
 
 async def speak(base: str, wav: bytes, times: int) -> None:
@@ -45,33 +36,22 @@ async def offsets(page: Page, first: int) -> list[float]:
 
 async def watch(base: str, wav: bytes, pictures: int, pause_s: float) -> dict[str, object]:
     """Play, speak, perhaps pause, play on."""
-    flags = [flag for flag in FLAGS if not flag.startswith("--host-resolver-rules")]
-    rules = f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {urlsplit(base).hostname}"
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=EXECUTABLE, args=[*flags, rules])
-        try:
-            page = await browser.new_page()
-            await page.add_init_script(path=PROBE)
-            await page.goto(f"{base}/player/demo", timeout=WAIT_MS)
-            await page.click(PLAY)
-            await page.wait_for_function("document.querySelector('#live').currentTime > 1", timeout=WAIT_MS)
-            await speak(base, wav, 2)
-            await page.evaluate("void __probe.record()")
+    async with playing(base) as page:
+        await speak(base, wav, 2)
+        await page.evaluate("void __probe.record()")
+        await shown(page, pictures)
+        before = await offsets(page, 0)
+        after: list[float] = []
+        if pause_s:
+            polled = int(await page.evaluate("__probe.polls.length"))
+            await page.evaluate("document.querySelector('#live').pause()")
+            await page.wait_for_function(f"__probe.polls.length > {polled + 4 * pause_s}", timeout=WAIT_MS)
+            polled = int(await page.evaluate("__probe.polls.length"))
+            await page.evaluate("void document.querySelector('#live').play()")
             await shown(page, pictures)
-            before = await offsets(page, 0)
-            after: list[float] = []
-            if pause_s:
-                polled = int(await page.evaluate("__probe.polls.length"))
-                await page.evaluate("document.querySelector('#live').pause()")
-                await page.wait_for_function(f"__probe.polls.length > {polled + 4 * pause_s}", timeout=WAIT_MS)
-                polled = int(await page.evaluate("__probe.polls.length"))
-                await page.evaluate("void document.querySelector('#live').play()")
-                await shown(page, pictures)
-                after = await offsets(page, polled)
-            reading = await page.evaluate("__probe.read()")
-            errors = await page.evaluate("__probe.errors")
-        finally:
-            await browser.close()
+            after = await offsets(page, polled)
+        reading = await page.evaluate("__probe.read()")
+        errors = await page.evaluate("__probe.errors")
     return {
         "offset_ms": statistics.median(before),
         "offset_after_ms": statistics.median(after) if after else None,

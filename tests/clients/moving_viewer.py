@@ -11,23 +11,13 @@ import json
 import subprocess
 import sys
 from itertools import pairwise
-from urllib.parse import urlsplit
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
-from tests.clients.chromium import EXECUTABLE, FLAGS, PROBE
-from tests.clients.player_page import PLAY
+from tests.clients.remote_player import WAIT_MS, playing, shown
 
 BEFORE, AFTER = 50, 100
 """Pictures to be shown on either address."""
-WAIT_MS = 60_000
-
-
-async def shown(page: Page, pictures: int) -> int:
-    """Wait for so many more pictures; how many there are then."""
-    count = int(await page.evaluate("__probe.frames.length")) + pictures
-    await page.wait_for_function(f"__probe.frames.length >= {count}", timeout=WAIT_MS)
-    return count
 
 
 def move(device: str, old: str, new: str) -> None:
@@ -41,27 +31,16 @@ def move(device: str, old: str, new: str) -> None:
 
 async def watch(base: str, device: str, old: str, new: str) -> dict[str, object]:
     """Play, move, play on."""
-    flags = [flag for flag in FLAGS if not flag.startswith("--host-resolver-rules")]
-    rules = f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {urlsplit(base).hostname}"
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=EXECUTABLE, args=[*flags, rules])
-        try:
-            page = await browser.new_page()
-            await page.add_init_script(path=PROBE)
-            await page.goto(f"{base}/player/demo")
-            await page.click(PLAY)
-            await page.wait_for_function("document.querySelector('#live').currentTime > 1", timeout=WAIT_MS)
-            await page.evaluate("void __probe.record()")
-            before = await shown(page, BEFORE)
-            move(device, old, new)
-            await page.wait_for_function("__probe.connections.length > 0", timeout=WAIT_MS)
-            # pictures that were under way when it moved are not counted
-            addresses = "[...(await __probe.connections.at(-1).getStats()).values()]"
-            await wait_for_address(page, addresses, new.partition("/")[0])
-            await shown(page, AFTER)
-            probe = await page.evaluate("({ ...__probe, connections: __probe.connections.length })")
-        finally:
-            await browser.close()
+    async with playing(base) as page:
+        await page.evaluate("void __probe.record()")
+        before = await shown(page, BEFORE)
+        move(device, old, new)
+        await page.wait_for_function("__probe.connections.length > 0", timeout=WAIT_MS)
+        # pictures that were under way when it moved are not counted
+        addresses = "[...(await __probe.connections.at(-1).getStats()).values()]"
+        await wait_for_address(page, addresses, new.partition("/")[0])
+        await shown(page, AFTER)
+        probe = await page.evaluate("({ ...__probe, connections: __probe.connections.length })")
     times = [frame["shownMs"] for frame in probe["frames"][before - 1 :]]
     gaps = [later - earlier for earlier, later in pairwise(times)]
     return {

@@ -27,16 +27,10 @@ from avatar.speech_buffer import SpeechBuffer
 from tests.audio_files import tone
 from tests.fake_engine import SIZE, FakeLibrary, LoudnessEngine, make_avatar
 from tests.movie_files import tracks
+from tests.played_stream import NoMeter
 
 VIDEO, AUDIO = 1, 2
 Message = TypeVar("Message")
-
-
-class NoMeter:
-    """Nobody adds up."""
-
-    def add(self, stage: str, seconds: float) -> None:
-        """Nothing."""
 
 
 @dataclass

@@ -26,11 +26,6 @@ class Viewer:
         """What it is sent."""
         return [feed for feed in (self.video, self.audio) if feed is not None]
 
-    @property
-    def codecs(self) -> list[Codec]:
-        """What its feeds are encoded with."""
-        return [feed.codec for feed in self.feeds]
-
 
 async def answer_viewer(
     plan: Plan,

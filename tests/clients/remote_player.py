@@ -1,0 +1,37 @@
+"""Chromium on the built-in player of a server that is on another host of the test's own."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+from playwright.async_api import Page, async_playwright
+
+from tests.clients.chromium import EXECUTABLE, FLAGS, PROBE
+from tests.clients.player_page import PLAY
+
+WAIT_MS = 120_000
+
+
+@asynccontextmanager
+async def playing(base: str) -> AsyncIterator[Page]:
+    """The player's page, which has played for a second."""
+    flags = [flag for flag in FLAGS if not flag.startswith("--host-resolver-rules")]
+    rules = f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {urlsplit(base).hostname}"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=EXECUTABLE, args=[*flags, rules])
+        try:
+            page = await browser.new_page()
+            await page.add_init_script(path=PROBE)
+            await page.goto(f"{base}/player/demo", timeout=WAIT_MS)
+            await page.click(PLAY)
+            await page.wait_for_function("document.querySelector('#live').currentTime > 1", timeout=WAIT_MS)
+            yield page
+        finally:
+            await browser.close()
+
+
+async def shown(page: Page, pictures: int) -> int:
+    """Wait for so many more pictures; how many there are then."""
+    count = int(await page.evaluate("__probe.frames.length")) + pictures
+    await page.wait_for_function(f"__probe.frames.length >= {count}", timeout=WAIT_MS)
+    return count
