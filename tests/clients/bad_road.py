@@ -2,7 +2,7 @@
 
     python -m tests.clients.bad_road NEAR FAR delay_ms=40 jitter_ms=5 loss=0.02 reorder=0.01 rate_kbps=400 seed=1
 
-One TUN device in each namespace, named ``lane``, and this process between them. The same seed does the same to the same
+One TUN device in each namespace, named ``tunnel``, and this process between them. The same seed does the same to the same
 packets. Prints ``up`` when packets can flow and, when it is asked to end by SIGTERM, what became of them as JSON. Root.
 """
 
@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-DEVICE = "lane"
+DEVICE = "tunnel"
 NEAR, FAR = "10.203.0.1", "10.203.0.2"
 CLONE_NEWNET = 0x40000000
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
