@@ -2,7 +2,7 @@
 
     python -m tests.clients.bad_road NEAR FAR delay_ms=40 jitter_ms=5 loss=0.02 reorder=0.01 rate_kbps=400 seed=1
 
-One TUN device in each namespace, named ``tunnel``, and this process between them. The same seed does the same to the same
+A TUN device in each namespace, named ``tunnel``, and this process between them. The same seed does the same to the same
 packets. Prints ``up`` when packets can flow and, when it is asked to end by SIGTERM, what became of them as JSON. Root.
 """
 
