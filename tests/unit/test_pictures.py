@@ -6,14 +6,39 @@ import pytest
 
 from avatar.messages import IDLE_PHASES
 from tests.picture_show import Show, vp8
-from tests.unit.test_idle import FPS
-from whep_server.live.pictures import STALL_S
+from tests.unit.test_idle import FPS, loop
+from whep_server.live.idle import IdleLoops
+from whep_server.live.pictures import STALL_S, Pictures
 
 
-def test_a_viewer_joins_at_the_next_keyframe():
-    shown = Show().show(range(7, 13))
-    assert [frame for frame, _, _ in shown] == [10, 11, 12]
-    assert [keyframe for _, _, keyframe in shown] == [True, False, False]
+def test_a_viewer_joins_at_once_from_the_latest_keyframe_on():
+    show = Show()
+    shown = show.show(range(7, 13))
+    assert [frame for frame, _, _ in shown] == [7, 7, 7, 8, 9, 10, 11, 12]
+    assert [keyframe for _, _, keyframe in shown] == [True] + 7 * [False]
+
+
+def test_who_comes_between_two_frames_is_not_made_to_wait():
+    show = Show()
+    show.pictures.greet(8, [show.feed])
+    units = show.outlet.taken()
+    assert [unit.keyframe for unit in units] == [True, False, False, False]
+    times = [unit.rtp_time for unit in units]
+    assert times[-1] == show.clock.video_time(8) and times[0] > show.clock.video_time(7)
+    assert times == sorted(set(times))
+    show.pictures.greet(8, [show.feed])
+    assert [frame for frame, _, _ in show.show(range(9, 12))] == [9, 10, 11]
+
+
+def test_who_comes_before_the_idle_loop_is_shown_it_as_soon_as_it_is_there():
+    show = Show()
+    show.loops = IdleLoops()
+    empty = Pictures(show.clock, show.loops, show.playout, show.asked.append, lambda: None)
+    empty.show(7, [show.feed], live=False)
+    assert not show.outlet.taken() and show.feed.fresh
+    show.loops.add(loop(0))
+    empty.show(8, [show.feed], live=False)
+    assert show.outlet.taken()[0].keyframe and not show.feed.fresh
 
 
 def test_a_viewer_that_lost_a_picture_changes_phase():

@@ -24,6 +24,10 @@ class IdlePhase:
         """Whether the phase has a keyframe at a frame of the stream."""
         return self._index(frame) % self._loop.interval == 0
 
+    def keyframe_before(self, frame: int) -> int:
+        """The last frame up to ``frame`` at which the phase has a keyframe."""
+        return frame - self._index(frame) % self._loop.interval
+
     def unit(self, frame: int, rtp_time: int) -> Packetised:
         """What the phase shows at a frame of the stream."""
         index = self._index(frame)
@@ -77,6 +81,11 @@ class IdleLoops:
         """The phase with a keyframe at ``frame``, or None where there is none."""
         phases = self._phases.get(encoding, {})
         return next((phase for phase in phases.values() if phase.keyframe_at(frame)), None)
+
+    def newest(self, encoding: Encoding, frame: int) -> IdlePhase | None:
+        """The phase whose last keyframe up to ``frame`` is the latest, or None while there is none."""
+        phases = self._phases.get(encoding, {}).values()
+        return max(phases, key=lambda phase: phase.keyframe_before(frame), default=None)
 
     def complete(self, encoding: Encoding) -> bool:
         """Whether all phases are there."""

@@ -3,13 +3,14 @@
 A viewer changes over at keyframes alone. It shows the live stretch from the first live keyframe that comes in time, and
 until then goes on with its idle phase; it goes back at the first phase keyframe at or after the stretch's end, or where
 the worker has been silent for ``STALL_S``. From one rendition to another it goes at a keyframe of the other one, and
-goes on with the old one until then. Times of frames never go back, and none is given out twice.
+goes on with the old one until then. Times of frames never go back, and none is given out twice. Who has just come waits
+for nothing: it is given the phase with the latest keyframe from there on, all at once.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from avatar.messages import RENDITIONS, Codec, Encoding, Unit
+from avatar.messages import RENDITIONS, VIDEO_HZ, Codec, Encoding, Unit
 from whep_server.live.clock import StreamClock
 from whep_server.live.idle import VIDEO_CODECS, IdleLoops, IdlePhase
 from whep_server.live.packetize import Packetised, packetize
@@ -20,6 +21,9 @@ STALL_S: Final = 0.4
 """A live picture that stands still for so long is worse than a face that has stopped speaking."""
 DRAIN_S: Final = 0.4
 """Routers hold about so much; a keyframe behind it would be lost, and with it a second."""
+GREETING_TICKS: Final = VIDEO_HZ // 1000
+"""From picture to picture of those that a viewer is given at once. They come at once, too: a player that were told their
+own times would take the network for one that holds pictures back, and show all that follows later."""
 
 Renditions = Mapping[int, Unit]
 """A frame's units by rung."""
@@ -62,6 +66,12 @@ class Pictures:
                 if live:
                     self._show_live(codec, frame, due, mine)
                 self._show_idle(frame, [feed for feed in mine if not feed.live])
+
+    def greet(self, frame: int, feeds: Iterable[VideoFeed]) -> None:
+        """Have those that came since ``frame`` was shown see it now."""
+        for feed in feeds:
+            if feed.reading and feed.fresh:
+                self._begin(feed, frame)
 
     def _drain(self, feed: VideoFeed, frame: int) -> None:
         """Send nothing to who is to show a smaller picture, until there is room for its keyframe on the way."""
@@ -128,6 +138,9 @@ class Pictures:
         for feed in feeds:
             if feed.last_frame >= frame:  # the live stretch was ahead of a clock that stumbled
                 continue
+            if feed.fresh:
+                self._begin(feed, frame)
+                continue
             if feed.wants_keyframe or feed.rendition != feed.wanted:
                 self._change_phase(feed, frame, joinable)
             if feed.phase is None:
@@ -136,6 +149,17 @@ class Pictures:
             if unit is None:
                 unit = cut[id(feed.phase)] = feed.phase.unit(frame, self._clock.video_time(frame))
             feed.give(unit, frame)
+
+    def _begin(self, feed: VideoFeed, frame: int) -> None:
+        """A viewer's first pictures: from the latest keyframe of any phase up to ``frame``."""
+        nearest = self._loops.nearest(Encoding(feed.codec, feed.wanted))
+        phase = self._loops.newest(nearest, frame)
+        if phase is None:
+            return
+        feed.phase, feed.rendition = phase, nearest.rendition
+        now = self._clock.video_time(frame)
+        for each in range(phase.keyframe_before(frame), frame + 1):
+            feed.give(phase.unit(each, now - (frame - each) * GREETING_TICKS), each)
 
     def _change_phase(self, feed: VideoFeed, frame: int, joinable: dict[Encoding, IdlePhase | None]) -> None:
         """Go over to a phase with a keyframe at ``frame``, of the rendition that is wanted or is next to it."""

@@ -73,7 +73,7 @@ class Stream:
         self._wake = asyncio.Event()
         broadcast = Broadcast(self._air.clock.started_s)
         rungs = self._renditions.rungs
-        self._audience = Audience(self._key, rungs, house, broadcast, self._viewers_changed, self._wake.set)
+        self._audience = Audience(self._key, rungs, house, broadcast, self._viewers_changed, self._arrived)
         emit, wake = self._events.emit, self._wake.set
         self._talk = Conversation(self._key, house, self._air, emit, self._go_live, wake)
         self._voice, self._floor = self._talk.voice, self._talk.floor
@@ -271,6 +271,11 @@ class Stream:
         Errors: MalformedSdp, NotAcceptable, AlreadyPublishing, Unavailable.
         """
         return await self._floor.join(offer, self._house.settings.whip_interrupts if interrupts is None else interrupts)
+
+    def _arrived(self) -> None:
+        """A viewer begins to take units."""
+        self._air.greet(self._audience.feeds()[0])
+        self._wake.set()
 
     def _viewers_changed(self) -> None:
         self._renditions.fit()

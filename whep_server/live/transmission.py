@@ -108,6 +108,11 @@ class Transmission:
             self._packet += 1
             self.sounds.play(self._packet, sounds, self.stretches.live_at(self.clock.frame_of_packet(self._packet)))
 
+    def greet(self, pictures: Iterable[VideoFeed]) -> None:
+        """Show viewers that have just come the present picture, unless the clock stands still or stumbles."""
+        if 0 <= self._frame >= self.frame - 1:
+            self._pictures.greet(self._frame, pictures)
+
     def _shown_live(self, frame: int) -> bool:
         """Whether viewers are shown live pictures; not for long where an interruption is not answered.
 

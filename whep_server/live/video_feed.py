@@ -41,7 +41,12 @@ class VideoFeed(Feed):
     def frame_size(self) -> tuple[int, int] | None:
         """Width and height of what it shows; None before the first picture."""
         shown = self._rungs[self.rendition]
-        return (shown.width, shown.height) if self.last_frame >= 0 else None
+        return None if self.fresh else (shown.width, shown.height)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it was given no picture yet."""
+        return self.last_frame < 0
 
     @property
     def encodings(self) -> set[Encoding]:
