@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from avatar.cut import Cut
 from avatar.decode import RATIO
 from avatar.encoders import RECORDED, Encoders, Meter
-from avatar.engines.engine import Engine, FrameJob, Patch
+from avatar.engines.engine import Drawing, Engine, FrameJob, Patch
 from avatar.messages import (
     AUDIO_HZ,
     OPUS_SAMPLES,
@@ -223,15 +223,15 @@ class Pipeline:
         return on_grid and self._ease.shut and said
 
     def finish(
-        self, prepared: Prepared, patches: Sequence[Patch | None], compose: Compose, send: Send, meter: Meter
+        self, prepared: Prepared, drawings: Sequence[Drawing | None], compose: Compose, send: Send, meter: Meter
     ) -> None:
-        """Compose, encode and send the turn's frames: their sound first, which is soonest missed and soonest made."""
+        """Draw, encode and send the turn's frames: their sound first, which is soonest missed and soonest made."""
         for block in prepared.blocks:
             self._send_block(block, send)
-        for index, patch in enumerate(patches):
+        for index, drawing in enumerate(drawings):
             frame = prepared.first + index
-            if patch is not None:
-                self._compose(patch, compose, meter)
+            if drawing is not None:
+                self._draw(drawing, compose, meter)
             if self._canvas_shown and (prepared.shown[index] or self._recordings.keyframe_at(frame)):
                 self._send_picture(frame, send, meter)
             else:
@@ -248,11 +248,14 @@ class Pipeline:
         send(Unit(self.name, self.epoch, Codec.OPUS, block.at, True, self._sound.encode(block)))
         self._recordings.hear(block)
 
-    def _compose(self, patch: Patch, compose: Compose, meter: Meter) -> None:
+    def _draw(self, drawing: Drawing, compose: Compose, meter: Meter) -> None:
         began_s = time.perf_counter()
+        patch = drawing()
+        drawn_s = time.perf_counter()
         compose(self.avatar.pictures[patch.picture], patch, self._canvas)
         self._canvas_shown = True
-        meter.add("compose", time.perf_counter() - began_s)
+        meter.add("draw", drawn_s - began_s)
+        meter.add("compose", time.perf_counter() - drawn_s)
 
     def _send_picture(self, frame: int, send: Send, meter: Meter) -> None:
         if any(first <= frame for first in self._anew):

@@ -1,7 +1,8 @@
 """The render thread: all streams of a worker, their turns, and the engine that only this thread touches.
 
-It sleeps until a message comes, and between two messages makes what has been granted, round by round. A stream that
-fails is taken out of its stretch and reported; the others go on.
+It sleeps until a message comes, and between two messages begins what has been granted (``rounds``). A stream that fails
+is taken out of its stretch and reported; the others go on. What comes for a stream whose frames are being finished
+waits until they are.
 """
 
 import logging
@@ -13,8 +14,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from avatar.arrivals import Arrivals
-from avatar.engines.engine import Patch, Work
-from avatar.haste import Haste
 from avatar.idle_loop import IdleEncoder
 from avatar.intake import Heard, Intake, Outcome, Refused
 from avatar.library import Avatars, Library
@@ -54,12 +53,12 @@ from avatar.messages import (
     WorkerConfig,
     WorkerStats,
 )
-from avatar.meter import StageMeter, rss_bytes
+from avatar.meter import rss_bytes
 from avatar.pcm_intake import PcmIntake
-from avatar.pipeline import Pipeline, Prepared
+from avatar.pipeline import Pipeline
 from avatar.prepared import AvatarInvalid, PreparedAvatar
 from avatar.preparer import Preparer
-from avatar.scheduler import Turn, plan
+from avatar.rounds import Landed, Rounds
 
 log = logging.getLogger(__name__)
 
@@ -85,10 +84,7 @@ class Errand:
 
 
 Following = OpenLive | LivePacket | CloseLive | OpenPcm | PcmChunk | PcmMark | ClosePcm
-Item = ToWorker | Outcome | Loaded | Errand
-
-
-_Planned = tuple[Pipeline, Prepared]
+Item = ToWorker | Outcome | Loaded | Errand | Landed
 
 
 class Studio:
@@ -109,11 +105,10 @@ class Studio:
         """What was decoded for a stream that is still being opened."""
         self._preparer = Preparer(config, library, self._avatars, send)
         self._loader = ThreadPoolExecutor(1, "load")
-        self._pool = ThreadPoolExecutor(max(1, config.threads), "finish")
+        self._rounds = Rounds(config.threads, self._engine, library.compose, send, self.put, self._fail)
+        self._waiting: defaultdict[str, list[Item]] = defaultdict(list)
+        """What has come for streams that are busy."""
         self._idle = IdleEncoder(config, self._avatars.get, library.compose, self._engine, self.run_errand, send)
-        self._meter = StageMeter()
-        self._haste = Haste()
-        self._frames = self._late_frames = 0
 
     def put(self, item: Item) -> None:
         """Something to be looked at. Any thread. A publisher's packet is dropped where too much waits."""
@@ -141,11 +136,11 @@ class Studio:
             self._take(self._next_item())
             while not self._inbox.empty():
                 self._take(self._inbox.get())
-            self._round()
+            self._rounds.begin(self._streams)
             self._intake.expire(time.monotonic())
 
     def _next_item(self) -> Item | None:
-        if any(stream.live and stream.demand().next_frame < stream.demand().until for stream in self._streams.values()):
+        if self._rounds.due(self._streams):
             return None
         try:
             return self._inbox.get(timeout=EXPIRE_CHECK_S if self._intake.decoding else None)
@@ -153,7 +148,19 @@ class Studio:
             return None
 
     def _take(self, item: Item | None) -> None:
-        """Act on one item. The boundary between messages: one that fails does not take the worker along."""
+        """Act on one item, or keep it while its stream is busy."""
+        if item is None:
+            return
+        stream = _stream_of(item)
+        if isinstance(item, Landed):
+            self._landed(item)
+        elif self._rounds.busy(stream):
+            self._waiting[stream].append(item)
+        else:
+            self._act(item, stream)
+
+    def _act(self, item: Item, stream: str) -> None:
+        """The boundary between messages: one that fails does not take the worker along."""
         try:
             match item:
                 case Heard() | Refused() | Loaded() | Errand():
@@ -167,12 +174,11 @@ class Studio:
                 case SetEncodings() | GoLive() | Advance() | ForceKeyframe():
                     self._steer(item)
                 case Ping():
-                    self._send(Pong(item.serial, self._stats()))
+                    self._pong(item)
                 case EncodeIdle() | PrepareAvatar() | DropAvatar():
                     self._order(item)
         except Exception as error:
             log.exception("%s failed", type(item).__name__)
-            stream = getattr(item, "stream", "")
             if stream in self._streams:
                 self._fail(self._streams[stream], error)
 
@@ -299,80 +305,17 @@ class Studio:
             case _:
                 return
 
-    def _round(self) -> None:
-        """One turn for each stream that is due."""
-        demands = [stream.demand() for stream in self._streams.values() if stream.live]
-        quick = self._haste.look(demands, time.monotonic())
-        turns = plan(demands, self._engine.max_batch)
-        planned: list[_Planned] = []
-        for turn in turns:
-            # to the end: the streams stand in the order in which they had their last turns
-            stream = self._streams[turn.stream] = self._streams.pop(turn.stream)
-            stream.hurry(quick)
-            prepared = self._prepare(stream, turn)
-            if prepared is not None:
-                planned.append((stream, prepared))
-        if not planned:
-            return
-        drawn = self._draw(planned)
-        if len(drawn) == 1:
-            self._finish(*drawn[0])
-        else:
-            list(self._pool.map(lambda made: self._finish(*made), drawn))
+    def _landed(self, landed: Landed) -> None:
+        self._rounds.landed(landed)
+        if landed.error is not None:
+            self._fail(landed.stream, landed.error)
+        for item in self._waiting.pop(landed.stream.name, []):
+            self._take(item)
 
-    def _prepare(self, stream: Pipeline, turn: Turn) -> Prepared | None:
-        try:
-            prepared = stream.prepare(turn)
-        except Exception as error:
-            log.exception("stream %s: planning failed", stream.name)
-            self._fail(stream, error)
-            return None
-        late = sum(not shown for shown in prepared.shown[: turn.late])
-        self._frames += len(prepared.jobs)
-        self._late_frames += late
-        if late:
-            log.debug("stream %s: %d frames too late to be shown", stream.name, late)
-        return prepared
-
-    def _draw(self, planned: list[_Planned]) -> list[tuple[Pipeline, Prepared, list[Patch | None]]]:
-        """Patches for all streams in one batch; where that fails, for each by itself, to find the culprit."""
-        ready = [self._engine.ready(stream.slot) for stream, _ in planned]
-        try:
-            patches = self._step([Work(stream.slot, prepared.jobs) for stream, prepared in planned])
-        except Exception:
-            log.exception("drawing for %d streams at once failed", len(planned))
-            alone = [self._draw_alone(*each, before) for each, before in zip(planned, ready, strict=True)]
-            return [drawn for drawn in alone if drawn is not None]
-        return [(stream, prepared, made) for (stream, prepared), made in zip(planned, patches, strict=True)]
-
-    def _draw_alone(
-        self, stream: Pipeline, prepared: Prepared, ready_before: int
-    ) -> tuple[Pipeline, Prepared, list[Patch | None]] | None:
-        """One stream's patches after a failed batch; None where it fails by itself.
-
-        Frames that the batch made of it are lost: not shown, but heard.
-        """
-        lost = ready_before - self._engine.ready(stream.slot)
-        try:
-            (rest,) = self._step([Work(stream.slot, prepared.jobs[lost:])])
-        except Exception as error:
-            log.exception("stream %s: drawing failed", stream.name)
-            self._fail(stream, error)
-            return None
-        return stream, prepared, [None] * lost + rest
-
-    def _step(self, work: list[Work]) -> list[list[Patch | None]]:
-        began_s = time.perf_counter()
-        patches = self._engine.step(work)
-        self._meter.add("engine", time.perf_counter() - began_s)
-        return patches
-
-    def _finish(self, stream: Pipeline, prepared: Prepared, patches: list[Patch | None]) -> None:
-        try:
-            stream.finish(prepared, patches, self._library.compose, self._send, self._meter)
-        except Exception as error:
-            log.exception("stream %s: encoding failed", stream.name)
-            self._fail(stream, error)
+    def _pong(self, ping: Ping) -> None:
+        """Answer, unless a stream hangs: then this worker is to be ended and started anew."""
+        if not self._rounds.stuck:
+            self._send(Pong(ping.serial, self._stats()))
 
     def _fail(self, stream: Pipeline, error: Exception) -> None:
         frame, utterances = stream.fail()
@@ -380,12 +323,26 @@ class Studio:
 
     def _stats(self) -> WorkerStats:
         live = sum(stream.live for stream in self._streams.values())
+        rounds = self._rounds
         return WorkerStats(
-            self._frames,
-            self._late_frames,
+            rounds.frames,
+            rounds.late_frames,
             live,
-            self._meter.mean_ms(self._frames),
+            rounds.meter.mean_ms(rounds.frames),
             rss_bytes(),
             time.process_time(),
-            self._haste.quick,
+            rounds.quick,
         )
+
+
+def _stream_of(item: Item) -> str:
+    """Whose item it is; empty where it is no stream's."""
+    match item:
+        case Heard() | Refused():
+            return item.key[0]
+        case Loaded():
+            return item.opened.stream
+        case Landed():
+            return item.stream.name
+        case _:
+            return str(getattr(item, "stream", ""))

@@ -60,9 +60,9 @@ def speaking(
             engine.push(slot, voice.analyse(pushed))
             pushed += 1
         picture = avatar.picture_at(frame, fps)
-        ((patch,),) = engine.step([Work(slot, [FrameJob(picture)])])
-        assert patch is not None
-        compose(avatar.pictures[picture], patch, canvas)
+        ((drawing,),) = engine.step([Work(slot, [FrameJob(picture)])])
+        assert drawing is not None
+        compose(avatar.pictures[picture], drawing(), canvas)
         yield canvas
 
 

@@ -107,9 +107,9 @@ def drawn_lips(assets: Path, avatar: PreparedAvatar, fps: int, analyse: NDArray[
     openings: list[float] = []
     while engine.ready(slot):
         index = avatar.picture_at(len(openings), fps)
-        ((patch,),) = engine.step([Work(slot, [FrameJob(index)])])
-        assert patch is not None, "it is to be drawn"
-        openings.append(mouth_opening(compose(avatar.pictures[index], patch), state_of(avatar), index))
+        ((drawing,),) = engine.step([Work(slot, [FrameJob(index)])])
+        assert drawing is not None, "it is to be drawn"
+        openings.append(mouth_opening(compose(avatar.pictures[index], drawing()), state_of(avatar), index))
     engine.close(slot)
     frames = np.arange(len(openings))
     return Lips(frames / fps - SILENCE_S, np.array(openings), (frames * VIDEO_HZ // fps).astype(np.int64))

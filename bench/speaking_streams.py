@@ -32,7 +32,7 @@ SETTLE_S: Final = 4.0
 """Until all speak and their files are decoded."""
 TAIL_S: Final = 3.0
 WAIT_S: Final = 60.0
-STAGES: Final = ("engine", "compose", "encode")
+STAGES: Final = ("engine", "draw", "compose", "encode")
 
 
 @dataclass(frozen=True, slots=True)

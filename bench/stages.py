@@ -22,7 +22,7 @@ from avatar.engines.viseme.network import load_network
 from avatar.engines.viseme.painter import MouthPainter
 from avatar.engines.viseme.viseme_engine import WEIGHTS, VisemeEngine
 from avatar.messages import AUDIO_HZ, OPUS_SAMPLES, Codec, VideoFormat
-from avatar.prepared import Box, PreparedAvatar, find_avatar, load_prepared
+from avatar.prepared import PreparedAvatar, find_avatar, load_prepared
 from bench.contenders import Contender, Watch, ours, theirs
 from bench.figures import Spread, spread
 from bench.machine import Machine, one_core, this_machine
@@ -74,26 +74,6 @@ class StageFigures:
     """A whole RGB picture, already drawn, to planar YUV: what a mouth-only stream does not pay."""
 
 
-class TimedPainter:
-    """A painter that keeps the time its last drawing took."""
-
-    def __init__(self, avatar: PreparedAvatar) -> None:
-        self._painter = MouthPainter(avatar)
-        self.last_ms = 0.0
-
-    def box(self, picture: int) -> Box:
-        """Where the mouth is."""
-        return self._painter.box(picture)
-
-    def paint(self, picture: int, mouth: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """The mouth."""
-        watch = Watch()
-        try:
-            return self._painter.paint(picture, mouth)
-        finally:
-            self.last_ms = watch.ms()
-
-
 def measure_stages(assets: Path, avatar_name: str, size: tuple[int, int], fps: int, frames: int) -> StageFigures:
     """Measure ``frames`` frames of one live stream. Errors: AvatarInvalid where there is no such avatar or size."""
     machine = this_machine()
@@ -114,8 +94,7 @@ class _Lane:
     """One stream through all steps."""
 
     def __init__(self, assets: Path, avatar: PreparedAvatar, voice: Voice, shape: VideoFormat) -> None:
-        self._painter = TimedPainter(avatar)
-        self._engine = VisemeEngine(load_network(assets / WEIGHTS), lambda _: self._painter)
+        self._engine = VisemeEngine(load_network(assets / WEIGHTS), MouthPainter)
         self._avatar, self._voice, self._shape = avatar, voice, shape
         self._slot = self._engine.open(avatar, shape.fps)
         self._opus = OpusEncoder()
@@ -150,10 +129,12 @@ class _Lane:
         while self._engine.ready(self._slot) < 1:
             self._engine.push(self._slot, self._voice.analyse(self._pushed))
             self._pushed += 1
-        ((patch,),) = self._engine.step([Work(self._slot, [FrameJob(picture)])])
-        engine_ms = watch.ms()
-        costs = {"hear": engine_ms - self._painter.last_ms, "draw": self._painter.last_ms}
-        assert patch is not None
+        ((drawing,),) = self._engine.step([Work(self._slot, [FrameJob(picture)])])
+        costs = {"hear": watch.ms()}
+        assert drawing is not None
+        watch = Watch()
+        patch = drawing()
+        costs["draw"] = watch.ms()
         watch = Watch()
         compose(self._avatar.pictures[picture], patch, self._canvas)
         costs["compose"] = watch.ms()

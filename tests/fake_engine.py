@@ -6,6 +6,7 @@ The avatar named ``breaks`` cannot be drawn, ``damaged`` cannot be loaded.
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -13,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar.engines.engine import Engine, Patch, Work
+from avatar.engines.engine import Drawing, Engine, Patch, Work
 from avatar.messages import AvatarInfo, WorkerConfig
 from avatar.prepared import AvatarInvalid, Box, PreparedAvatar
 from avatar.worker import main
@@ -74,23 +75,23 @@ class LoudnessEngine:
         fps = self._open[slot][1]
         return max(0, (len(self._samples[slot]) - self.lookahead_samples) * fps // self.sample_rate - self._made[slot])
 
-    def step(self, work: Sequence[Work]) -> list[list[Patch | None]]:
+    def step(self, work: Sequence[Work]) -> list[list[Drawing | None]]:
         return [self._frames(each) for each in work]
 
-    def _frames(self, work: Work) -> list[Patch | None]:
+    def _frames(self, work: Work) -> list[Drawing | None]:
         name, fps = self._open[work.slot]
         if name == "breaks":
             raise RuntimeError("this avatar cannot be drawn")
         if len(work.frames) > self.ready(work.slot):
             raise ValueError("more frames than samples")
-        patches: list[Patch | None] = []
+        drawings: list[Drawing | None] = []
         for job in work.frames:
             first = self._made[work.slot] * self.sample_rate // fps
             heard = self._samples[work.slot][first : first + self.sample_rate // fps]
             self._made[work.slot] += 1
             loudness = float(np.sqrt(np.mean(heard**2))) * job.strength
-            patches.append(_box(job.picture, loudness) if job.draw else None)
-        return patches
+            drawings.append(partial(_box, job.picture, loudness) if job.draw else None)
+        return drawings
 
     def rewind(self, slot: int, frame: int, heard: int) -> None:
         if not (0 <= frame <= self._made[slot] and 0 <= heard <= len(self._samples[slot])):

@@ -164,9 +164,9 @@ class PlayedStream:
             for index, job in enumerate(prepared.jobs):
                 if job.draw:
                     self.strength[turn.first + index] = job.strength
-            (patches,) = self.engine.step([Work(self.pipeline.slot, prepared.jobs)])
+            (drawings,) = self.engine.step([Work(self.pipeline.slot, prepared.jobs)])
             compose = FakeLibrary(WorkerConfig("", "", "")).compose
-            self.pipeline.finish(prepared, patches, compose, self._hear, NoMeter())
+            self.pipeline.finish(prepared, drawings, compose, self._hear, NoMeter())
 
     def _hear(self, message: FromWorker) -> None:
         self.said.append(message)

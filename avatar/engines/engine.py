@@ -5,7 +5,7 @@ many video frames can be made, and has them made in one batched call over all st
 utterances nor clocks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -28,6 +28,10 @@ class Patch:
     """Where it goes in the picture; all four numbers even, so that it falls on whole chroma samples."""
     rgba: NDArray[np.uint8]
     """Shapes: (box.height, box.width, 4). Colour premultiplied by alpha; alpha 0 leaves the picture as it is."""
+
+
+Drawing = Callable[[], Patch]
+"""A patch that is yet to be drawn. Any thread may call it, once, also beside the engine's next steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +85,8 @@ class Engine(Protocol):
         """How many further frames the pushed samples suffice for, lookahead included."""
         ...
 
-    def step(self, work: Sequence[Work]) -> list[list[Patch | None]]:
-        """Make frames: one batched model call, then one patch for each frame (None where ``draw`` is False).
+    def step(self, work: Sequence[Work]) -> list[list[Drawing | None]]:
+        """Make frames: one batched model call, then a drawing for each frame (None where ``draw`` is False).
 
         Errors: ValueError where a slot is asked for more frames than ``ready`` says.
         """

@@ -69,10 +69,10 @@ class Stage:
         for index, job in enumerate(prepared.jobs):
             if job.draw:
                 self.drawn[self.frame + index] = job.strength
-        (patches,) = self.engine.step([Work(self.pipeline.slot, prepared.jobs)])
-        patches[:lost] = [None] * lost
+        (drawings,) = self.engine.step([Work(self.pipeline.slot, prepared.jobs)])
+        drawings[:lost] = [None] * lost
         self.pipeline.finish(
-            prepared, patches, FakeLibrary(WorkerConfig("", "", "")).compose, self.said.append, NoMeter()
+            prepared, drawings, FakeLibrary(WorkerConfig("", "", "")).compose, self.said.append, NoMeter()
         )
         self.frame += len(prepared.jobs)
 

@@ -51,8 +51,8 @@ def speech(path: Path = SENTENCES[0]) -> np.ndarray:
 
 def frames(engine: VisemeEngine, slot: int, count: int, strength: float = 1.0) -> np.ndarray:
     """The next mouths of a slot. Shapes: (count, 7)."""
-    patches = engine.step([Work(slot, [FrameJob(0, strength)] * count)])[0]
-    return np.array([mouth_of(patch.rgba) for patch in patches if patch]).reshape(-1, len(PARAMETERS))
+    drawings = engine.step([Work(slot, [FrameJob(0, strength)] * count)])[0]
+    return np.array([mouth_of(drawing().rgba) for drawing in drawings if drawing]).reshape(-1, len(PARAMETERS))
 
 
 def mouth_of(rgba: np.ndarray) -> np.ndarray:
@@ -114,12 +114,12 @@ def test_many_slots_in_one_step_say_what_each_says_alone() -> None:
     for slot, start in zip(slots, (0, 8000, 16_000, 24_000), strict=True):
         made.push(slot, samples[start : start + 20_000])
     counts = [10, 0, 3, 17]
-    patches = made.step([Work(slot, [FrameJob(0)] * count) for slot, count in zip(slots, counts, strict=True)])
-    for row, (made_now, count) in enumerate(zip(patches, counts, strict=True)):
+    drawings = made.step([Work(slot, [FrameJob(0)] * count) for slot, count in zip(slots, counts, strict=True)])
+    for row, (made_now, count) in enumerate(zip(drawings, counts, strict=True)):
         assert len(made_now) == count
-        for patch, expected in zip(made_now, alone[row], strict=False):
-            assert patch is not None
-            np.testing.assert_allclose(mouth_of(patch.rgba), expected, atol=1e-5)
+        for drawing, expected in zip(made_now, alone[row], strict=False):
+            assert drawing is not None
+            np.testing.assert_allclose(mouth_of(drawing().rgba), expected, atol=1e-5)
 
 
 def test_strength_eases_towards_the_neutral_mouth() -> None:
@@ -137,11 +137,12 @@ def test_a_frame_that_is_not_drawn_still_passes() -> None:
     made, samples = engine(), speech()[:32_000]
     slot = made.open(avatar(), 25)
     made.push(slot, samples)
-    patches = made.step([Work(slot, [FrameJob(0, draw=False)] * 20 + [FrameJob(3)])])[0]
-    assert patches[:20] == [None] * 20
-    assert patches[20] is not None
-    assert (patches[20].picture, patches[20].box) == (3, BOX)
-    np.testing.assert_allclose(mouth_of(patches[20].rgba), shown(samples, 25)[20], atol=1e-5)
+    drawings = made.step([Work(slot, [FrameJob(0, draw=False)] * 20 + [FrameJob(3)])])[0]
+    assert drawings[:20] == [None] * 20
+    assert drawings[20] is not None
+    patch = drawings[20]()
+    assert (patch.picture, patch.box) == (3, BOX)
+    np.testing.assert_allclose(mouth_of(patch.rgba), shown(samples, 25)[20], atol=1e-5)
 
 
 def test_reset_begins_anew() -> None:

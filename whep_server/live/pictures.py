@@ -22,8 +22,8 @@ STALL_S: Final = 0.4
 DRAIN_S: Final = 0.4
 """Routers hold about so much; a keyframe behind it would be lost, and with it a second."""
 GREETING_TICKS: Final = VIDEO_HZ // 1000
-"""From picture to picture of those that a viewer is given at once. They come at once, too: a player that were told their
-own times would take the network for one that holds pictures back, and show all that follows later."""
+"""From picture to picture of those that a viewer is given at once. Were it told their own times, a player would take
+the network for one that holds pictures back, and show all that follows later."""
 
 Renditions = Mapping[int, Unit]
 """A frame's units by rung."""

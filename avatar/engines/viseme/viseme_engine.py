@@ -6,6 +6,7 @@ A slot turns its samples into log-mel frames as they come; a step runs the netwo
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from avatar.engines.engine import REWIND_S, FrameJob, Patch, Work
+from avatar.engines.engine import REWIND_S, Drawing, FrameJob, Patch, Work
 from avatar.engines.viseme.features import HOP, MELS, SAMPLE_RATE, SILENCE, LogMelStream, finite
 from avatar.engines.viseme.network import (
     FRAMES_A_STEP,
@@ -39,7 +40,7 @@ WEIGHTS = Path("viseme") / "weights.pt"
 
 
 class Painter(Protocol):
-    """Draws mouths of one avatar at one size."""
+    """Draws mouths of one avatar at one size, in any thread."""
 
     def box(self, picture: int) -> Box:
         """Where the mouth of a picture is."""
@@ -123,7 +124,7 @@ class VisemeEngine:
         newest = chosen.steps_heard() - 1 - self._first  # in 1 / 50 s since the first sample
         return newest * chosen.fps // STEP_RATE + 1 - chosen.frames if newest >= 0 else 0
 
-    def step(self, work: Sequence[Work]) -> list[list[Patch | None]]:
+    def step(self, work: Sequence[Work]) -> list[list[Drawing | None]]:
         """Make frames, with one call of the network for all slots. Errors: ValueError where ``work`` cannot be done."""
         self._check(work)
         slots = [self._slots[item.slot] for item in work]
@@ -162,8 +163,7 @@ class VisemeEngine:
 
     def neutral(self, slot: int, picture: int) -> Patch:
         """The neutral mouth on ``picture``."""
-        painter = self._slots[slot].painter
-        return Patch(picture, painter.box(picture), painter.paint(picture, NEUTRAL))
+        return _painted(self._slots[slot].painter, picture, NEUTRAL)
 
     def _check(self, work: Sequence[Work]) -> None:
         if len(work) > self.max_batch or len({item.slot for item in work}) < len(work):
@@ -194,21 +194,16 @@ class VisemeEngine:
             slot.mouths = np.concatenate([slot.mouths, mouths[row, :count]])
             slot.steps += count
 
-    def _draw(self, slot: _Slot, frames: Sequence[FrameJob]) -> list[Patch | None]:
-        patches: list[Patch | None] = []
+    def _draw(self, slot: _Slot, frames: Sequence[FrameJob]) -> list[Drawing | None]:
+        drawings: list[Drawing | None] = []
         for job in frames:
-            if job.draw:
-                mouth = eased(self._mouth_at(slot, slot.frames), job.strength)
-                patches.append(
-                    Patch(job.picture, slot.painter.box(job.picture), slot.painter.paint(job.picture, mouth))
-                )
-            else:
-                patches.append(None)
+            mouth = eased(self._mouth_at(slot, slot.frames), job.strength) if job.draw else None
+            drawings.append(None if mouth is None else partial(_painted, slot.painter, job.picture, mouth))
             slot.frames += 1
         # The next frame stands between two steps, the earlier of which may have been made; but it may be made again.
         oldest = slot.frames * STEP_RATE // slot.fps + self._first - REWIND_S * STEP_RATE
         slot.mouths = slot.mouths[max(0, oldest - (slot.steps - len(slot.mouths))) :]
-        return patches
+        return drawings
 
     def _mouth_at(self, slot: _Slot, frame: int) -> NDArray[np.float32]:
         """The mouth at the time of a frame, between the steps on either side of it."""
@@ -218,6 +213,10 @@ class VisemeEngine:
             return np.asarray(slot.mouths[row])
         weight = np.float32(part / slot.fps)
         return np.asarray((1 - weight) * slot.mouths[row] + weight * slot.mouths[row + 1], np.float32)
+
+
+def _painted(painter: Painter, picture: int, mouth: NDArray[np.float32]) -> Patch:
+    return Patch(picture, painter.box(picture), painter.paint(picture, mouth))
 
 
 def painter_of(avatar: PreparedAvatar) -> Painter:

@@ -1,0 +1,171 @@
+"""Rounds of frames: which streams are heard together, and which thread draws and encodes what came of it.
+
+The render thread plans and hears, all streams in one call of the engine; the threads of a pool finish, each a stream at
+a time. A round begins as soon as the pool would run dry, not when the last one is finished: nobody waits for the
+slowest. A stream that is being finished is ``busy``, and what is to be done with it has to wait.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Final
+
+from avatar.engines.engine import Drawing, Engine, Work
+from avatar.haste import Haste
+from avatar.meter import StageMeter
+from avatar.pipeline import Compose, Pipeline, Prepared
+from avatar.recordings import Send
+from avatar.scheduler import Demand, Turn, plan
+
+log = logging.getLogger(__name__)
+
+STUCK_S: Final = 2.0
+"""A stream that takes longer to finish hangs: in a second a hundred frames are made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """A stream is not busy any more."""
+
+    stream: Pipeline
+    error: Exception | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    stream: Pipeline
+    prepared: Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    stream: Pipeline
+    prepared: Prepared
+    drawings: Sequence[Drawing | None]
+
+
+class Rounds:
+    """The worker's. Only the render thread calls it."""
+
+    def __init__(
+        self,
+        threads: int,
+        engine: Engine,
+        compose: Compose,
+        send: Send,
+        land: Callable[[Landed], None],
+        fail: Callable[[Pipeline, Exception], None],
+    ) -> None:
+        """``land`` is called by any thread, ``fail`` for a stream that cannot be planned or heard."""
+        self._threads = max(1, threads)
+        self._pool = ThreadPoolExecutor(self._threads, "finish")
+        self._engine, self._compose, self._send = engine, compose, send
+        self._land, self._fail = land, fail
+        self._haste = Haste()
+        self._busy: dict[str, float] = {}
+        """Since when, by name."""
+        self.meter = StageMeter()
+        self.frames = self.late_frames = 0
+
+    @property
+    def quick(self) -> bool:
+        """Whether pictures are encoded in haste."""
+        return self._haste.quick
+
+    @property
+    def stuck(self) -> bool:
+        """Whether a stream is not finished in any time that is to be expected."""
+        return any(time.monotonic() - since_s > STUCK_S for since_s in self._busy.values())
+
+    def busy(self, stream: str) -> bool:
+        """Whether its frames are being finished."""
+        return stream in self._busy
+
+    def landed(self, landed: Landed) -> None:
+        """What ``land`` was called with has reached the render thread."""
+        del self._busy[landed.stream.name]
+
+    def due(self, streams: dict[str, Pipeline]) -> bool:
+        """Whether there is something to be made and somebody to finish it."""
+        return len(self._busy) < self._threads and any(
+            demand.next_frame < demand.until for demand in self._demands(streams)
+        )
+
+    def begin(self, streams: dict[str, Pipeline]) -> None:
+        """One turn for each stream that is due; ``streams`` are put in the order in which they had their last turns."""
+        if len(self._busy) >= self._threads:
+            return
+        demands = self._demands(streams)
+        quick = self._haste.look([demand for demand in demands if not self.busy(demand.stream)], time.monotonic())
+        planned: list[_Planned] = []
+        for turn in plan(demands, self._engine.max_batch):
+            stream = streams[turn.stream] = streams.pop(turn.stream)
+            stream.hurry(quick)
+            prepared = self._prepare(stream, turn)
+            if prepared is not None:
+                planned.append(_Planned(stream, prepared))
+        for heard in self._hear(planned) if planned else []:
+            self._busy[heard.stream.name] = time.monotonic()
+            self._pool.submit(self._finish, heard)
+
+    def _demands(self, streams: dict[str, Pipeline]) -> list[Demand]:
+        """Those of all live streams; one that is busy demands nothing for now."""
+        demands = [stream.demand() for stream in streams.values() if stream.live]
+        return [replace(each, until=each.next_frame) if self.busy(each.stream) else each for each in demands]
+
+    def _prepare(self, stream: Pipeline, turn: Turn) -> Prepared | None:
+        try:
+            prepared = stream.prepare(turn)
+        except Exception as error:
+            log.exception("stream %s: planning failed", stream.name)
+            self._fail(stream, error)
+            return None
+        late = sum(not shown for shown in prepared.shown[: turn.late])
+        self.frames += len(prepared.jobs)
+        self.late_frames += late
+        if late:
+            log.debug("stream %s: %d frames too late to be shown", stream.name, late)
+        return prepared
+
+    def _hear(self, planned: list[_Planned]) -> list[_Heard]:
+        """Drawings for all streams in one batch; where that fails, for each by itself, to find the culprit."""
+        ready = [self._engine.ready(each.stream.slot) for each in planned]
+        try:
+            drawings = self._step([Work(each.stream.slot, each.prepared.jobs) for each in planned])
+        except Exception:
+            log.exception("the engine failed for %d streams at once", len(planned))
+            alone = [self._hear_alone(each, before) for each, before in zip(planned, ready, strict=True)]
+            return [heard for heard in alone if heard is not None]
+        return [_Heard(each.stream, each.prepared, made) for each, made in zip(planned, drawings, strict=True)]
+
+    def _hear_alone(self, planned: _Planned, ready_before: int) -> _Heard | None:
+        """One stream's drawings after a failed batch; None where it fails by itself.
+
+        Frames that the batch made of it are lost: not shown, but heard.
+        """
+        stream, jobs = planned.stream, planned.prepared.jobs
+        lost = ready_before - self._engine.ready(stream.slot)
+        try:
+            (rest,) = self._step([Work(stream.slot, jobs[lost:])])
+        except Exception as error:
+            log.exception("stream %s: the engine failed", stream.name)
+            self._fail(stream, error)
+            return None
+        return _Heard(stream, planned.prepared, [*[None] * lost, *rest])
+
+    def _step(self, work: list[Work]) -> list[list[Drawing | None]]:
+        began_s = time.perf_counter()
+        drawings = self._engine.step(work)
+        self.meter.add("engine", time.perf_counter() - began_s)
+        return drawings
+
+    def _finish(self, heard: _Heard) -> None:
+        error: Exception | None = None
+        try:
+            heard.stream.finish(heard.prepared, heard.drawings, self._compose, self._send, self.meter)
+        except Exception as problem:
+            log.exception("stream %s: drawing or encoding failed", heard.stream.name)
+            error = problem
+        self._land(Landed(heard.stream, error))
