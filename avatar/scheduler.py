@@ -11,6 +11,9 @@ from typing import Final
 
 FRAMES_A_TURN: Final = 4
 """Pictures one stream may have in a round while others wait."""
+FRAMES_A_ROUND: Final = 8
+"""Pictures of all that are heard, but each has one: those who wait for the next round then wait for a frame's time, and
+where there is too much to do, everybody misses every other picture instead of some standing still for long."""
 FIRST_FRAMES: Final = 1
 """Pictures of the turn with which a stretch begins: the sooner the first one is seen."""
 LATE_FRAMES_A_TURN: Final = 25
@@ -68,7 +71,8 @@ def plan(demands: Iterable[Demand], most: int) -> list[Turn]:
     if all(demand.patient for demand in everyone):
         return [_turn(demand, FRAMES_A_TURN) for demand in patient[:most]]
     hurried = sorted((demand for demand in waiting if not demand.patient), key=lambda demand: demand.ahead_s)
-    turns = [_turn(demand, FIRST_FRAMES if demand.fresh else FRAMES_A_TURN) for demand in hurried]
+    most_frames = min(FRAMES_A_TURN, max(1, FRAMES_A_ROUND // max(1, len(hurried))))
+    turns = [_turn(demand, FIRST_FRAMES if demand.fresh else most_frames) for demand in hurried]
     turns += [_turn(demand, 1) for demand in patient[:PATIENT_A_ROUND]]
     return turns[:most]
 

@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 READ_BYTES: Final = 256 * 1024
 SOCKET_BYTES: Final = 4 * 1024 * 1024
 """A phase of an idle loop fits, so that a unit of a live stream waits behind none."""
+TOGETHER: Final = 32
+"""Messages that are written in one call."""
 
 
 class _Outbox:
@@ -62,12 +64,20 @@ class _Outbox:
 
     def _run(self) -> None:
         while True:
-            message = self._messages.get()
-            if isinstance(message, threading.Event):
-                message.set()
-                continue
+            together, flushed = self._next()
             with contextlib.suppress(OSError):  # the reader sees the same end and ends the process
-                self._sock.sendall(message)
+                self._sock.sendall(together)
+            for written in flushed:
+                written.set()
+
+    def _next(self) -> tuple[bytes, list[threading.Event]]:
+        """All messages that wait, for one call of the kernel, and who is to be told."""
+        waiting = [self._messages.get()]
+        with contextlib.suppress(queue.Empty):
+            while len(waiting) < TOGETHER:
+                waiting.append(self._messages.get_nowait())
+        flushed = [each for each in waiting if isinstance(each, threading.Event)]
+        return b"".join(each for each in waiting if isinstance(each, bytes)), flushed
 
 
 class _LogHome(logging.Handler):

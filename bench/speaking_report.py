@@ -11,7 +11,7 @@ ABOUT: Final = (
     "All say the same sentence again and again, each from another place on. Times are those at which a picture's "
     "last packet was read off the socket. *Missing* are pictures that media time asks for and that never came, *not "
     "drawn* those for which the worker had no time; the one before is shown for longer. Percentages are of one "
-    "core; *engine* is hearing and drawing the mouth, *compose* laying it into the picture."
+    "core; *engine* is hearing, *draw* the mouth, *compose* laying it into the picture."
 )
 
 

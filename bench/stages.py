@@ -13,7 +13,6 @@ import av
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from avatar.compose import compose
 from avatar.encode import OpusEncoder

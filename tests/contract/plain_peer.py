@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 from unittest.mock import patch
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from av import AudioFrame, VideoFrame
 
 from tests.contract.field_types import assert_success
 from tests.contract.original_client import WEBRTC, Target
+from tests.greeting import without_greeting
 
 LOOPBACK: Final = ("127.0.0.1", "localhost")
 LOUD: Final = 300
@@ -52,8 +54,8 @@ class Peer:
         return len(self.loudness) >= packets and max(self.loudness[-packets:]) < LOUD
 
     def steps(self) -> set[int]:
-        """Differences of following pictures' times."""
-        return {later - earlier for earlier, later in zip(self.picture_times, self.picture_times[1:], strict=False)}
+        """Differences of following pictures' times, after what was given at once in the beginning."""
+        return {later - earlier for earlier, later in pairwise(without_greeting(self.picture_times))}
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from bench.placement import share
 from bench.processes import BenchFailed
 from bench.served import Usage, read_metrics
 from bench.soak import Quantity, SoakFigures, quantities_of
-from bench.speaking_streams import Gaps, Row, SpeakingFigures, gaps_of, made_row
+from bench.speaking_streams import STAGES, Gaps, Row, SpeakingFigures, gaps_of, made_row
 from whep_server.settings import Settings
 
 MACHINE = Machine("a CPU", 2, "Linux", "3.11", "2026-12-01", 0.1)
@@ -84,7 +84,7 @@ def speaking(*stalls: int) -> SpeakingFigures:
             Gaps(0.04, 0.05, 0.3, count, 99, 0, 0),
             10,
             100,
-            dict.fromkeys(("engine", "compose", "encode"), 1.0),
+            dict.fromkeys(STAGES, 1.0),
             0,
             0,
         )

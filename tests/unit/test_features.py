@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avatar.engines.viseme.features import HOP, MELS, SAMPLE_RATE, SILENCE, LogMelStream, finite, log_mel
+from avatar.engines.viseme.features import HOP, MELS, SAMPLE_RATE, SILENCE, LogMelStream, finite, log_mel, take_frames
 
 
 def noise(samples: int) -> np.ndarray:
@@ -40,7 +40,12 @@ def test_any_chunking_gives_the_frames_of_the_whole(lengths: list[int]) -> None:
     whole = noise(sum(lengths))
     stream = LogMelStream()
     edges = np.cumsum([0, *lengths])
-    pieces = [stream.push(whole[a:b]) for a, b in itertools.pairwise(edges)]
+    pieces: list[np.ndarray] = []
+    for a, b in itertools.pairwise(edges):
+        stream.push(whole[a:b])
+        ready = stream.ready
+        pieces += take_frames([stream])
+        assert len(pieces[-1]) == ready and stream.ready == 0
     frames = np.concatenate(pieces)
     np.testing.assert_allclose(frames, log_mel(whole)[: len(frames)], atol=1e-5)
     assert len(frames) == max(0, (len(whole) - 200) // HOP + 1)
@@ -53,4 +58,17 @@ def test_what_is_not_a_number_is_silence() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 199, 200, 201])
 def test_no_frame_before_its_window_is_full(count: int) -> None:
-    assert len(LogMelStream().push(noise(count))) == (1 if count >= 200 else 0)
+    stream = LogMelStream()
+    stream.push(noise(count))
+    assert stream.ready == len(take_frames([stream])[0]) == (1 if count >= 200 else 0)
+
+
+def test_streams_that_are_heard_together_do_not_mix() -> None:
+    lengths = (0, 900, 5000, 100, 1601)
+    streams = [LogMelStream() for _ in lengths]
+    for stream, length in zip(streams, lengths, strict=True):
+        stream.push(noise(length) * length)
+    for frames, length in zip(take_frames(streams), lengths, strict=True):
+        alone = log_mel(noise(length) * length)
+        np.testing.assert_allclose(frames, alone[: len(frames)], atol=1e-5)
+        assert len(frames) == max(0, (length - 200) // HOP + 1)

@@ -31,6 +31,15 @@ def test_a_long_grant_is_made_in_several_rounds():
     assert plan([demand(until=200)], 8) == [Turn("a", 100, FRAMES_A_TURN, 0)]
 
 
+def test_the_more_are_heard_the_fewer_pictures_each_has_in_a_round():
+    def most_in_a_round(streams: int) -> set[int]:
+        return {turn.count for turn in plan([demand(str(n)) for n in range(streams)], 64)}
+
+    assert most_in_a_round(2) == {FRAMES_A_TURN}
+    assert most_in_a_round(4) == {2}
+    assert most_in_a_round(8) == most_in_a_round(20) == {1}
+
+
 def test_a_stretch_begins_with_one_picture_that_others_need_not_wait_for():
     fresh = Demand("fresh", 25, 100, 110, 100, fresh=True)
     assert plan([fresh, demand("other", next_frame=101)], 8) == [Turn("fresh", 100, 1, 0), Turn("other", 101, 3, 0)]

@@ -48,6 +48,7 @@ class Transmission:
         self._frame = self._packet = -1  # the last ones that were handed out
         self._fenced: int | None = None  # from that sample on all is made anew, while an interruption is unanswered
         self._epoch = 0
+        self._granted = (-1, -1)  # what the worker was told last
 
     @property
     def frame(self) -> int:
@@ -132,7 +133,8 @@ class Transmission:
         """Open a stretch as soon as a picture can be made in time."""
         now = self.frame
         tell(self._worker, GoLive(self._key, self.stretches.begin(now, self._lead)))
-        tell(self._worker, Advance(self._key, now + self._lead + 1, now))
+        self._granted = -1, -1
+        self._advance(now + self._lead + 1, now)
 
     def went_idle(self, frame: int) -> None:
         """The worker makes no more from ``frame`` on. It takes that back where it did not know of an interruption."""
@@ -146,7 +148,13 @@ class Transmission:
         """
         frame = self._frame
         far = min(frame + AHEAD_S * self._fps, recorded * self._fps // AUDIO_HZ)
-        tell(self._worker, Advance(self._key, max(frame + self._lead + 1, far), frame))
+        self._advance(max(frame + self._lead + 1, far), frame)
+
+    def _advance(self, until: int, now: int) -> None:
+        """Say so once: there are three ticks to a frame."""
+        if (until, now) != self._granted:
+            self._granted = until, now
+            tell(self._worker, Advance(self._key, until, now))
 
     def cut(self, least: int = 0) -> int:
         """The worker makes no more: idle from the next idle keyframe on, or from the one after frame ``least``.

@@ -4,6 +4,8 @@ Frame j is centred on sample 160 j and looks 200 samples to either side; before 
 running normalisation: a frame depends on its own samples alone, so any cutting into chunks gives the same frames.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,15 +42,19 @@ def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Shapes: (S,) -> (S // 160 + 1, 80).
     """
-    return _frames(np.pad(samples, WINDOW // 2))
+    return _frames(_windows(np.pad(samples, WINDOW // 2)))
 
 
-def _frames(padded: NDArray[np.float32]) -> NDArray[np.float32]:
-    """All frames whose window fits. Shapes: (S,) -> ((S - 400) // 160 + 1, 80)."""
+def _windows(padded: NDArray[np.float32]) -> NDArray[np.float32]:
+    """All windows that fit. Shapes: (S,) -> ((S - 400) // 160 + 1, 400)."""
     if len(padded) < WINDOW:
-        return np.zeros((0, MELS), np.float32)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP] * _HANN  # (n, 400)
-    spectrum = np.fft.rfft(windows, _FFT)
+        return np.zeros((0, WINDOW), np.float32)
+    return np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
+
+
+def _frames(windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Their frames. Shapes: (n, 400) -> (n, 80)."""
+    spectrum = np.fft.rfft(windows * _HANN, _FFT)
     power = spectrum.real**2 + spectrum.imag**2  # (n, 257)
     return np.asarray(np.log(power @ _BANK + FLOOR), np.float32)
 
@@ -65,11 +71,33 @@ class LogMelStream:
     """The frames of samples that come in pieces of any length."""
 
     def __init__(self) -> None:
-        self._kept = np.zeros(WINDOW // 2, np.float32)
+        self._pieces = [np.zeros(WINDOW // 2, np.float32)]
+        self._samples = WINDOW // 2
 
-    def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The frames that these samples complete. Shapes: (S,) -> (n, 80), n may be 0."""
-        self._kept = np.concatenate([self._kept, samples])
-        frames = _frames(self._kept)
-        self._kept = self._kept[len(frames) * HOP :]
-        return frames
+    def push(self, samples: NDArray[np.float32]) -> None:
+        """Append samples. Shapes: (S,)."""
+        self._pieces.append(samples)
+        self._samples += len(samples)
+
+    @property
+    def ready(self) -> int:
+        """Frames that are complete and have not been taken."""
+        return max(0, (self._samples - WINDOW) // HOP + 1)
+
+    def take_windows(self) -> NDArray[np.float32]:
+        """The windows of the frames that are ready, which then are taken. Shapes: (ready, 400)."""
+        samples = np.concatenate(self._pieces)
+        windows = _windows(samples)
+        kept = samples[len(windows) * HOP :]
+        self._pieces, self._samples = [kept], len(kept)
+        return windows
+
+
+def take_frames(streams: Sequence[LogMelStream]) -> list[NDArray[np.float32]]:
+    """The frames that are ready, of all streams in one go: for a few at a time, calls cost more than sums.
+
+    Shapes: (ready, 80) each.
+    """
+    windows = [stream.take_windows() for stream in streams]
+    edges = np.cumsum([len(each) for each in windows])
+    return np.split(_frames(np.concatenate(windows)), edges[:-1])

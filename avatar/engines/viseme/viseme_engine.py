@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from avatar.engines.engine import REWIND_S, Drawing, FrameJob, Patch, Work
-from avatar.engines.viseme.features import HOP, MELS, SAMPLE_RATE, SILENCE, LogMelStream, finite
+from avatar.engines.viseme.features import HOP, MELS, SAMPLE_RATE, SILENCE, LogMelStream, finite, take_frames
 from avatar.engines.viseme.network import (
     FRAMES_A_STEP,
     STEP_RATE,
@@ -61,7 +61,7 @@ class _Slot:
     state: State
     mel: LogMelStream = field(default_factory=LogMelStream)
     waiting: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, MELS), np.float32))
-    """Frames that the network has not heard. Shapes: (n, 80)."""
+    """Frames that the network has not heard, but for those that ``mel`` has ready. Shapes: (n, 80)."""
     pushed: int = 0
     """Samples."""
     steps: int = 0
@@ -73,7 +73,7 @@ class _Slot:
 
     def steps_heard(self) -> int:
         """Steps that the pushed samples suffice for."""
-        return self.steps + len(self.waiting) // FRAMES_A_STEP
+        return self.steps + (len(self.waiting) + self.mel.ready) // FRAMES_A_STEP
 
 
 class VisemeEngine:
@@ -116,7 +116,7 @@ class VisemeEngine:
         """Append samples; NaN and infinities count as silence."""
         chosen = self._slots[slot]
         chosen.pushed += len(samples)
-        chosen.waiting = np.concatenate([chosen.waiting, chosen.mel.push(finite(samples))])
+        chosen.mel.push(finite(samples))
 
     def ready(self, slot: int) -> int:
         """How many further frames can be made now."""
@@ -153,6 +153,7 @@ class VisemeEngine:
 
     def _forget(self, slot: _Slot, step: int) -> None:
         """All from a step on. The last frame before it looked beyond it, and is silence now."""
+        _take_in([slot])
         slot.mel = LogMelStream()
         wanted = FRAMES_A_STEP * max(0, step - slot.steps)
         known = slot.waiting[: max(0, wanted - 1)]
@@ -182,6 +183,7 @@ class VisemeEngine:
     @torch.inference_mode()
     def _hear(self, slots: Sequence[_Slot], counts: Sequence[int]) -> None:
         """Run the network for ``counts[i]`` steps of slot i: one call, the shorter ones padded."""
+        _take_in(slots)
         mel = np.zeros((len(slots), FRAMES_A_STEP * max(counts), MELS), np.float32)  # (B, T, 80)
         for row, (slot, count) in enumerate(zip(slots, counts, strict=True)):
             mel[row, : FRAMES_A_STEP * count] = slot.waiting[: FRAMES_A_STEP * count]
@@ -213,6 +215,12 @@ class VisemeEngine:
             return np.asarray(slot.mouths[row])
         weight = np.float32(part / slot.fps)
         return np.asarray((1 - weight) * slot.mouths[row] + weight * slot.mouths[row + 1], np.float32)
+
+
+def _take_in(slots: Sequence[_Slot]) -> None:
+    """Have the frames that are ready wait for the network."""
+    for slot, frames in zip(slots, take_frames([slot.mel for slot in slots]), strict=True):
+        slot.waiting = np.concatenate([slot.waiting, frames])
 
 
 def _painted(painter: Painter, picture: int, mouth: NDArray[np.float32]) -> Patch:
