@@ -23,8 +23,11 @@ DEBIAN := chromium espeak-ng firefox-esr fonts-dejavu-core iproute2 \
 
 PEERS := .cache/peers
 
-# 5: none of TESTS is of that kind
-pytest = $(BIN)/python -m pytest -q $(1) $(TESTS) || [ $$? = 5 ]
+# 5: none of TESTS is of that kind. 1: some failed; real browsers and networks on a busy machine miss a deadline now and
+# then, so these are run once more, one at a time, and what fails twice has failed.
+pytest = $(BIN)/python -m pytest -q $(1) $(TESTS) || { failed=$$?; [ $$failed = 5 ] || { [ $$failed = 1 ] && \
+	echo "[tests] once more, by themselves, those that failed" && \
+	$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none -m $(2) $(TESTS); }; }
 
 RIVALS := .cache/rivals
 
@@ -40,9 +43,9 @@ run: .setup/run ## start the server on 127.0.0.1:8000 with the stream `demo` on 
 test: ## every check and test, in CI's order (TESTS=... for some of them)
 	@$(MAKE) --no-print-directory --jobs 4 .setup/dev peers check  # each waits for downloads of its own
 	@echo "[tests] those that bear company, two at a time: takes a dozen minutes"
-	@$(call pytest,--numprocesses 2 --dist loadfile -m "not alone")
+	@$(call pytest,--numprocesses 2 --dist loadfile -m "not alone","not alone")
 	@echo "[tests] those that need the machine for themselves: takes five minutes"
-	@$(call pytest,-m alone)
+	@$(call pytest,-m alone,alone)
 
 check: .setup/dev ## format, lint and types only
 	@echo "[check] format";  $(BIN)/ruff format --check --quiet .

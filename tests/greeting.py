@@ -1,8 +1,10 @@
 """What a viewer is given as it comes: the pictures from the latest idle keyframe on, all at once."""
 
 from collections.abc import Sequence
+from typing import Final
 
-from whep_server.live.pictures import GREETING_TICKS
+GREETING_TICKS: Final = 90
+"""From picture to picture: 1 ms."""
 
 
 def without_greeting(times: Sequence[int]) -> Sequence[int]:

@@ -28,6 +28,7 @@ from av import AudioFrame, VideoFrame
 from numpy.typing import NDArray
 
 from tests.clients.waiting import until
+from tests.greeting import GREETING_TICKS
 
 VIDEO_HZ = 90_000
 AUDIO_HZ = 48_000
@@ -169,12 +170,18 @@ def tap(receiver: RTCRtpReceiver, track: Track, h264: bool) -> None:
 
 
 async def keep_pictures(source: MediaStreamTrack, viewer: Viewer) -> None:
-    """Collect decoded pictures until the track ends. aiortc counts their time from the first packet's."""
+    """Collect decoded pictures until the track ends, from the first one on that was shown at its own time.
+
+    aiortc counts their time from the first packet's.
+    """
     try:
         while True:
             frame = await source.recv()
             assert isinstance(frame, VideoFrame) and frame.pts is not None
-            viewer.pictures.append(Picture(viewer.video.packets[0].rtp_time + frame.pts, frame))
+            picture = Picture(viewer.video.packets[0].rtp_time + frame.pts, frame)
+            if viewer.pictures and picture.rtp_time - viewer.pictures[-1].rtp_time == GREETING_TICKS:
+                viewer.pictures.pop()
+            viewer.pictures.append(picture)
     except MediaStreamError:
         return
 

@@ -8,6 +8,7 @@ import pytest
 from avatar.messages import AUDIO_HZ, OPUS_SAMPLES
 from tests.aiortc_player import Player, eventually, player
 from tests.fakes import speech
+from tests.greeting import without_greeting
 from tests.integration.test_publisher import demo_of, once
 from whep_server.errors import Unavailable
 from whep_server.live.pcm_speech import PcmSpeech
@@ -31,7 +32,7 @@ async def speaking(stream: Stream, watching: Player) -> str:
 
 def assert_nothing_is_missing(watching: Player) -> None:
     """Every picture and every packet of sound has its place, one after the other."""
-    pictures = [packet.time for packet in watching.packets["video"] if packet.marker]
+    pictures = without_greeting([packet.time for packet in watching.packets["video"] if packet.marker])
     assert {(after - before) % 2**32 for before, after in itertools.pairwise(pictures)} == {90_000 // FPS}
     sounds = [packet.time for packet in watching.packets["audio"]]
     assert {(after - before) % 2**32 for before, after in itertools.pairwise(sounds)} == {OPUS_SAMPLES}

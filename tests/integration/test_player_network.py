@@ -77,7 +77,6 @@ async def test_a_restart_that_brings_nothing_is_a_new_session_under_the_last_pic
         }"""
     )
     await visit.server.vanish()
-    await visit.state("reconnecting")
     await until(lambda: len(visit.server.requests("POST", "/whep/demo")) == 2, WAIT_S, "the next offer")
     await visit.state("idle")
     await visit.picture()
