@@ -10,6 +10,7 @@ from tests.clients.picture_steps import FRAME_TICKS, Aligned, Reference
 from tests.clients.recording_viewer import Track, Viewer, watching
 from tests.clients.server_process import Server
 from tests.clients.speech_files import sentence
+from tests.greeting import without_greeting
 
 pytestmark = pytest.mark.timeout(400)  # the first test waits for the idle loop to be encoded
 
@@ -45,8 +46,8 @@ async def recorded_whole(server: Server) -> tuple[Viewer, int]:
 
 
 def steps_between(track: Track) -> list[int]:
-    """Media time from each picture or sound packet to the next. Units: ticks of the track's clock."""
-    return [later - earlier for earlier, later in pairwise(track.times())]
+    """Media time from each picture, after the greeting, or sound packet to the next. Units: ticks of its clock."""
+    return [later - earlier for earlier, later in pairwise(without_greeting(track.times()))]
 
 
 async def test_no_step_at_the_switches(server: Server):
