@@ -108,6 +108,8 @@ class Studio:
         self._rounds = Rounds(config.threads, self._engine, library.compose, send, self.put, self._fail)
         self._waiting: defaultdict[str, list[Item]] = defaultdict(list)
         """What has come for streams that are busy."""
+        self._pinged: Ping | None = None
+        """The last one, where it is yet to be answered."""
         self._idle = IdleEncoder(config, self._avatars.get, library.compose, self._engine, self.run_errand, send)
 
     def put(self, item: Item) -> None:
@@ -311,10 +313,13 @@ class Studio:
             self._fail(landed.stream, landed.error)
         for item in self._waiting.pop(landed.stream.name, []):
             self._take(item)
+        if self._pinged is not None:
+            self._pong(self._pinged)
 
     def _pong(self, ping: Ping) -> None:
-        """Answer, unless a stream hangs: then this worker is to be ended and started anew."""
-        if not self._rounds.stuck:
+        """Answer, but not while a stream hangs: a worker that says nothing for long is ended and started anew."""
+        self._pinged = ping if self._rounds.stuck else None
+        if self._pinged is None:
             self._send(Pong(ping.serial, self._stats()))
 
     def _fail(self, stream: Pipeline, error: Exception) -> None:

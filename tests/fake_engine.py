@@ -1,10 +1,12 @@
 """A worker with an engine that draws loudness as a grey box: no torch, no art, every number predictable.
 
 Run as a program it is the worker process (``python tests/fake_engine.py --fd N``); imported, engine and library.
-The avatar named ``breaks`` cannot be drawn, ``damaged`` cannot be loaded.
+The avatar named ``breaks`` cannot be heard, ``tears`` cannot be drawn, drawing ``hangs`` takes for ever, ``damaged``
+cannot be loaded.
 """
 
 import sys
+import threading
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -81,7 +83,7 @@ class LoudnessEngine:
     def _frames(self, work: Work) -> list[Drawing | None]:
         name, fps = self._open[work.slot]
         if name == "breaks":
-            raise RuntimeError("this avatar cannot be drawn")
+            raise RuntimeError("this avatar cannot be heard")
         if len(work.frames) > self.ready(work.slot):
             raise ValueError("more frames than samples")
         drawings: list[Drawing | None] = []
@@ -90,7 +92,7 @@ class LoudnessEngine:
             heard = self._samples[work.slot][first : first + self.sample_rate // fps]
             self._made[work.slot] += 1
             loudness = float(np.sqrt(np.mean(heard**2))) * job.strength
-            drawings.append(partial(_box, job.picture, loudness) if job.draw else None)
+            drawings.append(partial(DRAWN.get(name, _box), job.picture, loudness) if job.draw else None)
         return drawings
 
     def rewind(self, slot: int, frame: int, heard: int) -> None:
@@ -103,8 +105,20 @@ class LoudnessEngine:
         return _box(picture, 0.0)
 
 
+def _torn(picture: int, loudness: float) -> Patch:
+    raise RuntimeError("this avatar cannot be drawn")
+
+
+def _never(picture: int, loudness: float) -> Patch:
+    threading.Event().wait()
+    raise AssertionError
+
+
 def _box(picture: int, loudness: float) -> Patch:
     return Patch(picture, BOX, np.full((BOX.height, BOX.width, 4), round(255 * min(1.0, loudness)), np.uint8))
+
+
+DRAWN = {"tears": _torn, "hangs": _never}
 
 
 class FakeLibrary:

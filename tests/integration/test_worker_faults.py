@@ -10,6 +10,7 @@ from avatar.client import WorkerLimits
 from avatar.messages import (
     AbandonSpeech,
     Advance,
+    CloseStream,
     Codec,
     EncodeIdle,
     GoLive,
@@ -21,6 +22,7 @@ from avatar.messages import (
     SpeechRefused,
     StreamFailed,
     StreamRefused,
+    Unit,
     VideoFormat,
     idle_grid,
 )
@@ -84,11 +86,12 @@ def test_abandoned_utterances_are_not_spoken(tmp_path: Path):
     run(scenario())
 
 
-def test_a_stream_that_fails_is_reported_and_the_others_go_on(tmp_path: Path):
+@pytest.mark.parametrize("avatar", ["breaks", "tears"])
+def test_a_stream_that_fails_is_reported_and_the_others_go_on(tmp_path: Path, avatar: str):
     async def scenario() -> None:
         async with show(tmp_path) as stage:
             await stage.open("a")
-            await stage.open("bad", avatar="breaks")
+            await stage.open("bad", avatar=avatar)
             for stream in ("a", "bad"):
                 await stage.accepted(wav(tone(0.5)), f"of-{stream}", stream)
                 await stage.go_live(0, stream)
@@ -155,6 +158,26 @@ def test_a_stopped_worker_is_killed_and_replaced(tmp_path: Path):
         async with show(tmp_path, limits) as stage:
             await until(lambda: stage.seen.readies)
             os.kill(stage.seen.readies[0].pid, signal.SIGSTOP)
+            await until(lambda: len(stage.seen.readies) >= 2)
+            assert gone(stage.seen.readies[0].pid)
+
+    run(scenario())
+
+
+def test_a_worker_that_hangs_over_a_picture_serves_the_others_until_it_is_replaced(tmp_path: Path):
+    async def scenario() -> None:
+        limits = WorkerLimits(start_s=60.0, ping_s=0.1, slow_s=0.5, dead_s=2.0)
+        async with show(tmp_path, limits) as stage:
+            await stage.open("a")
+            await stage.open("stuck", avatar="hangs")
+            for stream in ("a", "stuck"):
+                await stage.accepted(wav(tone(0.5)), f"of-{stream}", stream)
+                await stage.go_live(0, stream)
+            stage.client.send(Advance("stuck", 4, 0))
+            await until(lambda: stage.seen.of(Unit, "stuck"))  # its sound: the picture is next
+            stage.client.send(CloseStream("stuck"))  # waits for ever, and nobody for it
+            await stage.play_out()
+            assert stage.seen.marks() == [("started", "of-a"), ("finished", "of-a")]
             await until(lambda: len(stage.seen.readies) >= 2)
             assert gone(stage.seen.readies[0].pid)
 
