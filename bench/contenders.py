@@ -103,9 +103,9 @@ class Contender:
         return self._quality.psnr_db
 
 
-def ours(codec: Codec, shape: VideoFormat) -> Contender:
-    """The encoder of a live stream: one for all its viewers."""
-    encoder = PictureEncoder(codec, shape)
+def ours(codec: Codec, shape: VideoFormat, *, quick: bool = False) -> Contender:
+    """The encoder of a live stream, one for all its viewers; ``quick``: where there are too many streams."""
+    encoder = PictureEncoder(codec, shape, quick=quick)
 
     def encode(picture: NDArray[np.uint8], frame: int) -> object:
         return encoder.encode(picture, frame, keyframe=frame == 0).data

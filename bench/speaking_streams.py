@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +28,8 @@ SIZE: Final = (1280, 720)
 FPS: Final = 25
 STALL_S: Final = 0.2
 """A picture that stands for longer is a stall."""
+SPARED: Final = 0.01
+"""The part of pictures that nobody misses."""
 SETTLE_S: Final = 4.0
 """Until all speak and their files are decoded."""
 TAIL_S: Final = 3.0
@@ -65,6 +67,8 @@ class Row:
     """Pictures that the worker did not draw for want of time."""
     silent: int
     """Packets of sound that did not come in time."""
+    quick: bool
+    """Whether it encoded in haste at the end: ``bench stages`` says what pictures lose by that."""
 
     @property
     def percent(self) -> float:
@@ -75,6 +79,11 @@ class Row:
     def fluent(self) -> bool:
         """Whether nobody saw or heard it stop."""
         return not self.gaps.stalls and not self.silent
+
+    @property
+    def whole(self) -> bool:
+        """Whether hardly a picture was left out, either."""
+        return self.fluent and self.gaps.missing <= SPARED * self.gaps.pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +98,12 @@ class SpeakingFigures:
     @property
     def most_fluent(self) -> int:
         """The most streams that spoke without a stall, as did all fewer; 0 where there were none."""
-        most = 0
-        for row in self.rows:
-            if not row.fluent:
-                break
-            most = row.streams
-        return most
+        return max((row.streams for row in takewhile(lambda row: row.fluent, self.rows)), default=0)
+
+    @property
+    def most_whole(self) -> int:
+        """The same with all their pictures but for 1 in 100."""
+        return max((row.streams for row in takewhile(lambda row: row.whole, self.rows)), default=0)
 
 
 def measure_speaking(
@@ -167,6 +176,7 @@ def made_row(
         },
         late=int(grown.get("worker_late_frames_total", 0.0)),
         silent=int(grown.get("silent_packets_total", 0.0)),
+        quick=bool(told[1].get("worker_haste", 0.0)),
     )
 
 

@@ -47,8 +47,10 @@ def _stages(result: StageFigures, frame_ms: float) -> str:
 def _encoders(result: StageFigures) -> str:
     rows: list[tuple[str, str, EncoderFigures]] = [
         ("ours, H.264", "stream", result.h264),
+        ("ours in haste, H.264", "stream", result.h264_quick),
         ("aiortc's, H.264", "viewer", result.aiortc_h264),
         ("ours, VP8", "stream", result.vp8),
+        ("ours in haste, VP8", "stream", result.vp8_quick),
         ("aiortc's, VP8", "viewer", result.aiortc_vp8),
     ]
     return table(

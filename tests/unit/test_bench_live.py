@@ -1,6 +1,7 @@
 """The live benchmarks' arithmetic and how it is shown: speaking streams, viewers, joins, hours, targets."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -87,6 +88,7 @@ def speaking(*stalls: int) -> SpeakingFigures:
             dict.fromkeys(STAGES, 1.0),
             0,
             0,
+            quick=n > 0,
         )
         for n, count in enumerate(stalls)
     ]
@@ -96,6 +98,9 @@ def speaking(*stalls: int) -> SpeakingFigures:
 def test_the_most_fluent_streams_are_those_below_the_first_stall():
     assert speaking(0, 0, 1, 0).most_fluent == 8
     assert speaking(1).most_fluent == 0
+    left_out = speaking(0, 0)
+    left_out.rows[1] = replace(left_out.rows[1], gaps=replace(left_out.rows[1].gaps, missing=2))
+    assert (left_out.most_fluent, left_out.most_whole) == (8, 4)
     assert "without a stall" in speaking_report.as_text(speaking(0, 2))
     assert json.loads(speaking_report.as_json(speaking(0, 2)))["most_fluent"] == 4
 
@@ -210,7 +215,7 @@ def test_each_target_stands_beside_what_was_measured():
         ("1 : 4.1", True),
         ("1 : 400.8", True),
         ("401 by the slope, 100 tried", True),
-        ("12", True),
+        ("12; 12 with 99 % of their pictures", True),
         ("drift: tasks; 1 faults", False),
     ]
     assert "**no**" in targets.as_table(rows)

@@ -26,7 +26,7 @@ def figures() -> StageFigures:
     other = EncoderFigures(Spread(12.0, 15.0), 1000.0, 44.0)
     return StageFigures(
         this_machine(), 1280, 720, 25, 100, step, step, step, step, step, step, encoder, encoder, step, step,
-        other, other, step, step,
+        encoder, encoder, other, other, step, step,
     )  # fmt: skip
 
 
@@ -64,5 +64,5 @@ def test_a_short_run_measures_every_step():
     steps = [getattr(figures, name) for name in figures.__dataclass_fields__]
     assert all(0 < step.median <= step.p95 for step in steps if isinstance(step, Spread))
     encoders = [step for step in steps if isinstance(step, EncoderFigures)]
-    assert len(encoders) == 4
+    assert len(encoders) == 6
     assert all(encoder.kbps > 0 and encoder.psnr_db > 30 for encoder in encoders)

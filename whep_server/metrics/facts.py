@@ -177,7 +177,7 @@ class WorkerFacts:
     """Not drawn, because their time had passed."""
     live_streams: int = 0
     stage_s: Mapping[str, float] = field(default_factory=dict)
-    """Seconds spent by stage: engine, compose, scale, encode."""
+    """Seconds spent by stage: engine, draw, compose, scale, encode."""
     cpu_s: float = 0.0
     rss_bytes: int = 0
     quick: bool = False
