@@ -114,7 +114,7 @@ debian: | .venv/pyvenv.cfg # which may install packages, too
 		exit 1; \
 	fi
 
-peers: $(PEERS)/pages/browser.bundle.js $(PEERS)/pion_player ## the third-party players and publishers that the tests run
+peers: $(PEERS)/pages/browser.bundle.js $(PEERS)/pion_player $(PEERS)/turn_server ## the third-party players, publishers and servers that the tests run
 
 # npm installs away from its manifest, so that no node_modules lies among the sources; no package's install script is run.
 $(PEERS)/node_modules/.package-lock.json: tests/peers/package.json tests/peers/package-lock.json | debian
@@ -127,8 +127,9 @@ $(PEERS)/pages/browser.bundle.js: $(addprefix tests/peers/,browser.js bundle.mjs
 	@node tests/peers/bundle.mjs $(@D)
 
 # Debian's Go packages are a GOPATH; nothing is fetched.
-$(PEERS)/pion_player: tests/peers/pion_player.go | debian
-	@echo "[setup] the pion player: waiting for Go's compiler"
+$(PEERS)/pion_player $(PEERS)/turn_server: $(PEERS)/%: tests/peers/%.go | debian
+	@echo "[setup] pion's $*: waiting for Go's compiler"
+	@mkdir -p $(@D)
 	@version=$$(dpkg-query -W -f '$${Version}' golang-github-pion-webrtc.v3-dev) && GO111MODULE=off GOPATH=/usr/share/gocode \
 		GOCACHE=$(CURDIR)/$(PEERS)/go go build -ldflags "-X main.version=$${version%-*}" -o $@ $<
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
-import pydantic
 import typer
 
 from bench import commands as bench_commands
 from whep_server import __version__, log
-from whep_server.settings import CONFIG_VARIABLE, ConfigFileError, Settings, as_toml
+from whep_server.command.configuration import WrongSettings, settings_given
+from whep_server.settings import CONFIG_VARIABLE, Settings, as_toml
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -37,12 +37,9 @@ def stop(message: str, status: int = 2) -> typer.Exit:
 def read_settings(**given: object) -> Settings:
     """The settings; what was ``given`` on the command line wins. Ends the command where they are wrong."""
     try:
-        return Settings.model_validate({name: value for name, value in given.items() if value is not None})
-    except ConfigFileError as error:
-        raise stop(str(error)) from None
-    except pydantic.ValidationError as error:
-        wrong = [f"  {'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_input=False)]
-        raise stop("\n".join(["these settings are wrong:", *wrong])) from None
+        return settings_given(**given)
+    except WrongSettings as error:
+        raise stop("\n".join(["these settings are wrong:", *(f"  {wrong}" for wrong in error.wrong)])) from None
 
 
 def print_version(wanted: bool) -> None:
@@ -189,11 +186,26 @@ def api(
 
 
 @app.command()
-def doctor() -> None:
-    """Check what a server needs on this machine, and say how to get what is missing."""
+def doctor(
+    host: Annotated[str | None, typer.Option(help="As serve takes it, as are the next four.")] = None,
+    port: Annotated[int | None, typer.Option(help="TCP port.")] = None,
+    avatar: Annotated[str | None, typer.Option(help="Avatar of the stream put on air.")] = None,
+    size: Annotated[str | None, typer.Option(help="Its picture, WIDTHxHEIGHT.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Where encoded idle loops are kept.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="One check alone; more than once for several.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document instead of lines.")] = False,
+) -> None:
+    """Check every part of a server on this machine, with the settings that serve would use, and say what to do.
+
+    Ends with 1 where something failed, with 0 where there are warnings at most.
+    """
     from whep_server.command import doctor as checking
 
-    raise typer.Exit(checking.run(read_settings()))
+    if unknown := [name for name in only or [] if name not in checking.CHECKS]:
+        raise stop(f"no such check: {', '.join(unknown)}; there are {', '.join(checking.CHECKS)}")
+    width, height = parse_size(size)
+    given = {"host": host, "port": port, "avatar": avatar, "width": width, "height": height, "cache": cache}
+    raise typer.Exit(checking.run(given, only or [], as_json=json))
 
 
 def main() -> None:

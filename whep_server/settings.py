@@ -301,6 +301,22 @@ class Settings(BaseSettings):
             raise ConfigFileError(f"{CONFIG_VARIABLE}={file}: {error}") from error
 
 
+def variables() -> list[str]:
+    """The name of every environment variable that is read."""
+    names = [CONFIG_VARIABLE]
+    for name, field in Settings.model_fields.items():
+        alias = field.validation_alias
+        named = [str(each) for each in alias.choices] if isinstance(alias, AliasChoices) else []
+        names += named or [f"{PREFIX}{name.upper()}"]
+    return names
+
+
+def unknown_variables() -> list[str]:
+    """Those of the environment that are called as ours are and that nobody reads."""
+    ours = [name for name in sorted(os.environ) if name.upper().startswith((PREFIX, "WEBRTC_"))]
+    return [name for name in ours if name.upper() not in variables()]
+
+
 def as_toml(settings: Settings) -> str:
     """The settings as a TOML file that could be read again, each with its description; secrets are masked."""
     lines: list[str] = []

@@ -7,17 +7,20 @@ Publishers: ``location`` and ``deleted``, as far as the client tells.
 
 import asyncio
 import json
+import os
 import shutil
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from tests.clients.server_process import ROOT
+from tests.clients.server_process import CACHE, ROOT, spawned
+from tests.clients.waiting import until_now
 
 SOURCES = ROOT / "tests" / "peers"
 BUILT = ROOT / ".cache" / "peers"
 PAGES = BUILT / "pages"
 PION = BUILT / "pion_player"
+TURN = BUILT / "turn_server"
 PACKAGES = BUILT / "node_modules"
 DEBIAN_PYTHON = "/usr/bin/python3"  # the one that has GStreamer's bindings
 
@@ -44,6 +47,14 @@ def node(script: str, *arguments: str) -> list[str]:
 def pion(*arguments: str) -> list[str]:
     """The command line of the pion player."""
     return [need(PION), *arguments]
+
+
+@contextmanager
+def turn_server(user: str, password: str, secret: str) -> Iterator[int]:
+    """A STUN and TURN server on loopback; its port, UDP and TCP."""
+    log = CACHE / f"turn-{os.getpid()}.log"
+    with spawned([need(TURN), user, password, secret], log):
+        yield int(until_now(lambda: log.read_text().strip(), 20, "the TURN server's port"))
 
 
 def gstreamer(script: str, *arguments: str) -> list[str]:

@@ -51,7 +51,8 @@ def test_the_wheel_is_what_runs(installed: Path, empty: Path):
 
 
 def test_doctor_finds_nothing_missing(installed: Path, empty: Path):
-    assert run(installed / "whep-avatar", "doctor", cwd=empty)
+    said = run(installed / "whep-avatar", "doctor", cwd=empty)
+    assert re.search(r" ok files +\d\d\d+ as they were packed", said), said
 
 
 def test_player_and_assets_are_served(installed: Path, empty: Path):

@@ -13,7 +13,8 @@ import pytest_asyncio
 from tests.clients.scripted_speech import Reply, ScriptedSpeech, scripted_speech
 from tests.clients.waiting import until
 from tests.unit.test_pcm_reader import streamed, wav
-from whep_server.command.doctor import Finding, check_text
+from whep_server.command.check_machine import check_text
+from whep_server.command.findings import Finding
 from whep_server.errors import NotSpeech, ServerError, SynthesisFailed, Unavailable
 from whep_server.settings import Settings
 from whep_server.web.espeak_ng import EspeakNg

@@ -3,6 +3,8 @@ import hashlib
 import itertools
 import os
 import queue
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -252,3 +254,17 @@ def test_a_disk_that_takes_nothing_costs_only_time(tmp_path: Path):
     _, loop = phase_of(0)
     cache.store("digest", loop)
     assert cache.load("digest", EncodeIdle("grey", SHAPE, Codec.H264), 0) is None
+
+
+def test_a_server_that_was_started_with_the_least_priority_makes_loops_too():
+    """Without privileges a thread's priority cannot be raised to the one that it would be lowered to."""
+    script = """
+import os
+from avatar.idle_loop import give_way
+os.nice(19)
+os.getuid() or os.setuid(65534)
+give_way()
+print(os.getpriority(os.PRIO_PROCESS, 0))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "19\n", done.stderr

@@ -1,0 +1,210 @@
+"""Whether viewers can reach a server here: its ports, the addresses that it tells them, its STUN and TURN servers."""
+
+import asyncio
+import errno
+import ipaddress
+import socket
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from whep_server import __version__
+from whep_server.command.findings import Finding
+from whep_server.rtc.ice import is_loopback
+from whep_server.rtc.ice_probe import Answer, allocate, ask_stun, offered_addresses, overhearing
+from whep_server.settings import PREFIX, Settings
+
+DATAGRAM_S: Final = 2.0
+ANSWER_S: Final = 3.0
+DOCKER: Final = ipaddress.ip_network("172.17.0.0/16")
+SHARED: Final = ipaddress.ip_network("100.64.0.0/10")
+"""RFC 6598: behind a provider's NAT."""
+PORT_RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+
+def check_port(settings: Settings) -> Iterator[Finding]:
+    """Whether a server could listen, or does so already, and which one."""
+    address = f"{settings.host}:{settings.port}"
+    if settings.port == 0:
+        yield Finding("port", True, "a free one will be taken")
+        return
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            server.bind((settings.host, settings.port))
+        except OSError as error:
+            yield _not_free(settings, address, error)
+            return
+    yield Finding("port", True, f"{address} is free")
+
+
+def _not_free(settings: Settings, address: str, error: OSError) -> Finding:
+    running = _version_of_ours(settings) if error.errno == errno.EADDRINUSE else None
+    if running is None:
+        there = error.errno == errno.EADDRINUSE
+        fix = f"end what listens there, or take another port: {PREFIX}PORT=8001" if there else f"set {PREFIX}HOST"
+        return Finding("port", False, f"{address}: {error.strerror}", fix)
+    says = f"{address}: a server of ours is running there, version {running}"
+    return Finding("port", running == __version__, says, f"start it anew: this is {__version__}", fatal=False)
+
+
+def _version_of_ours(settings: Settings) -> str | None:
+    """The version of the server of ours that listens there; None where it is none."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    base = f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+    try:
+        with httpx.Client(base_url=base, timeout=ANSWER_S, trust_env=False) as client:
+            described = client.get("/openapi.json").json()
+            alive = client.get("/healthz").json() == {"status": "ok"}
+        return str(described["info"]["version"]) if alive and described["info"]["title"] == "whep-avatar" else None
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return None
+
+
+def check_access(settings: Settings) -> Iterator[Finding]:
+    """Whether a server that others reach asks who they are."""
+    open_to = [
+        what
+        for what, token in (("watch", settings.watch_token), ("speak and publish", settings.publish_token))
+        if not token.get_secret_value()
+    ]
+    if not open_to:
+        yield Finding("access", True, "tokens for watching and for publishing")
+        return
+    says = f"whoever reaches {settings.host} may {' and '.join(open_to)}"
+    fix = f"set {PREFIX}WATCH_TOKEN and {PREFIX}PUBLISH_TOKEN, unless a proxy in front asks who it is"
+    yield Finding("access", is_loopback(settings.host), says, fix, fatal=False)
+
+
+def check_udp(settings: Settings) -> Iterator[Finding]:
+    """That datagrams pass: some sandboxes allow only TCP."""
+    fix = "allow UDP for this program; without it only viewers behind a TURN server over TCP could be reached"
+    addresses, wrong = offered_addresses(settings) or ["127.0.0.1"], []
+    for address in addresses:
+        try:
+            _send_to_itself(address)
+        except OSError as error:
+            wrong.append(f"{address}: {error}")
+    if wrong:
+        says = f"no datagram came through at {'; '.join(wrong)}"
+        yield Finding("udp", False, says, fix, fatal=len(wrong) == len(addresses))
+        return
+    try:
+        first, last = map(int, PORT_RANGE.read_text().split())
+    except (OSError, ValueError):
+        yield Finding("udp", True, "datagrams pass")
+        return
+    count = last - first + 1
+    says = f"datagrams pass; {count} ports, {first} to {last}"
+    fix = f"each viewer takes one on each address: a wider net.ipv4.ip_local_port_range, or a lower {PREFIX}MAX_VIEWERS"
+    yield Finding("udp", count >= settings.max_viewers, says, fix, fatal=False)
+
+
+def _send_to_itself(address: str) -> None:
+    """Errors: OSError where nothing arrives."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as end:
+        end.settimeout(DATAGRAM_S)
+        end.bind((address, 0))
+        end.sendto(b"ping", end.getsockname())
+        end.recv(16)
+
+
+async def _ask_all(settings: Settings) -> tuple[list[Answer], list[Answer]]:
+    user, password = settings.turn_login.at(time.time())
+    with overhearing():
+        async with asyncio.TaskGroup() as group:
+            stuns = [group.create_task(ask_stun(url)) for url in settings.stun_urls]
+            turns = [group.create_task(allocate(url, user, password)) for url in settings.turn_urls]
+    return [each.result() for each in stuns], [each.result() for each in turns]
+
+
+def check_ice(settings: Settings) -> Iterator[Finding]:
+    """STUN and TURN servers, each really asked; then what all of it comes to for a viewer elsewhere."""
+    stuns, turns = asyncio.run(_ask_all(settings))
+    if not stuns and not turns:
+        yield Finding("ice servers", True, "none are set")
+    for url, answer in zip(settings.stun_urls, stuns, strict=True):
+        fix = "a silent one holds up every answer by 5 s: mend it, or take it out of WEBRTC_STUN_URLS"
+        yield _server("stun", url, answer, f"sees us as {answer.address}", fix)
+    for url, answer in zip(settings.turn_urls, turns, strict=True):
+        yield _relay(url, answer) or _server("turn", url, answer, "", _turn_fix(settings, answer))
+    heard = turns if _loopback_only(settings) else [*stuns, *turns]  # who binds 127.0.0.1 asks no STUN server
+    yield _reach(settings, [each.address for each in heard if each.address])
+
+
+def _server(check: str, url: str, answer: Answer, says: str, fix: str) -> Finding:
+    if answer.address:
+        return Finding(check, True, f"{url} {says}")
+    if not answer.tried:
+        return Finding(check, False, f"{url} was not asked: {answer.problem}", "put one before it that is", fatal=False)
+    return Finding(check, False, f"{url}: {answer.problem}", fix)
+
+
+def _relay(url: str, answer: Answer) -> Finding | None:
+    """One that relays; None for one that does not."""
+    if not answer.address:
+        return None
+    says = f"{url} relays at {answer.address} ({kind_of(answer.address)})"
+    fix = "viewers elsewhere do not reach that: name its public address in its settings (coturn: external-ip)"
+    return Finding("turn", _public(answer.address), says, fix, fatal=False)
+
+
+def _turn_fix(settings: Settings, answer: Answer) -> str:
+    if answer.code in (400, 401, 441):
+        if settings.turn_secret.get_secret_value():
+            return (
+                f"{PREFIX}TURN_SECRET must be its static-auth-secret (with use-auth-secret), and both clocks must agree"
+            )
+        return "WEBRTC_TURN_USER and WEBRTC_TURN_PASS must be what it was given; its realm does not matter"
+    if answer.code is not None:
+        return "its settings and its log say why"
+    return "start it, open its ports to this machine and to viewers, or take it out of WEBRTC_TURN_URLS"
+
+
+def kind_of(address: str) -> str:
+    """What sort of address it is, in a word or two."""
+    found = ipaddress.ip_address(address)
+    if found.is_loopback:
+        return "loopback"
+    if found in DOCKER:
+        return "Docker's bridge"
+    if found in SHARED:
+        return "a provider's NAT"
+    return "public" if found.is_global else "private"
+
+
+def _public(address: str) -> bool:
+    return kind_of(address) == "public"
+
+
+def _described(addresses: Iterable[str]) -> str:
+    return ", ".join(f"{address} ({kind_of(address)})" for address in addresses)
+
+
+def _loopback_only(settings: Settings) -> bool:
+    """Whether 127.0.0.1 alone is offered, as ``rtc.ice`` decides it."""
+    return settings.ice_loopback and is_loopback(settings.host)
+
+
+def _reach(settings: Settings, found: Sequence[str]) -> Finding:
+    """From where viewers get to see a picture."""
+    offered = offered_addresses(settings)
+    says = f"viewers are offered {_described(dict.fromkeys([*offered, *found])) or 'none'}"
+    if not offered:
+        return Finding("addresses", False, says, "bring a network interface up")
+    if any(map(_public, [*offered, *found])):
+        return Finding("addresses", True, says)
+    if _loopback_only(settings):
+        fix = (
+            f"only this machine sees a picture; for others set {PREFIX}HOST=0.0.0.0, or behind a proxy here "
+            f"{PREFIX}ICE_LOOPBACK=false"
+        )
+        return Finding("addresses", False, says, fix, fatal=False)
+    fix = (
+        "only viewers on these networks see a picture; for others set WEBRTC_STUN_URLS, which finds the public address "
+        "of a machine behind NAT, or WEBRTC_TURN_URLS; in a container use the host's network"
+    )
+    return Finding("addresses", False, says, fix, fatal=False)
