@@ -195,7 +195,7 @@ class VisemeEngine:
     def _hear(self, slots: Sequence[_Slot], counts: Sequence[int]) -> None:
         """Run the network for ``counts[i]`` steps of slot i: one call, padded to one of few shapes.
 
-        For each shape that it has not seen, PyTorch compiles its kernels, which takes 2 to 20 ms, and keeps them, 0.3 MB.
+        For each shape that it has not seen PyTorch compiles its kernels, 2 to 20 ms, and keeps them, 0.3 MB.
         """
         _take_in(slots)
         rows, spare = _padded(len(slots)), _padded(len(slots)) - len(slots)
