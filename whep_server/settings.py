@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     strict: bool = Field(
         False,
         description="Ask of clients what the standards say and many forget: If-Match with every PATCH (428), and the "
-        "token with every request to a session",
+        "token with every change of a session",
     )
     offers_per_s: float = Field(
         20.0, ge=0, description="Offers one address may send a second in the long run (429); 0: no limit"

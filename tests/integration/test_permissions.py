@@ -222,6 +222,19 @@ async def test_ice_servers_are_told_to_who_may_watch_that_stream(tmp_path: Path)
         assert "stun:" not in (await http.get("/player/demo")).text
 
 
+async def test_a_strict_server_wants_a_good_token_for_each_change_of_a_session(tmp_path: Path):
+    settings = Settings(strict=True, token_secrets=f"{SECRET.name}:{SECRET.key}", cache=tmp_path)
+    asking = Asking(application.create_app(settings, FakeRegistry().open))
+    session = f"/whep/{STREAM}/{STREAM}"
+    async with asking.app.lifespan():
+        expired = token(Scope.WATCH, from_s=-120, until_s=-60)
+        for method in ("PATCH", "DELETE"):
+            assert (await asking.ask(method, session)).status == 401
+            assert (await asking.ask(method, session, bearer(expired))).status == 401
+            assert (await asking.ask(method, session, bearer(token(Scope.WATCH)))).status == 404
+        assert (await asking.ask("GET", f"{session}/events")).status == 404  # which a browser reads by its address
+
+
 async def test_no_route_is_served_without_a_rule(asking: Asking, monkeypatch: pytest.MonkeyPatch):
     assert set(served(asking.app.routes)) == set(RULES)
 

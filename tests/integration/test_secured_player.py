@@ -68,6 +68,8 @@ async def test_a_link_with_a_token_to_watch_plays_and_lets_nobody_speak(visitors
     finally:
         await context.close()
     assert not [text for text in written if "Content Security Policy" in text or watch in text or speak in text]
+    environments = secured.worker().environ()
+    assert "PATH" in environments and not [name for name in environments if name.startswith("WHEP_AVATAR_")]
     log = secured.log.read_text()
     assert not [secret for secret in (watch, speak, *SECRETS.replace(",", ":").split(":")[1::2]) if secret in log]
 

@@ -79,10 +79,15 @@ def listen(host: str, port: int) -> socket.socket:
     return server
 
 
+def is_exposed(settings: Settings) -> bool:
+    """Whether strangers could make it speak."""
+    home = settings.host == "localhost" or is_loopback(settings.host)
+    return not home and not is_asked(settings, Scope.SPEAK)
+
+
 def check_exposure(settings: Settings) -> None:
     """Errors: Exposed where strangers could make it speak, and nobody said that they may."""
-    guarded = is_asked(settings, Scope.SPEAK)
-    if guarded or settings.insecure or settings.host == "localhost" or is_loopback(settings.host):
+    if settings.insecure or not is_exposed(settings):
         return
     raise Exposed(
         f"not serving on {settings.host}: whoever reaches that address could watch, and make it speak.\n"
@@ -201,5 +206,7 @@ def serve(settings: Settings, open_registry: OpenRegistry, say: Callable[[str], 
     check_exposure(settings)
     with listen(settings.host, settings.port) as listener:
         say(f"listening on {address_of(listener)}")
+        if is_exposed(settings):
+            say("no token is asked for: whoever reaches it may make it speak")
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(settings, open_registry, listener, say))

@@ -2,8 +2,8 @@
 
 A session's URL is a capability: whoever has it may trickle into the session and end it without a token, as players do
 that forget the header there; a wrong token is refused all the same. One that was right and has expired is taken there:
-a player sends it as long as it plays, and must be able to end what it began. Strict mode asks for a good token every
-time, as RFC 9725 section 4.7.1 has clients send it.
+a player sends it as long as it plays, and must be able to end what it began. Strict mode asks for a good token with
+every change, as RFC 9725 section 4.7.1 has clients send it.
 
 A token in a URL is read by whoever reads a proxy's log. So it is taken from ``?token=`` only where a browser can set no
 header: what is read by ``GET`` (event streams, films, downloads), WebSockets, and where a client is given nothing but
@@ -37,7 +37,7 @@ from whep_server.signaling.tokens import EVERY, Grant, Keyring, Scope, parse_sec
 from whep_server.web.bodies import HttpRequest, Socket
 from whep_server.web.handshake import refuse
 from whep_server.web.pace import paces
-from whep_server.web.permissions import WEBSOCKET, Reach, Rule, rule_of
+from whep_server.web.permissions import WEBSOCKET, Limit, Reach, Rule, rule_of
 
 Connection = HttpRequest | Socket | ASGIConnection[BaseRouteHandler, object, object, State]
 """A request or a WebSocket; the last is what a guard is given, whichever it is."""
@@ -137,7 +137,7 @@ class Door:
     def _check(self, connection: Connection, rule: Rule, stream: str | None, *, in_url: bool) -> None:
         if rule.scope is None or not is_asked(self._settings, rule.scope):
             return
-        lenient = rule.capability and not self._settings.strict
+        lenient = rule.capability and not (self._settings.strict and rule.limit is Limit.CHANGES)
         token = _token(connection, in_url=in_url)
         if token is None:
             if not lenient:
