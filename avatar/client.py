@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 Told = TypeVar("Told")
 
+SETTINGS: Final = ("WHEP_AVATAR_", "WEBRTC_")
+"""How the names of the server's settings begin."""
 COMMAND: Final = ("-P", "-m", "avatar.worker")
 """What the Python interpreter is given to run; -P: a folder named avatar in the server's own folder is not meant."""
 HIGH_WATER_BYTES: Final = 1024 * 1024
@@ -326,10 +328,14 @@ def _kill(process: asyncio.subprocess.Process) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, and where to find this very package."""
+    """Ours, and where to find this very package; less the server's settings, which hold secrets.
+
+    The worker needs none of them, and reads files that strangers send.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
     here = str(Path(__file__).parents[1])
     path = os.environ.get("PYTHONPATH", "")
-    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, [here, path]))}
+    return inherited | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, [here, path]))}
 
 
 @asynccontextmanager

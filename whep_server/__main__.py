@@ -9,8 +9,14 @@ from bench import commands as bench_commands
 from whep_server import __version__, log
 from whep_server.command.configuration import WrongSettings, settings_given
 from whep_server.settings import CONFIG_VARIABLE, Settings, as_toml
+from whep_server.signaling.tokens import Scope
 
 DEFAULT_URL = "http://127.0.0.1:8000"
+Token = Annotated[
+    str,
+    typer.Option(envvar="WHEP_AVATAR_TOKEN", show_default=False, help="Bearer token, where the server asks for one."),
+]
+"""Better in the environment than on the command line, which others on the machine can read."""
 
 app = typer.Typer(
     name="whep-avatar",
@@ -67,6 +73,9 @@ def serve(
     bitrate: Annotated[int | None, typer.Option(help="Its picture bitrate, bits a second.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Where encoded idle loops are kept.")] = None,
     base_path: Annotated[str | None, typer.Option(help="Path prefix that a reverse proxy strips.")] = None,
+    insecure: Annotated[
+        bool | None, typer.Option("--insecure", help="Serve on any address though no token is asked for.")
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = None,
     log_json: Annotated[bool | None, typer.Option("--log-json", help="One JSON object a log line.")] = None,
     print_settings: Annotated[bool, typer.Option("--print-settings", help="Print all settings and end.")] = False,
@@ -87,6 +96,7 @@ def serve(
         bitrate_bps=bitrate,
         cache=cache,
         public_base_path=base_path,
+        insecure=insecure,
         log_level=log_level and log_level.upper(),
         log_json=log_json,
     )
@@ -107,6 +117,8 @@ def start(settings: Settings) -> None:
     log.configure(settings.log_level, as_json=settings.log_json)
     try:
         serving.serve(settings, open_registry, say_line)
+    except serving.Exposed as error:
+        raise stop(str(error)) from None
     except serving.PortTaken as error:
         raise stop(f"{error}\nanother one: whep-avatar serve --port 0", 1) from None
 
@@ -133,6 +145,7 @@ def say(
     ] = None,
     channels: Annotated[int, typer.Option(help="Of bare samples: 1 or 2.")] = 1,
     url: Annotated[str, typer.Option(help="Address of the server.")] = DEFAULT_URL,
+    token: Token = "",
 ) -> None:
     """Have a stream speak an audio file, samples, or text, and wait until it is spoken."""
     from whep_server.command import say as saying
@@ -143,18 +156,36 @@ def say(
     if text is not None and rate is not None:
         raise stop("--rate belongs to a file")
     samples = None if rate is None else saying.Samples(rate, channels)
-    raise typer.Exit(saying.run(url, stream, source, samples))
+    raise typer.Exit(saying.run(saying.Target(url, stream, token), source, samples))
 
 
 @app.command()
 def interrupt(
     stream: Annotated[str, typer.Argument(help="A stream on air.")] = "demo",
     url: Annotated[str, typer.Option(help="Address of the server.")] = DEFAULT_URL,
+    token: Token = "",
 ) -> None:
     """Have a stream fall silent."""
     from whep_server.command import say as saying
 
-    raise typer.Exit(saying.interrupt(url, stream))
+    raise typer.Exit(saying.interrupt(saying.Target(url, stream, token)))
+
+
+@app.command()
+def token(
+    scope: Annotated[list[Scope], typer.Option(help="What it allows; may be given more than once.")],
+    stream: Annotated[str, typer.Option(help="The stream it is for; * for all, lobby-* for those that begin so.")],
+    minutes: Annotated[float, typer.Option(min=0.1, max=5_256_000, help="How long it is good.")] = 60.0,
+) -> None:
+    """Print a token, signed with the first secret of WHEP_AVATAR_TOKEN_SECRETS."""
+    from whep_server.command import issue
+
+    try:
+        typer.echo(issue.signed(read_settings(), scope, stream, minutes))
+    except issue.NoSecretError as error:
+        raise stop(str(error)) from None
+    except ValueError as error:
+        raise stop(f"--stream {stream}: {error}") from None
 
 
 @app.command()

@@ -32,10 +32,11 @@ from whep_server.web import (
     speech,
     streams,
 )
+from whep_server.web.auth import Door
 from whep_server.web.closing import Closing
-from whep_server.web.cors import add_cors
+from whep_server.web.cors import Cors
 from whep_server.web.on_air import Registry
-from whep_server.web.pace import Paces
+from whep_server.web.permissions import check_table
 from whep_server.web.problems import HANDLERS
 from whep_server.web.tally import Tally
 
@@ -96,7 +97,7 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: Closing
 
     tally = Tally()
     scrape = open_scrape(lambda: held[0] if held else None, tally.counts, __version__)
-    paces = Paces(settings.offers_per_s, settings.offer_burst)
+    door, cors = Door(settings), Cors(settings)
     page_set = pages.load_pages(settings.templates)
     routers = (avatars, files, interrupt, ops, pages, pcm, pcm_upload, reference, speech, streams)
     handlers: list[ControllerRouterHandler] = [handler for module in routers for handler in module.ROUTES]
@@ -109,16 +110,21 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: Closing
             "config": Provide(lambda: settings, use_cache=True, sync_to_thread=False),
             "closing": Provide(lambda: ended, use_cache=True, sync_to_thread=False),
             "scrape": Provide(lambda: scrape, use_cache=True, sync_to_thread=False),
-            "paces": Provide(lambda: paces, use_cache=True, sync_to_thread=False),
+            "door": Provide(lambda: door, use_cache=True, sync_to_thread=False),
+            "cors": Provide(lambda: cors, use_cache=True, sync_to_thread=False),
             "pages": Provide(lambda: page_set, use_cache=True, sync_to_thread=False),
         },
         lifespan=[lifespan],
-        before_send=[tally.count, add_cors, origins.open_to_all],
+        guards=[door.guard],
+        middleware=[door.crowd],
+        before_send=[tally.count, cors.add, origins.opened(cors)],
         exception_handlers={**HANDLERS, HTTPException: origins.refuse},
         openapi_config=None,
         logging_config=None,  # whep_server.log decides how logs look; problems.py logs what is unexpected
         request_max_body_size=None,  # web/bodies.py counts
     )
+    check_table(app.routes)
+    app.state["cors"] = cors
     document = openapi.build(app.routes, __version__)
     app.state["openapi"] = msgspec.json.encode(document)
     app.state["reference"] = reference.reference_page(page_set.reference, document, settings.public_base_path)

@@ -7,6 +7,7 @@
     │   ├── UploadBroken            400   the sender went away in the middle; nobody reads this answer
     │   └── TooSlow                 408   a body that stopped coming
     ├── Unauthorized                401   no token, or a wrong one; with WWW-Authenticate
+    ├── Forbidden                   403   a good token that does not allow this; with WWW-Authenticate
     ├── NotOnAir                    404   no stream of that name
     ├── NoSuchSession               404
     ├── NoSuchAvatar                404
@@ -79,10 +80,26 @@ class Unauthorized(ServerError):
 
     status, title = 401, "Unauthorized"
 
-    def __init__(self, detail: str, *, wrong: bool = False) -> None:
-        """``wrong``: a token was given, and is not the right one."""
-        challenge = 'Bearer realm="whep-avatar"' + (', error="invalid_token"' if wrong else "")
-        super().__init__(detail, headers={"WWW-Authenticate": challenge})
+    def __init__(self, detail: str, *, wrong: bool = False, scope: str = "") -> None:
+        """``wrong``: a token was given, and is not the right one. ``scope``: what one would have to allow."""
+        super().__init__(detail, headers=_challenge("invalid_token" if wrong else "", detail, scope))
+
+
+class Forbidden(ServerError):
+    """A good token that does not allow this, or not on this stream (RFC 6750 section 3.1)."""
+
+    status, title = 403, "Forbidden"
+
+    def __init__(self, detail: str, *, scope: str = "") -> None:
+        """``scope``: what the token would have to allow."""
+        super().__init__(detail, headers=_challenge("insufficient_scope", detail, scope) if scope else {})
+
+
+def _challenge(error: str, detail: str, scope: str) -> dict[str, str]:
+    """``WWW-Authenticate``: nothing but the realm and the scope where no token was given."""
+    said = {"error": error, "error_description": detail if error else "", "scope": scope}
+    parts = ['Bearer realm="whep-avatar"', *(f'{name}="{value}"' for name, value in said.items() if value)]
+    return {"WWW-Authenticate": ", ".join(parts)}
 
 
 class NotOnAir(ServerError):

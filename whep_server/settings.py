@@ -6,6 +6,7 @@ Read, first wins: keyword arguments (the command line), environment variables ``
 
 import json
 import os
+import re
 import textwrap
 from enum import StrEnum
 from pathlib import Path
@@ -22,12 +23,15 @@ from pydantic_settings import (
 )
 
 from whep_server.signaling.ice_servers import TurnLogin
+from whep_server.signaling.tokens import parse_secrets
 
 PREFIX: Final = "WHEP_AVATAR_"
 CONFIG_VARIABLE: Final = f"{PREFIX}CONFIG"
 FRAME_RATES: Final = (10, 15, 20, 25, 30)
 """Those at which pictures and 20 ms audio packets meet often enough (``avatar.messages`` has the same)."""
 MASK: Final = "**********"
+ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", re.ASCII)
+"""Of web pages, or of apps (``capacitor://localhost``)."""
 
 
 class BargeIn(StrEnum):
@@ -80,24 +84,53 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Largest speech upload: 10 minutes of WAV fit")
     upload_stall_s: float = Field(10.0, gt=0, description="An upload that sends nothing for so long is given up")
 
-    # who may, and how often
+    # who may, and how often (docs/security.md)
     watch_token: SecretStr = Field(
         SecretStr(""), description="Bearer token without which nobody may watch; empty: everybody may"
     )
     publish_token: SecretStr = Field(
         SecretStr(""),
         description="Bearer token without which nobody may publish, make it speak or change what is on air; "
-        "who has it may watch, too; empty: everybody may",
+        "who has it may do everything; empty: everybody may",
+    )
+    token_secrets: SecretStr = Field(
+        SecretStr(""),
+        description="Secrets of signed tokens, NAME:SECRET,OTHER:SECRET, each of 32 characters or more; the first one "
+        "signs, all are believed. Where there is one, nothing is done without a token",
+    )
+    insecure: bool = Field(
+        False, description="Serve on an address other than loopback though everybody may make it speak there"
     )
     strict: bool = Field(
         False,
         description="Ask of clients what the standards say and many forget: If-Match with every PATCH (428), and the "
-        "token with every request to a session",
+        "token with every change of a session",
     )
     offers_per_s: float = Field(
         20.0, ge=0, description="Offers one address may send a second in the long run (429); 0: no limit"
     )
     offer_burst: int = Field(60, ge=1, description="Offers one address may send at once")
+    requests_per_s: float = Field(
+        200.0,
+        ge=0,
+        description="Other requests that tokens guard, of one address a second in the long run (429); 0: no limit",
+    )
+    request_burst: int = Field(1000, ge=1, description="Such requests one address may send at once")
+    max_open_requests: int = Field(
+        1000,
+        ge=1,
+        description="Requests of one address under way at once, event streams and WebSockets included; more are "
+        "refused (429)",
+    )
+    cors_origins: Annotated[list[str], NoDecode] = Field(
+        default=["*"],
+        description="Origins whose pages may use this server, comma-separated, as https://example.org; *: all. Where "
+        "they are named, WebSockets of other origins are refused, too",
+    )
+    frame_ancestors: Annotated[list[str], NoDecode] = Field(
+        default=["*"],
+        description="Origins whose pages may show ours in a frame, comma-separated; *: all, and apps; empty: none",
+    )
 
     # streams
     demo_stream: str = Field(
@@ -233,7 +266,26 @@ class Settings(BaseSettings):
             self.turn_lifetime_s,
         )
 
-    @field_validator("stun_urls", "turn_urls", mode="before")
+    @field_validator("token_secrets")
+    @classmethod
+    def check_secrets(cls, value: SecretStr) -> SecretStr:
+        """They can be read; what is wrong is told without them."""
+        parse_secrets(value.get_secret_value())
+        return value
+
+    @field_validator("cors_origins", "frame_ancestors")
+    @classmethod
+    def check_origins(cls, origins: list[str]) -> list[str]:
+        """As browsers write them (RFC 6454 section 6.2); they are written into headers."""
+        found = [origin.lower().removesuffix("/") for origin in origins]
+        for origin in found:
+            if origin != "*" and not ORIGIN.fullmatch(origin):
+                raise ValueError("must be origins, as https://example.org or http://localhost:3000, or *")
+        if "*" in found and len(found) > 1:
+            raise ValueError("* stands for all origins, and alone")
+        return found
+
+    @field_validator("stun_urls", "turn_urls", "cors_origins", "frame_ancestors", mode="before")
     @classmethod
     def split_urls(cls, value: object) -> object:
         """Comma-separated in the environment, an array in TOML."""

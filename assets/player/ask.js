@@ -2,7 +2,7 @@
 
 import { access } from "./access.js";
 import { get } from "./dom.js";
-import { credentials } from "./exchange/wire.js";
+import { credentials, lacksToken } from "./exchange/wire.js";
 import { sentence } from "./words.js";
 
 let asked = null;
@@ -17,7 +17,7 @@ export function askForToken(why = "") {
 export async function askIfRefused(address) {
   const request = { method: "HEAD", headers: credentials(access.token), cache: "no-store" };
   const { status } = await fetch(address, request).catch(() => ({}));
-  return status === 401 && askForToken("the token is not the right one");
+  return lacksToken(status) && askForToken("the token is not the right one");
 }
 
 function ask(why) {

@@ -3,7 +3,7 @@
 import { access } from "./access.js";
 import { askForToken, askIfRefused } from "./ask.js";
 import { config, get, make, toast } from "./dom.js";
-import { withToken } from "./exchange/wire.js";
+import { lacksToken, withToken } from "./exchange/wire.js";
 import { download } from "./mse/download.js";
 import { Playback } from "./mse/playback.js";
 
@@ -47,7 +47,7 @@ async function saveAll() {
   try {
     for (const url of chunks) save(url.split("/").pop(), await download(url, { token: access.token }));
   } catch ({ status }) {
-    if (status === 401) await askForToken();
+    if (lacksToken(status)) await askForToken();
     else toast("The chunks can’t be had.", status === 404 ? "They are kept for a while only." : "");
   } finally {
     get("save").disabled = false;

@@ -4,6 +4,7 @@
 import { access } from "./access.js";
 import { askForToken } from "./ask.js";
 import { config, get, make, toast } from "./dom.js";
+import { lacksToken } from "./exchange/wire.js";
 import { SpeechQueue, SpeechRefused, loadSamples, postInterrupt, postSpeech, postText } from "./speech.js";
 import { brief } from "./words.js";
 
@@ -196,7 +197,7 @@ async function withToken(request) {
     try {
       return await request(access.token);
     } catch (error) {
-      if (error.status !== 401) throw error;
+      if (!lacksToken(error.status)) throw error;
       if (!(await askForToken(error.detail || error.message))) return null;
     }
   }

@@ -9,6 +9,7 @@ import { Host } from "./embed.js";
 import { StreamEvents } from "./events.js";
 import { isFinal } from "./exchange/retry.js";
 import { WhepClient } from "./exchange/whep.js";
+import { lacksToken } from "./exchange/wire.js";
 import { Reaction } from "./reaction.js";
 import { Senses } from "./senses.js";
 import { Stage } from "./stage.js";
@@ -100,7 +101,7 @@ client.addEventListener("gaveUp", ({ detail }) => {
   stage.detach();
   get("reason").textContent = reason(detail);
   face.step("gaveUp");
-  if (detail.status === 401) again();
+  if (lacksToken(detail.status)) again();
 });
 client.addEventListener("stopped", () => {
   stage.detach();
@@ -140,6 +141,7 @@ function speaks(on) {
 
 function reason({ status, reason: words }) {
   if (status === 401) return "A token is needed to watch.";
+  if (status === 403) return "This token does not allow you to watch.";
   if (status === 404 || status === 410) return `${config.title} is not on air right now.`;
   if (status !== undefined && status < 500) return words;
   return "The connection was lost.";
@@ -147,7 +149,7 @@ function reason({ status, reason: words }) {
 
 /** Starts over, with a token where that is what was lacking. */
 async function again() {
-  if (page.lost?.status === 401 && !(await askForToken(page.lost.reason))) return;
+  if (lacksToken(page.lost?.status) && !(await askForToken(page.lost.reason))) return;
   play();
 }
 access.addEventListener("change", () => {

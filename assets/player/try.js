@@ -3,7 +3,7 @@
 import { access } from "./access.js";
 import { askForToken, askIfRefused } from "./ask.js";
 import { config, get, make, toast } from "./dom.js";
-import { credentials } from "./exchange/wire.js";
+import { credentials, lacksToken } from "./exchange/wire.js";
 import { Layers } from "./mse/layers.js";
 import { messages } from "./mse/messages.js";
 import { loadSamples } from "./speech.js";
@@ -63,7 +63,7 @@ function follow({ event, index, total_chunks: total }, ms) {
 /** Says what the server minds; with a token that it lacked it is asked again. */
 async function refused(response, again) {
   const { detail } = await response.json().catch(() => ({}));
-  if (response.status === 401) return (await askForToken(detail)) && again();
+  if (lacksToken(response.status)) return (await askForToken(detail)) && again();
   const words = Array.isArray(detail) ? detail.map(({ loc, msg }) => `${loc.at(-1)}: ${msg}`).join("; ") : detail;
   toast("The server didn’t accept that.", sentence(String(words ?? `status ${response.status}`)));
 }

@@ -16,6 +16,7 @@ import httpx
 from playwright.async_api import Page
 
 from tests.clients.remote_player import WAIT_MS, playing, shown
+from tests.clients.waiting import until_page
 
 OFFSETS = """() => __probe.polls.map(({ video, audio }) =>
   video?.estimatedPlayoutTimestamp && audio?.estimatedPlayoutTimestamp
@@ -45,7 +46,7 @@ async def watch(base: str, wav: bytes, pictures: int, pause_s: float) -> dict[st
         if pause_s:
             polled = int(await page.evaluate("__probe.polls.length"))
             await page.evaluate("document.querySelector('#live').pause()")
-            await page.wait_for_function(f"__probe.polls.length > {polled + 4 * pause_s}", timeout=WAIT_MS)
+            await until_page(page, f"__probe.polls.length > {polled + 4 * pause_s}", WAIT_MS / 1000)
             polled = int(await page.evaluate("__probe.polls.length"))
             await page.evaluate("void document.querySelector('#live').play()")
             await shown(page, pictures)

@@ -15,6 +15,7 @@ from itertools import pairwise
 from playwright.async_api import Page
 
 from tests.clients.remote_player import WAIT_MS, playing, shown
+from tests.clients.waiting import until_page
 
 BEFORE, AFTER = 50, 100
 """Pictures to be shown on either address."""
@@ -35,7 +36,7 @@ async def watch(base: str, device: str, old: str, new: str) -> dict[str, object]
         await page.evaluate("void __probe.record()")
         before = await shown(page, BEFORE)
         move(device, old, new)
-        await page.wait_for_function("__probe.connections.length > 0", timeout=WAIT_MS)
+        await until_page(page, "__probe.connections.length > 0", WAIT_MS / 1000)
         # pictures that were under way when it moved are not counted
         addresses = "[...(await __probe.connections.at(-1).getStats()).values()]"
         await wait_for_address(page, addresses, new.partition("/")[0])

@@ -76,7 +76,7 @@ def network_namespace() -> Iterator[Namespace]:
 def server_inside(space: Namespace) -> Iterator[None]:
     """A server that listens on the namespace's address, with both codecs of its idle loop ready."""
     log = CACHE / f"{space.name}.log"
-    env = environment({"host": ADDRESS, "port": str(PORT), "cache": str(CACHE / "idle")})
+    env = environment({"host": ADDRESS, "port": str(PORT), "cache": str(CACHE / "idle"), "insecure": "true"})
     command = space.argv(sys.executable, "-m", "whep_server", "serve")
     ask = space.argv(sys.executable, str(READY_PROBE), f"{space.base}/streams/demo", '"H264"', '"VP8"')
     with spawned(command, log, env=env) as process:

@@ -17,6 +17,7 @@ from tests.clients.peers import run
 from tests.clients.player_page import PLAY
 from tests.clients.server_process import ROOT, Server, running_server
 from tests.clients.speech_files import sentence
+from tests.clients.waiting import until_page
 
 FOLDER = ROOT / "docs" / "images"
 TYPED = "typed.jpg"
@@ -41,21 +42,21 @@ async def take_typed(server: Server, path: Path) -> None:
     async with listening(server.base) as events, chromium_page(f"{server.base}/player/demo") as page:
         await page.click(PLAY)
         await page.keyboard.press("s")
-        await page.wait_for_function("whepAvatar.events.up && whepAvatar.stats.audioPackets > 100")
+        await until_page(page, "whepAvatar.events.up && whepAvatar.stats.audioPackets > 100")
         await events.wait_idle(LIMIT_S)
         await write(page, FIRST)
-        await page.wait_for_function("document.querySelector('#live').currentTime > 4")
-        await page.wait_for_function(MEASURED.format("first", "firstSound"))
+        await until_page(page, "document.querySelector('#live').currentTime > 4")
+        await until_page(page, MEASURED.format("first", "firstSound"))
         await page.keyboard.press("Escape")
-        await page.wait_for_function(MEASURED.format("shut", "silence"))
+        await until_page(page, MEASURED.format("shut", "silence"))
         await events.wait_idle(LIMIT_S)
 
         await write(page, SECOND)
         await page.type("#text", "And how do I get there?", delay=60)
         await events.wait_nth(LIMIT_S, 1, "speech", state="started")
-        await page.wait_for_function(MEASURED.format("first", "firstSound"))
-        await page.wait_for_function(
-            "[...document.querySelectorAll('#stats dd')].every(({ textContent }) => textContent !== '–')"
+        await until_page(page, MEASURED.format("first", "firstSound"))
+        await until_page(
+            page, "[...document.querySelectorAll('#stats dd')].every(({ textContent }) => textContent !== '–')"
         )
         await page.screenshot(path=path, quality=90)
         await events.wait(LIMIT_S, "speech", state="finished")

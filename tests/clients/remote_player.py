@@ -8,6 +8,7 @@ from playwright.async_api import Page, async_playwright
 
 from tests.clients.chromium import EXECUTABLE, FLAGS, PROBE
 from tests.clients.player_page import PLAY
+from tests.clients.waiting import until_page
 
 WAIT_MS = 120_000
 
@@ -24,7 +25,7 @@ async def playing(base: str) -> AsyncIterator[Page]:
             await page.add_init_script(path=PROBE)
             await page.goto(f"{base}/player/demo", timeout=WAIT_MS)
             await page.click(PLAY)
-            await page.wait_for_function("document.querySelector('#live').currentTime > 1", timeout=WAIT_MS)
+            await until_page(page, "document.querySelector('#live').currentTime > 1", WAIT_MS / 1000)
             yield page
         finally:
             await browser.close()
@@ -33,5 +34,5 @@ async def playing(base: str) -> AsyncIterator[Page]:
 async def shown(page: Page, pictures: int) -> int:
     """Wait for so many more pictures; how many there are then."""
     count = int(await page.evaluate("__probe.frames.length")) + pictures
-    await page.wait_for_function(f"__probe.frames.length >= {count}", timeout=WAIT_MS)
+    await until_page(page, f"__probe.frames.length >= {count}", WAIT_MS / 1000)
     return count

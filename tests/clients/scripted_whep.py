@@ -21,6 +21,8 @@ from aiortc.sdp import candidate_from_sdp
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from tests.clients.scripted_media import Ear, Picture, Tone
+from whep_server.settings import Settings
+from whep_server.web.policy import content_policy
 
 ROOT: Final = Path(__file__).parents[2]
 TYPES: Final = {
@@ -33,8 +35,8 @@ TYPES: Final = {
     ".webm": "video/webm",
     ".jpg": "image/jpeg",
 }
-POLICY: Final = "default-src 'self'; media-src 'self' blob:; object-src 'none'; base-uri 'none'"
-"""Sent with each page: a page that needs more than this breaks in the tests."""
+POLICY: Final = content_policy(Settings())
+"""Sent with each page, as the real server does: a page that needs more than this breaks in the tests."""
 CONFIG: Final = {
     "stream": "demo",
     "title": "Nova",

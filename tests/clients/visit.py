@@ -1,6 +1,5 @@
 """A person's visit to the pages of a scripted server, in a real Chromium whose microphone hears a sentence."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 from tests.clients.chromium import EXECUTABLE, FLAGS, microphone_flags
 from tests.clients.scripted_whep import ScriptedWhep, scripted_whep
 from tests.clients.speech_files import DATA
+from tests.clients.waiting import until_page
 
 WAIT_S = 20.0
 """For what takes a fraction of a second on a machine with nothing else to do."""
@@ -67,10 +67,8 @@ class Visit:
         await self.becomes(f"document.querySelector('#loop').currentTime !== {before}")
 
     async def becomes(self, expression: str) -> None:
-        """Wait until it is true. Playwright's own wait_for_function needs eval, which the page's policy forbids."""
-        async with asyncio.timeout(WAIT_S):
-            while not await self.page.evaluate(expression):  # noqa: ASYNC110  # the page cannot set an event of ours
-                await asyncio.sleep(0.05)
+        """Wait until it is true."""
+        await until_page(self.page, expression, WAIT_S)
 
 
 @asynccontextmanager

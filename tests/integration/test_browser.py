@@ -12,6 +12,7 @@ from tests.clients.chromium import chromium_page
 from tests.clients.event_log import EventLog, listening
 from tests.clients.player_page import PLAY, SAMPLE
 from tests.clients.server_process import Server
+from tests.clients.waiting import until_page
 
 pytestmark = pytest.mark.timeout(400)  # the first test waits for the idle loop to be encoded
 
@@ -53,7 +54,7 @@ class Round:
 async def shown(page: Page, pictures: int) -> int:
     """Wait for so many more pictures; how many there are then."""
     count = await page.evaluate("__probe.frames.length") + pictures
-    await page.wait_for_function(f"__probe.frames.length >= {count}", timeout=60_000)
+    await until_page(page, f"__probe.frames.length >= {count}", 60)
     return int(count)
 
 
@@ -91,7 +92,7 @@ async def clean_round(page: Page, events: EventLog) -> Round:
 async def test_one_click_then_idle_speech_idle_without_a_hitch(server: Server):
     async with listening(server.base) as events, chromium_page(f"{server.base}/player/demo") as page:
         await page.click(PLAY)
-        await page.wait_for_function("document.querySelector('#live').currentTime > 1")
+        await until_page(page, "document.querySelector('#live').currentTime > 1")
         await page.evaluate("void __probe.record()")
         spoken = await clean_round(page, events)
         probe = await page.evaluate("({ ...__probe, connections: __probe.connections.length })")

@@ -8,6 +8,7 @@ import httpx
 from tests.clients.waiting import until
 from tests.integration.http_server import assert_problem, serving
 from whep_server.errors import Unavailable, WorkerLost
+from whep_server.settings import Settings
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 ORIGIN = "https://app.example"
@@ -70,13 +71,24 @@ async def test_the_figures_are_what_happened(http):
 # --- who may, and from where
 
 
-async def test_pages_of_any_origin_may_send_credentials(http):
+async def test_pages_of_any_origin_may_ask_but_send_no_credentials(http):
     for path in ("/avatars/list", "/webrtc/sessions/nobody/status", "/sessions/no/such/path"):
         response = await http.get(path, headers={"Origin": ORIGIN})
-        assert response.headers["access-control-allow-origin"] == ORIGIN
-        assert response.headers["access-control-allow-credentials"] == "true"
-        assert "Origin" in response.headers["vary"]
-        assert (await http.get(path)).headers["access-control-allow-origin"] == "*"
+        assert response.headers["access-control-allow-origin"] == "*"
+        assert "access-control-allow-credentials" not in response.headers
+
+
+async def test_pages_of_an_origin_that_is_named_may_send_credentials_and_others_are_told_nothing(live):
+    async with serving(Settings(cors_origins=ORIGIN), live.open) as http:
+        for path in ("/avatars/list", "/sessions/no/such/path", "/streams", "/no/such/path"):
+            known = await http.get(path, headers={"Origin": ORIGIN})
+            assert known.headers["access-control-allow-origin"] == ORIGIN
+            ours = path in ("/streams", "/no/such/path")
+            assert ("access-control-allow-credentials" in known.headers) != ours
+            for origin in ({}, {"Origin": "https://elsewhere.example"}):
+                other = await http.get(path, headers=origin)
+                assert not [name for name in other.headers if name.startswith("access-control-")]
+                assert "Origin" in other.headers["vary"]
 
 
 async def test_a_preflight_allows_whatever_it_asks_for(http):

@@ -93,7 +93,9 @@ async def test_ice_servers_as_a_browser_takes_them_and_only_for_who_may_watch(li
     guarded = Settings(watch_token=SecretStr("watch"), turn_user="u", **servers)
     async with serving(guarded, live.open) as http:
         stranger = (await http.post(f"{SESSIONS}/create?avatar_id=nova")).json()
-        friend = (await http.post(f"{SESSIONS}/create?avatar_id=nova&token=watch")).json()
+        friend = (
+            await http.post(f"{SESSIONS}/create?avatar_id=nova", headers={"Authorization": "Bearer watch"})
+        ).json()
         session_id = stranger["session_id"]
         for method, path in (("POST", "offer"), ("POST", "ice"), ("GET", "status")):
             detail(await http.request(method, f"{SESSIONS}/{session_id}/{path}"), 401)

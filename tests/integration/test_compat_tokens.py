@@ -15,21 +15,22 @@ from pydantic import SecretStr
 
 from tests.clients.chunk_files import chunk_files
 from tests.clients.visit import WAIT_S
+from tests.clients.waiting import until_page
 from tests.fake_live import FakeRegistry
 from tests.integration.http_server import serving
 from whep_server.app import compat_router
 from whep_server.settings import Settings
-from whep_server.web.auth import Action
+from whep_server.signaling.tokens import Scope
 from whep_server.web.openapi import UNSHOWN
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SEE, SAY, WRONG = "see-3f1c.77", "say-9b2e.41", "guess-0a5d.13"
-WATCH, PUBLISH, ANYBODY = Action.WATCH, Action.PUBLISH, None
+WATCH, PUBLISH, ANYBODY = Scope.WATCH, Scope.PUBLISH, None
 CHUNKS = chunk_files(2)
 
-ROUTES: Mapping[str, tuple[Action | None, int]] = {
-    # what it needs, and what an empty request gets then that is let in
+ROUTES: Mapping[str, tuple[Scope | None, int]] = {
+    # which of the two fixed tokens it needs, and what an empty request gets then that is let in
     "GET /": (ANYBODY, 200),
     "GET /health": (ANYBODY, 200),
     "GET /capabilities": (ANYBODY, 200),
@@ -88,7 +89,7 @@ async def http(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.
 
 async def make_session(http: httpx.AsyncClient, family: str = "") -> str:
     """A session's id."""
-    answer = await http.post(f"{family}/sessions/create", params={"avatar_id": "nova", "fps": 25, "token": SAY})
+    answer = await http.post(f"{family}/sessions/create", params={"avatar_id": "nova", "fps": 25}, headers=bearer(SAY))
     assert answer.status_code == 200, answer.text
     return str(answer.json()["session_id"])
 
@@ -151,23 +152,25 @@ async def test_the_table_has_every_route():
 
 
 async def test_each_route_lets_in_who_has_the_token_and_refuses_all_others(http: httpx.AsyncClient):
-    let_in: dict[Action | None, set[str | None]] = {ANYBODY: {None, WRONG, SEE, SAY}, WATCH: {SEE, SAY}, PUBLISH: {SAY}}
+    let_in: dict[Scope | None, set[str | None]] = {ANYBODY: {None, WRONG, SEE, SAY}, WATCH: {SEE, SAY}, PUBLISH: {SAY}}
     ways = [(None, True), *product((WRONG, SEE, SAY), (True, False))]
     for (route, address), (token, header) in product(await addresses(http), ways):
         method, (needed, status) = route.split()[0], ROUTES[route]
         answer = await answer_to(http, method, address, token, header=header)
         case = f"{method} {address}, {token}: {answer.status_code}"
-        if token in let_in[needed]:
+        seen = token if header or method == "GET" or needed is ANYBODY else None
+        if seen in let_in[needed]:
             assert answer.status_code == status, case
         else:
-            assert_unauthorized(answer, wrong=token is not None, case=case)
+            assert_refused(answer, {None: None, WRONG: "invalid_token", SEE: "insufficient_scope"}[seen], case)
 
 
-def assert_unauthorized(answer: httpx.Response, *, wrong: bool, case: str) -> None:
+def assert_refused(answer: httpx.Response, error: str | None, case: str) -> None:
     """As the original writes errors, with the challenge that the standard asks for."""
-    assert answer.status_code == 401, case
-    assert answer.headers["www-authenticate"].startswith("Bearer "), case
-    assert ("invalid_token" in answer.headers["www-authenticate"]) == wrong, case
+    assert answer.status_code == (403 if error == "insufficient_scope" else 401), case
+    challenge = answer.headers["www-authenticate"]
+    assert challenge.startswith("Bearer ") and ("error=" in challenge) == (error is not None), case
+    assert error is None or f'error="{error}"' in challenge, case
     assert answer.headers["access-control-allow-origin"] == "*", case
     assert list(answer.json()) == ["detail"], case
     assert isinstance(answer.json()["detail"], str), case
@@ -218,12 +221,12 @@ async def visiting(browser: Browser) -> AsyncIterator[tuple[Page, list[str]]]:
 
 async def film_is_shown(page: Page) -> None:
     """The avatar's film is there."""
-    await page.wait_for_function("document.querySelector('#film').readyState >= 2", timeout=WAIT_S * 1000)
+    await until_page(page, "document.querySelector('#film').readyState >= 2", WAIT_S)
 
 
 async def chunks_are_played(page: Page) -> None:
     """All of an utterance is over, without a word of trouble."""
-    await page.wait_for_function("idle === 1 && document.body.dataset.state === 'idle'", timeout=WAIT_S * 1000)
+    await until_page(page, "idle === 1 && document.body.dataset.state === 'idle'", WAIT_S)
 
 
 async def test_the_session_player_takes_the_token_of_its_address(visitors: Browser, http: httpx.AsyncClient):
@@ -258,7 +261,7 @@ async def test_the_chunk_player_asks_at_once(visitors: Browser, http: httpx.Asyn
         await page.goto(f"{http.base_url}/player/{request_id}")
         await page.fill("#askToken", SEE)
         await page.keyboard.press("Enter")
-        await page.wait_for_function("document.querySelector('#video').readyState >= 2", timeout=WAIT_S * 1000)
+        await until_page(page, "document.querySelector('#video').readyState >= 2", WAIT_S)
         await page.click("#all")
         await chunks_are_played(page)
 
@@ -273,7 +276,7 @@ async def test_the_form_shows_the_film_to_who_may_watch_and_asks_who_wants_speec
         await film_is_shown(page)
         await page.set_input_files("#file", {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"speech"})
         await page.click("#go")
-        await expect(page.locator("#askWhy")).to_have_text("The token is not the right one.")
+        await expect(page.locator("#askWhy")).to_have_text("The token does not allow this: it needs the scope speak.")
         await page.fill("#askToken", SAY)
         await page.keyboard.press("Enter")
         await chunks_are_played(page)

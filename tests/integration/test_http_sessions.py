@@ -159,8 +159,10 @@ async def test_others_are_refused_with_a_challenge(guarded, method, path, header
 
 
 async def test_the_token_for_watching_is_not_one_for_publishing(guarded):
-    assert_problem(await guarded.post("/whip/demo", content=OFFER, headers=SDP | bearer("watch-it")), 401)
-    assert_problem(await guarded.post("/streams/demo/speech", content=b"x", headers=bearer("watch-it")), 401)
+    assert_problem(await guarded.post("/whip/demo", content=OFFER, headers=SDP | bearer("watch-it")), 403)
+    refused = await guarded.post("/streams/demo/speech", content=b"x", headers=bearer("watch-it"))
+    assert_problem(refused, 403)
+    assert 'error="insufficient_scope"' in refused.headers["www-authenticate"]
     assert (await guarded.post("/streams/demo/speech", content=b"x", headers=bearer("say-it"))).status_code == 202
 
 

@@ -14,7 +14,7 @@ from tests.clients.picture_steps import FRAME_TICKS, Aligned, Reference, luma_of
 from tests.clients.recording_viewer import Viewer, watching
 from tests.clients.server_process import Server
 from tests.clients.visit import WAIT_S
-from tests.clients.waiting import until
+from tests.clients.waiting import until, until_page
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
@@ -92,7 +92,7 @@ async def test_a_microphone_makes_the_face_speak_and_a_muted_one_lets_it_rest(se
         await until(lambda: max(mouth.newest(2)) > SPEAKING, WAIT_S, "a mouth that moves")
         if SCREENSHOT:
             await page.wait_for_selector("#stage[data-live]")
-            await page.wait_for_function("document.querySelector('#advice').textContent === 'Sounds good.'")
+            await until_page(page, "document.querySelector('#advice').textContent === 'Sounds good.'")
             await page.screenshot(path=Path(SCREENSHOT), quality=88)
         await page.keyboard.press("m")
         await page.wait_for_selector("body[data-state=muted]")
@@ -146,8 +146,8 @@ async def test_a_restart_of_ice_goes_on_in_the_sessions_there_are(server: Server
         await page.evaluate("dispatchEvent(new Event('online'))")
         await page.wait_for_selector("body[data-state=on]")
         for side in (0, 1):
-            await expect_true(page, f"({OF_THIS_ICE})(sides[{side}]) && sides[{side}].connectionState === 'connected'")
-        await expect_true(page, "document.querySelector('#live').currentTime > 1")
+            await until_page(page, f"({OF_THIS_ICE})(sides[{side}]) && sides[{side}].connectionState === 'connected'")
+        await until_page(page, "document.querySelector('#live').currentTime > 1")
         assert await page.evaluate(
             "whepAvatar.voice.client.session.pc === sides[0] && whepAvatar.preview.session.pc === sides[1]"
         )
@@ -155,8 +155,3 @@ async def test_a_restart_of_ice_goes_on_in_the_sessions_there_are(server: Server
         assert len(events.find("publisher", publisher=True)) == 1
         assert events.states()[-1] == "speaking"
         await off_air(page, events)
-
-
-async def expect_true(page: Page, expression: str) -> None:
-    """Wait for it. Errors: TimeoutError."""
-    await page.wait_for_function(expression, timeout=WAIT_S * 1000)

@@ -44,7 +44,6 @@ async def test_a_wrong_token_or_none_is_refused_before_there_is_a_connection(gua
     for options in (
         {},
         {"additional_headers": {"Authorization": "Bearer wrong"}},
-        {"additional_headers": {"Authorization": "Bearer to watch"}},
         {"subprotocols": [PROTOCOL, "bearer.d3Jvbmc"]},
         {"subprotocols": [PROTOCOL, "bearer.!"]},
     ):
@@ -52,6 +51,8 @@ async def test_a_wrong_token_or_none_is_refused_before_there_is_a_connection(gua
         assert status == 401 and body["challenge"].startswith("Bearer ")
         assert TOKEN not in body["detail"]
     assert (await refusal(guarded, "/streams/demo/pcm?token=wrong"))[0] == 401
+    watcher = await refusal(guarded, additional_headers={"Authorization": "Bearer to watch"})
+    assert watcher[0] == 403 and "insufficient_scope" in str(watcher[1]["challenge"])
     assert_problem(await guarded.http.get("/streams/demo/pcm"), 401)
     assert_problem(await guarded.http.post("/streams/demo/pcm?sample_rate=24000", content=b"\0\0"), 401)
     assert_problem(await guarded.http.post("/streams/demo/interrupt"), 401)

@@ -11,6 +11,7 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.clients.event_log import EventLog, listening
 from tests.clients.server_process import Server
+from tests.clients.waiting import until_page
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
@@ -49,17 +50,10 @@ async def player(visitors: Browser, server: Server) -> AsyncIterator[Page]:
         await page.click("#start")
         await page.wait_for_selector("#stage[data-live]", timeout=WAIT_S * 1000)
         await page.keyboard.press("s")
-        await becomes(page, "whepAvatar.events.up && whepAvatar.stats.audioPackets > 50")
+        await until_page(page, "whepAvatar.events.up && whepAvatar.stats.audioPackets > 50")
         yield page
     finally:
         await context.close()
-
-
-async def becomes(page: Page, expression: str) -> None:
-    """Wait until it is true."""
-    async with asyncio.timeout(WAIT_S):
-        while not await page.evaluate(expression):  # noqa: ASYNC110  # the page cannot set an event of ours
-            await asyncio.sleep(0.05)
 
 
 async def write(page: Page, text: str) -> None:
@@ -75,13 +69,13 @@ async def test_a_typed_sentence_is_seen_and_heard_until_it_is_stopped(player: Pa
     async with listening(server.base) as events:
         await write(player, LONG)
         utterance = await begins(events)
-        await becomes(player, "whepAvatar.stats.firstLipMs > 0 && whepAvatar.stats.firstSoundMs > 0")
+        await until_page(player, "whepAvatar.stats.firstLipMs > 0 && whepAvatar.stats.firstSoundMs > 0")
         await expect(player.locator("#caption")).to_have_text(LONG.strip())
 
         await player.keyboard.press("Escape")
         cut = await events.wait(WAIT_S, "speech", state="interrupted", utterance=utterance)
         assert 0 < float(str(cut.data["played_s"])) < 10
-        await becomes(player, "whepAvatar.stats.shutLipMs > 0 && whepAvatar.stats.silenceMs !== null")
+        await until_page(player, "whepAvatar.stats.shutLipMs > 0 && whepAvatar.stats.silenceMs !== null")
         await events.wait_idle(WAIT_S)
         await expect(player.locator("#stop")).to_be_hidden()
         await expect(player.locator("#caption")).to_be_hidden()

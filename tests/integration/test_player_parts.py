@@ -132,7 +132,7 @@ async def test_what_is_in_the_way_is_told_in_words(visit: Visit):
         "The microphone can’t be opened",
         "The microphone can’t be opened",
         "token: A token is needed to speak here",
-        "server: This token does not allow you to speak here",
+        "token: This token does not allow you to speak here",
         "server: Nova is not on air right now",
         "server: Nova is not on air right now",
         "busy: Nova can’t take your voice right now",

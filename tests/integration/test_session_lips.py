@@ -17,6 +17,7 @@ from tests.clients.recording_viewer import watching
 from tests.clients.server_process import Server
 from tests.clients.speech_files import Sentence, sentence
 from tests.clients.visit import WAIT_S
+from tests.clients.waiting import until_page
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
@@ -130,5 +131,5 @@ async def test_a_webrtc_session_is_lip_synced_and_its_page_shows_it(server: Serv
                 await speaks_and_falls_silent(page)
                 assert len(events.find("speech", state="finished")) == times
             in_step = f"Math.abs(whepAvatar.stats.avOffsetMs ?? NaN) < {MOST_APART_MS}"
-            await page.wait_for_function(in_step, timeout=WAIT_S * 1000)
+            await until_page(page, in_step, WAIT_S)
     assert_synced(read_lips(Aligned(Reference(), viewer.pictures), viewer, spoken))

@@ -16,7 +16,7 @@ from playwright.async_api import Browser, Page, Route, expect
 
 from tests.clients.chunk_files import chunk_files, luma_of
 from tests.clients.visit import WAIT_S
-from tests.clients.waiting import until
+from tests.clients.waiting import until, until_page
 from tests.fake_live import FakeRegistry
 from tests.fake_recordings import FakeRecording
 from tests.integration.http_server import serving
@@ -127,16 +127,11 @@ async def watched(visitors: Browser, server: tuple[httpx.AsyncClient, FakeRegist
         yield begun
 
 
-async def until_true(page: Page, expression: str) -> None:
-    """Wait for it. Errors: TimeoutError."""
-    await page.wait_for_function(expression, timeout=WAIT_S * 1000)
-
-
 async def film_moves(page: Page) -> None:
     """The idle film is seen, and moves."""
     await page.wait_for_selector("#layers:not([data-live])", timeout=WAIT_S * 1000)
     before = await page.evaluate("document.querySelector('#film').currentTime")
-    await until_true(page, f"document.querySelector('#film').currentTime !== {before}")
+    await until_page(page, f"document.querySelector('#film').currentTime !== {before}")
 
 
 async def test_a_session_speaks_falls_silent_and_speaks_again(watched: Watched):
@@ -324,7 +319,7 @@ async def test_the_chunks_of_a_request_can_be_looked_at_one_by_one_or_as_one_fil
     await watched.hears("picture")
     await page.click("#chunks button >> nth=1")
     await expect(line).to_have_text("Chunk 2 of 4")
-    await until_true(page, "document.querySelector('#video').ended")
+    await until_page(page, "document.querySelector('#video').ended")
     assert (await watched.chunks_shown())[-1:] == [1]
     await page.evaluate("shown.length = 0")
     await page.click("#all")

@@ -3,7 +3,9 @@
 import pytest
 
 from whep_server.errors import TooMany
-from whep_server.web.pace import MAX_KEYS, Pace, Paces
+from whep_server.settings import Settings
+from whep_server.web.pace import MAX_KEYS, Pace, paces
+from whep_server.web.permissions import Limit
 
 
 def refused(pace: Pace, key: str, now_s: float) -> int | None:
@@ -54,5 +56,5 @@ def test_what_is_remembered_is_bounded():
 
 
 def test_changes_may_come_more_often_than_offers():
-    paces = Paces(1.0, 2)
-    assert [refused(paces.changes, "a", 0.0) for _ in range(11)] == [None] * 10 + [1]
+    changes = paces(Settings(offers_per_s=1.0, offer_burst=2))[Limit.CHANGES]
+    assert [refused(changes, "a", 0.0) for _ in range(11)] == [None] * 10 + [1]

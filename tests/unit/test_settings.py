@@ -85,6 +85,7 @@ def test_a_wrong_value_is_not_repeated_in_the_error():
 
 def test_what_is_printed_can_be_read_again_and_holds_no_secret(monkeypatch, tmp_path: Path):
     secrets = dict.fromkeys(("turn_pass", "turn_secret", "watch_token", "publish_token", "tts_key"), "hushhush")
+    secrets["token_secrets"] = "a:" + "hushhush" * 4
     settings = Settings(**secrets, turn_urls="turn:a.example", fps=30, cache=tmp_path)
     printed = as_toml(settings)
     assert "hushhush" not in printed and "hushhush" not in repr(settings)

@@ -13,9 +13,12 @@ import httpx
 
 from whep_server import __version__
 from whep_server.command.findings import Finding
+from whep_server.command.serve import is_exposed
 from whep_server.rtc.ice import is_loopback
 from whep_server.rtc.ice_probe import Answer, allocate, ask_stun, offered_addresses, overhearing
 from whep_server.settings import PREFIX, Settings
+from whep_server.signaling.tokens import Scope
+from whep_server.web.auth import is_asked
 
 DATAGRAM_S: Final = 2.0
 ANSWER_S: Final = 3.0
@@ -65,18 +68,16 @@ def _version_of_ours(settings: Settings) -> str | None:
 
 
 def check_access(settings: Settings) -> Iterator[Finding]:
-    """Whether a server that others reach asks who they are."""
-    open_to = [
-        what
-        for what, token in (("watch", settings.watch_token), ("speak and publish", settings.publish_token))
-        if not token.get_secret_value()
-    ]
+    """Whether a server that others reach asks who they are, and whether it would start at all."""
+    scopes = {"watch": Scope.WATCH, "speak": Scope.SPEAK}
+    open_to = [what for what, scope in scopes.items() if not is_asked(settings, scope)]
     if not open_to:
-        yield Finding("access", True, "tokens for watching and for publishing")
+        yield Finding("access", True, "tokens for whatever is done")
         return
     says = f"whoever reaches {settings.host} may {' and '.join(open_to)}"
-    fix = f"set {PREFIX}WATCH_TOKEN and {PREFIX}PUBLISH_TOKEN, unless a proxy in front asks who it is"
-    yield Finding("access", is_loopback(settings.host), says, fix, fatal=False)
+    fix = f"set {PREFIX}TOKEN_SECRETS, or {PREFIX}WATCH_TOKEN and {PREFIX}PUBLISH_TOKEN, unless it is meant"
+    refused = is_exposed(settings) and not settings.insecure
+    yield Finding("access", is_loopback(settings.host), says, fix, fatal=refused)
 
 
 def check_udp(settings: Settings) -> Iterator[Finding]:

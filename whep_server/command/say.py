@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractContextManager, aclosing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
 from typing import Final, cast
@@ -59,9 +59,23 @@ class Speech:
     detail: str | None
 
 
-def stream_url(url: str, stream: str) -> str:
-    """Address of a stream."""
-    return f"{url.rstrip('/')}/streams/{stream}"
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A stream of a server, and the token that it asks for, if any."""
+
+    server: str
+    stream: str
+    token: str = field(default="", repr=False)
+
+    @property
+    def url(self) -> str:
+        """Address of the stream."""
+        return f"{self.server.rstrip('/')}/streams/{self.stream}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """With each request."""
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
 
 async def read_pieces(file: BufferedReader, progress: Progress, task: TaskID) -> AsyncIterator[bytes]:
@@ -141,18 +155,18 @@ async def tick(progress: Progress) -> None:
                 progress.update(task.id, completed=min(task.total, task.completed + 0.1))
 
 
-async def say(url: str, stream: str, source: BufferedReader | str, samples: Samples | None, progress: Progress) -> None:
+async def say(target: Target, source: BufferedReader | str, samples: Samples | None, progress: Progress) -> None:
     """Listen, send, follow. Errors: SayFailedError and httpx.HTTPError, in exception groups."""
     timeout = httpx.Timeout(REPLY_S, connect=CONNECT_S)
     listening = httpx.Timeout(SILENCE_S, connect=CONNECT_S)
     async with (
-        httpx.AsyncClient(timeout=timeout) as client,
-        client.stream("GET", f"{stream_url(url, stream)}/events", timeout=listening) as response,
+        httpx.AsyncClient(timeout=timeout, headers=target.headers) as client,
+        client.stream("GET", f"{target.url}/events", timeout=listening) as response,
     ):
         if response.status_code != httpx.codes.OK:
             await response.aread()
             raise SayFailedError(reason(response))
-        utterance = await send(client, stream_url(url, stream), source, samples, progress)
+        utterance = await send(client, target.url, source, samples, progress)
         async with aclosing(speech_events(response)) as events, asyncio.TaskGroup() as group:
             ticker = group.create_task(tick(progress), name="progress")
             try:
@@ -170,29 +184,29 @@ def explain(error: BaseException, url: str) -> str:
     return str(error)
 
 
-def run(url: str, stream: str, source: Path | str, samples: Samples | None = None) -> int:
+def run(target: Target, source: Path | str, samples: Samples | None = None) -> int:
     """The ``say`` command: a file (``-`` is standard input) or a text. The exit status: 0 once it is spoken."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description:>9}"), BarColumn(), TimeElapsedColumn())
     status = 0
     try:
         with Progress(*columns, console=console) as progress, opened(source) as opened_source:
-            asyncio.run(say(url, stream, opened_source, samples, progress))
+            asyncio.run(say(target, opened_source, samples, progress))
     except* (SayFailedError, httpx.HTTPError, OSError) as failed:
-        console.print(f"not spoken: {explain(failed, url)}", style="red", markup=False, highlight=False)
+        console.print(f"not spoken: {explain(failed, target.server)}", style="red", markup=False, highlight=False)
         status = 1
     except* KeyboardInterrupt:
         status = 130
     return status
 
 
-def interrupt(url: str, stream: str) -> int:
+def interrupt(target: Target) -> int:
     """The ``interrupt`` command. The exit status: 0 where it is silent."""
     console = Console(stderr=True)
     try:
-        response = httpx.post(f"{stream_url(url, stream)}/interrupt", timeout=REPLY_S)
+        response = httpx.post(f"{target.url}/interrupt", headers=target.headers, timeout=REPLY_S)
     except httpx.HTTPError as error:
-        console.print(explain(error, url), style="red", markup=False, highlight=False)
+        console.print(explain(error, target.server), style="red", markup=False, highlight=False)
         return 1
     if response.status_code != httpx.codes.OK:
         console.print(reason(response), style="red", markup=False, highlight=False)

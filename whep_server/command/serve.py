@@ -14,7 +14,10 @@ import uvloop
 from litestar import Litestar
 
 from whep_server.app import OpenRegistry, create_app
+from whep_server.rtc.ice import is_loopback
 from whep_server.settings import Settings
+from whep_server.signaling.tokens import Scope
+from whep_server.web.auth import is_asked
 from whep_server.web.closing import Closing
 from whep_server.web.handshake import with_refusals
 from whep_server.web.on_air import Registry
@@ -35,6 +38,10 @@ PROGRESS_S: Final = 0.2
 
 class PortTaken(OSError):
     """Nobody can listen there now."""
+
+
+class Exposed(Exception):
+    """It would be open to whoever reaches it."""
 
 
 class Server(uvicorn.Server):
@@ -72,6 +79,23 @@ def listen(host: str, port: int) -> socket.socket:
     return server
 
 
+def is_exposed(settings: Settings) -> bool:
+    """Whether strangers could make it speak."""
+    home = settings.host == "localhost" or is_loopback(settings.host)
+    return not home and not is_asked(settings, Scope.SPEAK)
+
+
+def check_exposure(settings: Settings) -> None:
+    """Errors: Exposed where strangers could make it speak, and nobody said that they may."""
+    if settings.insecure or not is_exposed(settings):
+        return
+    raise Exposed(
+        f"not serving on {settings.host}: whoever reaches that address could watch, and make it speak.\n"
+        "Set WHEP_AVATAR_PUBLISH_TOKEN or WHEP_AVATAR_TOKEN_SECRETS (docs/security.md), or say that it is meant: "
+        "--insecure"
+    )
+
+
 def address_of(server: socket.socket) -> str:
     """``http://HOST:PORT``, with an address that a browser on this machine can open."""
     host, port = server.getsockname()[:2]
@@ -83,7 +107,7 @@ def make_server(app: Litestar, closing: Closing) -> Server:
     """Uvicorn as this server needs it."""
     logging.getLogger("uvicorn.access").disabled = True  # it writes session URLs, which are capabilities
     config = uvicorn.Config(
-        with_refusals(app),
+        with_refusals(app, app.state["cors"]),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -178,8 +202,11 @@ async def run(
 
 
 def serve(settings: Settings, open_registry: OpenRegistry, say: Callable[[str], None]) -> None:
-    """Listen, then serve on uvloop. Errors: PortTaken."""
+    """Listen, then serve on uvloop. Errors: Exposed, PortTaken."""
+    check_exposure(settings)
     with listen(settings.host, settings.port) as listener:
         say(f"listening on {address_of(listener)}")
+        if is_exposed(settings):
+            say("no token is asked for: whoever reaches it may make it speak")
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(settings, open_registry, listener, say))

@@ -17,7 +17,6 @@ from whep_server.compat.office import Compat, Office
 from whep_server.compat.session_views import POSE
 from whep_server.compat.warming import Warmth, Warmup
 from whep_server.errors import BadRequest, NoSuchAvatar, NotAvatarVideo, ServerError
-from whep_server.web.auth import Action, authorize
 from whep_server.web.bodies import HttpRequest
 from whep_server.web.describe import Operation, describe
 from whep_server.web.on_air import Config, Live, Registry
@@ -164,7 +163,6 @@ async def list_catalog(request: HttpRequest, live: Live) -> ASGIResponse:
 @route(f"{AVATAR}/video", http_method=READ, status_code=200, opt=describe(Operation(AVATARS, params=Film, reply=MP4)))
 async def show_film(avatar_id: FromPath[str], request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
     """The idle loop as a film, or a part of it. Errors: 400 (role), 401, 404, 416."""
-    authorize(request, config, Action.WATCH)
     check_name(avatar_id)
     role = read_params(Film, request).role
     if role is not None and role not in ROLES:
@@ -184,7 +182,6 @@ async def prepare(request: HttpRequest, compat: Compat, config: Config) -> ASGIR
 
     Errors: 400, 401, 408, 409 (on air, or shipped), 413, 422, 429, 500 (no avatar can be made of it), 503.
     """
-    authorize(request, config, Action.PUBLISH)
     folder = config.cache / UPLOADS
     async with read_form(request, limit=config.max_video_bytes, stall_s=config.upload_stall_s, folder=folder) as form:
         wanted = read_params(Prepare, request, form.scalars)
@@ -208,7 +205,6 @@ async def forget(avatar_id: FromPath[str], request: HttpRequest, compat: Compat,
 
     Errors: 401, 404, 409 (on air, or shipped), 503.
     """
-    authorize(request, config, Action.PUBLISH)
     check_name(avatar_id)
     from_disk = read_params(Forget, request).from_disk
     dropped = await compat.live.delete_avatar(avatar_id, from_disk=from_disk)
@@ -258,7 +254,6 @@ async def warm(avatar_id: FromPath[str], request: HttpRequest, compat: Compat, c
 
     Errors: 401, 404, 422, 500 (it cannot be loaded), 503.
     """
-    authorize(request, config, Action.PUBLISH)
     check_name(avatar_id)
     wanted = read_params(Warm, request)
     video = video_of(compat.live, config, avatar_id, nearest_rate(wanted.fps))
@@ -288,7 +283,6 @@ async def _wait(warmup: Warmup, timeout_s: float) -> None:
 @route(f"{AVATAR}/cache/status", http_method=READ, status_code=200, opt=describe(Operation(AVATARS, reply=CacheState)))
 async def show_cache(avatar_id: FromPath[str], request: HttpRequest, compat: Compat, config: Config) -> ASGIResponse:
     """Whether an avatar is in memory. Errors: 401, 404 for what is no avatar's name."""
-    authorize(request, config, Action.WATCH)
     check_name(avatar_id)
     return ok(request, cache_state(compat, avatar_id))
 

@@ -9,7 +9,8 @@ from litestar.response.base import ASGIResponse
 
 from whep_server.errors import NoSuchFile, RangeUnsatisfiable
 from whep_server.settings import Settings
-from whep_server.web.auth import Action, accepted_tokens
+from whep_server.signaling.tokens import Scope
+from whep_server.web.auth import is_asked
 from whep_server.web.bodies import HttpRequest
 from whep_server.web.files import RANGE, file_response, parse_range
 
@@ -18,7 +19,7 @@ MP4: Final = "video/mp4"
 
 def cache_control(settings: Settings) -> str:
     """For what viewers are shown: kept by no cache that is shared where a token is asked for."""
-    return f"{'private' if accepted_tokens(settings, Action.WATCH) else 'public'}, max-age=3600"
+    return f"{'private' if is_asked(settings, Scope.WATCH) else 'public'}, max-age=3600"
 
 
 def check_range(header: str | None, size: int) -> None:

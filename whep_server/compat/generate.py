@@ -27,7 +27,6 @@ from whep_server.compat.forms import Form, read_form
 from whep_server.compat.lifetimes import nearest_rate, video_of
 from whep_server.compat.office import Compat, Office
 from whep_server.errors import NoSuchAvatar
-from whep_server.web.auth import Action, authorize
 from whep_server.web.bodies import HttpRequest
 from whep_server.web.closing import ClosingEvent
 from whep_server.web.describe import Operation, describe
@@ -90,7 +89,6 @@ class JobState(msgspec.Struct, frozen=True):
 )
 async def queue_film(request: HttpRequest, compat: Compat, config: Config) -> ASGIResponse:
     """Make a film of what a file holds, in the background. Errors: 400, 401, 404 (avatar), 408, 413, 422, 429, 503."""
-    authorize(request, config, Action.PUBLISH)
     job_id = new_id("gen_")
     async with read_form(request, limit=config.max_upload_bytes, stall_s=config.upload_stall_s) as form:
         wanted = read_params(FilmRequest, request, form.scalars)
@@ -114,7 +112,6 @@ async def _render(compat: Office, avatar: str, rate: int, form: Form, frames: in
 @route(f"{JOB}/status", http_method=READ, status_code=200, opt=describe(Operation(CHUNKS, reply=JobState)))
 async def film_status(job_id: FromPath[str], request: HttpRequest, compat: Compat, config: Config) -> ASGIResponse:
     """How a job is; remembered for as long as its film. Errors: 401, 404."""
-    authorize(request, config, Action.PUBLISH)
     film = compat.films.find(job_id)
     if film.done_s is None:
         return ok(request, JobState("processing"))
@@ -129,7 +126,6 @@ async def film_status(job_id: FromPath[str], request: HttpRequest, compat: Compa
 @route(f"{JOB}/download", http_method=READ, status_code=200, opt=describe(Operation(CHUNKS, reply=MP4)))
 async def download_film(job_id: FromPath[str], request: HttpRequest, compat: Compat, config: Config) -> ASGIResponse:
     """The film, or part of it. Errors: 400 (not done), 401, 404, 416, 500 (failed)."""
-    authorize(request, config, Action.PUBLISH)
     film = compat.films.made(job_id)
     headers = {"Content-Disposition": f'attachment; filename="{film.file}"'}
     return await send_file(request, compat.chunks.path(film.job_id, film.file), headers)
@@ -145,7 +141,6 @@ async def stream_chunks(request: HttpRequest, compat: Compat, config: Config, cl
 
     An unknown avatar is told by an ``error`` event, as the original did. Errors: 400, 401, 408, 413, 422, 429, 503.
     """
-    authorize(request, config, Action.PUBLISH)
     async with read_form(request, limit=config.max_upload_bytes, stall_s=config.upload_stall_s) as form:
         wanted = read_params(ChunksRequest, request, form.scalars)
         told = Announcements()

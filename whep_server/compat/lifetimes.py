@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 SWEEP_S: Final = 60.0
 MOST_OFFERED: Final = 4
+MOST_OWNERS: Final = 10_000
+"""Requests of which it is remembered whose they were: more than there are files of, of those kept for an hour."""
 
 
 class Kind(StrEnum):
@@ -39,11 +41,21 @@ class Requests:
 
     active: set[str] = field(default_factory=set)
     total: int = 0
+    owners: dict[str, str] = field(default_factory=dict)
+    """The sessions of requests, oldest first; a request without one has none here."""
 
-    def begin(self, request_id: str) -> None:
+    def begin(self, request_id: str, session: str | None = None) -> None:
         """One more runs."""
         self.active.add(request_id)
         self.total += 1
+        if session is not None:
+            self.owners[request_id] = session
+            if len(self.owners) > MOST_OWNERS:
+                del self.owners[next(iter(self.owners))]
+
+    def owner(self, request_id: str) -> str | None:
+        """The session whose request it is or was; None where that is not known: before a restart, or long ago."""
+        return self.owners.get(request_id)
 
     def end(self, request_id: str) -> None:
         """It is over; may be said again."""
@@ -142,7 +154,7 @@ class CompatSession:
         if self.active_stream is not None:
             raise Busy(f"Session already streaming: {self.active_stream}")
         self.active_stream = request_id
-        self.requests.begin(request_id)
+        self.requests.begin(request_id, self.id)
 
     def release(self, request_id: str) -> None:
         """That request is over."""

@@ -1,7 +1,8 @@
 """Which paths speak as the original server did, refusals by the framework included, and its CORS there.
 
-It let pages of any origin use any method and any header, with credentials. There are no cookies here to be misused; but
-a proxy in front that asks for a login of its own had better decide on CORS itself.
+It let pages of any origin use any method and any header, with credentials. So do we, but for credentials: a proxy in
+front may have a login of its own, by cookie, which no page that we do not know may use. Origins that are named in the
+settings may.
 """
 
 from typing import Final
@@ -9,11 +10,12 @@ from typing import Final
 from litestar.datastructures import Headers, MutableScopeHeaders
 from litestar.exceptions import HTTPException
 from litestar.response import Response
-from litestar.types import Message, Scope
+from litestar.types import BeforeMessageSendHookHandler, Message, Scope
 
 from whep_server.compat import dialect
 from whep_server.web import problems
 from whep_server.web.bodies import HttpRequest
+from whep_server.web.cors import Cors
 
 PATHS: Final = frozenset(
     {"/", "/capabilities", "/chunks", "/generate", "/health", "/sessions", "/stats", "/ui", "/webrtc"}
@@ -38,19 +40,21 @@ def can_be_echoed(value: str) -> bool:
     return value.isascii() and value.isprintable()
 
 
-async def open_to_all(message: Message, scope: Scope) -> None:
-    """A ``before_send`` hook for after ours: what ``*`` does not allow, credentials and any header, is allowed."""
-    if message["type"] != "http.response.start" or not is_original(scope["path"]):
-        return
-    asked = Headers.from_scope(scope)
-    origin = asked.get("origin")
-    if origin is None or not can_be_echoed(origin):
-        return
-    headers = MutableScopeHeaders.from_message(message)
-    headers["Access-Control-Allow-Origin"] = origin
-    headers["Access-Control-Allow-Credentials"] = "true"
-    headers["Access-Control-Allow-Methods"] = METHODS
-    headers.add("Vary", "Origin")
-    wanted = asked.get("access-control-request-headers")
-    if wanted is not None and can_be_echoed(wanted):
-        headers["Access-Control-Allow-Headers"] = wanted
+def opened(cors: Cors) -> BeforeMessageSendHookHandler:
+    """A ``before_send`` hook for after ours: any header is allowed, and credentials to origins that are named."""
+
+    async def add(message: Message, scope: Scope) -> None:
+        asked = Headers.from_scope(scope)
+        origin = asked.get("origin")
+        known = cors.origins is None or cors.allows(origin)
+        if message["type"] != "http.response.start" or not is_original(scope["path"]) or origin is None or not known:
+            return
+        headers = MutableScopeHeaders.from_message(message)
+        headers["Access-Control-Allow-Methods"] = METHODS
+        if cors.allows(origin):
+            headers["Access-Control-Allow-Credentials"] = "true"
+        wanted = asked.get("access-control-request-headers")
+        if wanted is not None and can_be_echoed(wanted):
+            headers["Access-Control-Allow-Headers"] = wanted
+
+    return add

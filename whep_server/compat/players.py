@@ -27,7 +27,8 @@ from whep_server.settings import Settings
 from whep_server.web.bodies import HttpRequest
 from whep_server.web.describe import OPERATIONS, Operation, describe
 from whep_server.web.on_air import Config, Live, Registry
-from whep_server.web.pages import HEADERS, HTML, PageSet, avatar_files, player_config, render
+from whep_server.web.pages import HTML, PageSet, avatar_files, player_config, render
+from whep_server.web.policy import page_headers
 from whep_server.web.replies import READ, reply
 
 NAME: Final = re.compile(r"[A-Za-z0-9._~-]{1,256}")
@@ -98,7 +99,7 @@ class Showing:
 
     def page(self, template: jinja2.Template, config: msgspec.Struct, status: int = 200) -> ASGIResponse:
         """The page."""
-        return reply(self.request, render(template, config, self.base), HTML, status, HEADERS)
+        return reply(self.request, render(template, config, self.base), HTML, status, page_headers(self.settings))
 
     def refuse(self, error: ServerError) -> ASGIResponse:
         """The error as a page for a browser; raised for any other client."""

@@ -16,7 +16,6 @@ from whep_server.compat.dialect import SERVICE, ok
 from whep_server.compat.office import Compat, Office
 from whep_server.compat.resources import Processes, processes
 from whep_server.errors import Unavailable
-from whep_server.web.auth import Action, authorize
 from whep_server.web.bodies import HttpRequest
 from whep_server.web.describe import Operation, describe
 from whep_server.web.on_air import Config, Live
@@ -172,7 +171,6 @@ def cache_of(office: Office) -> Cache:
 @route("/stats", http_method=READ, status_code=200, opt=describe(Operation(SERVICE, reply=Statistics)))
 async def statistics(request: HttpRequest, compat: Compat, config: Config) -> ASGIResponse:
     """Memory, avatars, requests. Errors: 401."""
-    authorize(request, config, Action.PUBLISH)
     requests = compat.requests
     taken = processes(compat.live.worker_facts)
     return ok(request, Statistics(Gpu(), cache_of(compat), len(requests.active), requests.total, taken))
@@ -181,14 +179,12 @@ async def statistics(request: HttpRequest, compat: Compat, config: Config) -> AS
 @route("/stats/cache", http_method=READ, status_code=200, opt=describe(Operation(SERVICE, reply=Cache)))
 async def cache_statistics(request: HttpRequest, compat: Compat, config: Config) -> ASGIResponse:
     """Avatars in memory. Errors: 401."""
-    authorize(request, config, Action.PUBLISH)
     return ok(request, cache_of(compat))
 
 
 @route("/stats/gpu-live", http_method=READ, status_code=200, opt=describe(Operation(SERVICE, reply=GpuLive)))
 async def gpu_now(request: HttpRequest, config: Config) -> ASGIResponse:
     """That there is no card. Errors: 401."""
-    authorize(request, config, Action.PUBLISH)
     return ok(request, GpuLive(time.time()))
 
 

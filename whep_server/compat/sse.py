@@ -35,7 +35,8 @@ from whep_server.compat.forms import MAX_SCALAR_BYTES, file_pieces, read_form
 from whep_server.compat.lifetimes import CompatSession, Kind, nearest_rate
 from whep_server.compat.office import Compat, Office
 from whep_server.errors import BadRequest
-from whep_server.web.auth import Action, authorize
+from whep_server.signaling.tokens import Scope
+from whep_server.web.auth import DoorKept
 from whep_server.web.bodies import HttpRequest
 from whep_server.web.closing import ClosingEvent
 from whep_server.web.describe import Operation, describe
@@ -129,7 +130,6 @@ class LiveSessions(msgspec.Struct, frozen=True):
 @post("/sessions/create", status_code=200, opt=describe(Operation(CHUNKS, params=Make, reply=Made)))
 async def make_session(request: HttpRequest, compat: Compat, config: Config) -> ASGIResponse:
     """A session to listen to. Errors: 400, 401, 404 (avatar), 422, 429, 503."""
-    authorize(request, config, Action.PUBLISH)
     async with read_form(request, limit=MAX_SCALAR_BYTES, stall_s=config.upload_stall_s) as form:
         wanted = read_params(Make, request, form.scalars)
     rate = nearest_rate(wanted.fps)
@@ -168,7 +168,6 @@ async def stream_speech(
 
     Errors: 400, 401, 404, 408, 409 (chunks are being made), 413, 422, 429, 503.
     """
-    authorize(request, config, Action.PUBLISH)
     session = compat.sessions.get(session_id, KIND)
     request_id = new_id(f"{session.avatar_id}_req_")
     upload = file_pieces(request, "audio_file", limit=config.max_upload_bytes, stall_s=config.upload_stall_s)
@@ -197,7 +196,6 @@ async def session_events(
 
     Each has an id; who comes back with it as ``Last-Event-ID`` gets what it missed. Errors: 401, 404.
     """
-    authorize(request, config, Action.WATCH)
     session = compat.sessions.get(session_id, KIND)
     if request.method == "HEAD":
         return events_head(HEADERS)
@@ -222,7 +220,6 @@ async def session_status(
     session_id: FromPath[str], request: HttpRequest, compat: Compat, config: Config
 ) -> ASGIResponse:
     """How a session is. Errors: 401, 404."""
-    authorize(request, config, Action.WATCH)
     session = compat.sessions.get(session_id, KIND)
     status = Status(
         session_id=session.id,
@@ -240,7 +237,6 @@ async def session_status(
 @delete(PATH, status_code=200, opt=describe(Operation(CHUNKS, reply=Deleted)))
 async def end_session(session_id: FromPath[str], request: HttpRequest, compat: Compat, config: Config) -> ASGIResponse:
     """End a session and its speech; listeners are told, if they are in the middle of it. Errors: 401, 404."""
-    authorize(request, config, Action.PUBLISH)
     session = compat.sessions.get(session_id, KIND)
     await compat.sessions.delete(session)
     return ok(request, Deleted(session.id))
@@ -249,7 +245,6 @@ async def end_session(session_id: FromPath[str], request: HttpRequest, compat: C
 @route("/sessions/stats", http_method=READ, status_code=200, opt=describe(Operation(CHUNKS, reply=Stats)))
 async def session_stats(request: HttpRequest, compat: Compat, config: Config) -> ASGIResponse:
     """All sessions. Errors: 401."""
-    authorize(request, config, Action.PUBLISH)
     listed = [
         Listed(each.id, each.user_id, each.avatar_id, each.active_stream, each.age_s, each.idle_s)
         for each in compat.sessions.all(KIND)
@@ -260,7 +255,6 @@ async def session_stats(request: HttpRequest, compat: Compat, config: Config) ->
 @route("/sessions/live", http_method=READ, status_code=200, opt=describe(Operation(CHUNKS, reply=LiveSessions)))
 async def live_sessions(request: HttpRequest, compat: Compat, config: Config) -> ASGIResponse:
     """Sessions that speak. Errors: 401."""
-    authorize(request, config, Action.PUBLISH)
     chunked, watched = _speakers(compat, Kind.SSE), _speakers(compat, Kind.WEBRTC)
     return ok(request, LiveSessions(len(chunked) + len(watched), chunked, watched))
 
@@ -285,10 +279,15 @@ def _speakers(compat: Office, kind: Kind) -> list[Speaker]:
     "/chunks/{request_id:str}/{name:str}", http_method=READ, status_code=200, opt=describe(Operation(CHUNKS, reply=MP4))
 )
 async def chunk_file(
-    request_id: FromPath[str], name: FromPath[str], request: HttpRequest, compat: Compat, config: Config
+    request_id: FromPath[str],
+    name: FromPath[str],
+    request: HttpRequest,
+    compat: Compat,
+    config: Config,
+    door: DoorKept,
 ) -> ASGIResponse:
-    """One chunk, or part of it. Errors: 400, 401, 404, 416."""
-    authorize(request, config, Action.WATCH)
+    """One chunk, or part of it. Errors: 400, 401, 403, 404, 416."""
+    door.check_stream(request, Scope.WATCH, compat.requests.owner(request_id))
     if not REQUEST_ID.fullmatch(request_id) or not FILE_NAME.fullmatch(name):
         raise BadRequest("Invalid request ID or chunk name")
     headers = {"Content-Disposition": "inline", "Cache-Control": cache_control(config)}

@@ -36,12 +36,11 @@ from whep_server.compat.speaking import speak_live
 from whep_server.errors import BadRequest, NoSuchSession
 from whep_server.settings import Settings
 from whep_server.signaling.ice_servers import ice_servers
-from whep_server.web.auth import Action, authorize, is_authorized
+from whep_server.signaling.tokens import Scope
+from whep_server.web.auth import DoorKept
 from whep_server.web.bodies import HttpRequest, Upload
 from whep_server.web.describe import Operation, describe
-from whep_server.web.endpoints import client_address
 from whep_server.web.on_air import Config
-from whep_server.web.pace import PaceSet
 from whep_server.web.pages import IceServer
 from whep_server.web.replies import READ
 
@@ -133,13 +132,8 @@ class Speaking(msgspec.Struct, frozen=True):
     message: str = "Speaking; the session is free for the next when all of it was heard"
 
 
-def told_ice_servers(request: HttpRequest, settings: Settings) -> list[IceServer]:
-    """For a browser's RTCPeerConnection: STUN in one entry, TURN in another, whose credentials expire.
-
-    None for who may not watch: they cost money.
-    """
-    if not is_authorized(request, settings, Action.WATCH):
-        return []
+def told_ice_servers(settings: Settings) -> list[IceServer]:
+    """For a browser's RTCPeerConnection: STUN in one entry, TURN in another, whose credentials expire."""
     known = ice_servers(settings.stun_urls, settings.turn_urls, settings.turn_login, time.time())
     stun = [each.url for each in known if each.username is None]
     turn = [each for each in known if each.username is not None]
@@ -150,9 +144,8 @@ def told_ice_servers(request: HttpRequest, settings: Settings) -> list[IceServer
 
 
 @post("/webrtc/sessions/create", status_code=200, opt=describe(Operation(WEBRTC, params=Create, reply=Created)))
-async def create_session(request: HttpRequest, compat: Compat, config: Config) -> ASGIResponse:
+async def create_session(request: HttpRequest, compat: Compat, config: Config, door: DoorKept) -> ASGIResponse:
     """A session to watch. Errors: 400, 401, 404 (avatar), 422, 429, 503."""
-    authorize(request, config, Action.PUBLISH)
     async with read_form(request, limit=MAX_SCALAR_BYTES, stall_s=config.upload_stall_s) as form:
         wanted = read_params(Create, request, form.scalars)
     if wanted.prebuffer_seconds is not None and not 0 <= wanted.prebuffer_seconds <= MOST_PREBUFFER_S:
@@ -166,13 +159,14 @@ async def create_session(request: HttpRequest, compat: Compat, config: Config) -
         fps=played,
         drawn_fps=drawn if drawn < played else 0,
     )
+    may_watch = door.may(request, Scope.WATCH, session.id)
     created = Created(
         session_id=session.id,
         player_url=player_url(session, config),
         whep_url=f"{config.public_base_path}/whep/{session.id}",
         avatar_id=session.avatar_id,
         user_id=session.user_id,
-        ice_servers=told_ice_servers(request, config),
+        ice_servers=told_ice_servers(config) if may_watch else [],  # TURN costs money
         expires_in_seconds=math.ceil(config.session_ttl_s),
         config=session.config,
     )
@@ -186,14 +180,12 @@ def player_url(session: CompatSession, settings: Settings) -> str:
 
 @post(f"{PATH}/offer", status_code=200, opt=describe(Operation(WEBRTC, body=Description, reply=Answer)))
 async def take_description(
-    session_id: FromPath[str], request: HttpRequest, compat: Compat, config: Config, paces: PaceSet
+    session_id: FromPath[str], request: HttpRequest, compat: Compat, config: Config
 ) -> ASGIResponse:
     """An offer in, the complete answer out; each offer is a viewer of its own.
 
     Errors: 400, 401, 404, 408, 413, 422, 429, 503.
     """
-    paces.offers.take(client_address(request), time.monotonic())
-    authorize(request, config, Action.WATCH)
     session = compat.sessions.get(session_id, Kind.WEBRTC)
     # in JSON a line's end takes four characters
     upload = Upload(request, limit=2 * config.max_sdp_bytes, stall_s=config.upload_stall_s)
@@ -208,11 +200,9 @@ async def take_description(
 
 @post(f"{PATH}/ice", status_code=200, opt=describe(Operation(WEBRTC, body=Candidate, reply=Taken)))
 async def take_candidate(
-    session_id: FromPath[str], request: HttpRequest, compat: Compat, config: Config, paces: PaceSet
+    session_id: FromPath[str], request: HttpRequest, compat: Compat, config: Config
 ) -> ASGIResponse:
     """A candidate, for the viewer whose ufrag it names, else for the newest. Errors: 401, 404, 408, 413, 422, 429."""
-    paces.changes.take(client_address(request), time.monotonic())
-    authorize(request, config, Action.WATCH)
     session = compat.sessions.get(session_id, Kind.WEBRTC)
     body = await Upload(request, limit=MAX_SCALAR_BYTES, stall_s=config.upload_stall_s).read()
     candidate = parse_json(Candidate, body)
@@ -242,7 +232,6 @@ async def speak(session_id: FromPath[str], request: HttpRequest, compat: Compat,
 
     Errors: 400, 401, 404, 408, 409 (it speaks), 413, 422, 429, 503.
     """
-    authorize(request, config, Action.PUBLISH)
     session = compat.sessions.get(session_id, Kind.WEBRTC)
     request_id = new_id(f"{session.avatar_id}_webrtc_")
     upload = file_pieces(request, "audio_file", limit=config.max_upload_bytes, stall_s=config.upload_stall_s)
@@ -256,7 +245,6 @@ async def delete_session(
     session_id: FromPath[str], request: HttpRequest, compat: Compat, config: Config
 ) -> ASGIResponse:
     """End a session, its viewers and its speech. Errors: 401, 404."""
-    authorize(request, config, Action.PUBLISH)
     session = compat.sessions.get(session_id, Kind.WEBRTC)
     await compat.sessions.delete(session)
     return ok(request, Deleted(session.id))
@@ -265,7 +253,6 @@ async def delete_session(
 @route(f"{PATH}/status", http_method=READ, status_code=200, opt=describe(Operation(WEBRTC, reply=SessionState)))
 async def show_session(session_id: FromPath[str], request: HttpRequest, compat: Compat, config: Config) -> ASGIResponse:
     """How a session is, with each viewer's connection. Errors: 401, 404."""
-    authorize(request, config, Action.WATCH)
     session = compat.sessions.get(session_id, Kind.WEBRTC)
     return ok(request, session_state(session, player_url(session, config)))
 
@@ -273,7 +260,6 @@ async def show_session(session_id: FromPath[str], request: HttpRequest, compat: 
 @route("/webrtc/sessions/stats", http_method=READ, status_code=200, opt=describe(Operation(WEBRTC, reply=SessionList)))
 async def list_sessions(request: HttpRequest, compat: Compat, config: Config) -> ASGIResponse:
     """All sessions. Errors: 401."""
-    authorize(request, config, Action.PUBLISH)
     sessions = compat.sessions.all(Kind.WEBRTC)
     shown = [session_state(each, player_url(each, config)) for each in sessions]
     return ok(request, session_list(shown, compat.live.worker_facts))

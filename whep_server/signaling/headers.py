@@ -7,7 +7,7 @@ import re
 import secrets
 from typing import Final
 
-from whep_server.errors import PreconditionFailed, PreconditionMissing, Unauthorized
+from whep_server.errors import PreconditionFailed, PreconditionMissing
 
 WILDCARDS: Final = frozenset({"*", '"*"'})
 """Both specifications' figures print the wildcard with quotes; some players send it bare, some quoted."""
@@ -52,21 +52,6 @@ def given_token(authorization: str | None, query: str | None) -> str | None:
     if authorization is None:
         return query
     return _SCHEME.sub("", authorization.strip(), count=1) or None
-
-
-def check_token(given: str | None, accepted: tuple[str, ...], *, required: bool = True) -> None:
-    """Decide whether a request may proceed. Nothing is asked where no token is configured.
-
-    Errors: Unauthorized (401) for a wrong token, and for none where one is ``required``.
-    """
-    if not accepted:
-        return
-    if given is None:
-        if required:
-            raise Unauthorized("a bearer token is needed")
-        return
-    if not any([hmac.compare_digest(given.encode(), token.encode()) for token in accepted]):  # noqa: C419  all: no timing
-        raise Unauthorized("the token is not the right one", wrong=True)
 
 
 def session_location(base_path: str, protocol: str, stream: str, session_id: str) -> str:

@@ -20,20 +20,20 @@ from whep_server.live.session_events import TYPES
 from whep_server.settings import BargeIn, Settings
 from whep_server.signaling.headers import EVENTS_REL, extension_link, session_location
 from whep_server.signaling.ice_servers import ice_servers
+from whep_server.signaling.tokens import Scope
 from whep_server.web import exchange
-from whep_server.web.auth import Action, authorize, is_authorized
+from whep_server.web.auth import DoorKept
 from whep_server.web.bodies import HttpRequest, read_text, require_type
 from whep_server.web.describe import STANDARDS, Operation, describe
 from whep_server.web.on_air import Config, Live, Session, Stream
-from whep_server.web.pace import PaceSet
 
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """What tells WHEP from WHIP: the name in the path, who may, what an offer opens, and which events there are."""
+    """What tells WHEP from WHIP: the name in the path, what a token must allow, what an offer opens, which events."""
 
     protocol: str
-    action: Action
+    scope: Scope
     open: Callable[[Stream, str, Mapping[str, str]], Awaitable[Session]]
     """Takes the offer and the query."""
     find: Callable[[Stream, str], Session]
@@ -59,7 +59,7 @@ def publish(stream: Stream, offer: str, query: Mapping[str, str]) -> Awaitable[S
 
 WHEP = Direction(
     "whep",
-    Action.WATCH,
+    Scope.WATCH,
     lambda stream, offer, _: stream.open_viewer(offer),
     lambda stream, session: stream.viewer_session(session),
     lambda stream, session: stream.end_viewer(session),
@@ -67,7 +67,7 @@ WHEP = Direction(
 )
 WHIP = Direction(
     "whip",
-    Action.PUBLISH,
+    Scope.PUBLISH,
     publish,
     lambda stream, session: stream.publisher_session(session),
     lambda stream, session: stream.end_publisher(session),
@@ -98,14 +98,9 @@ def empty(status: int, lines: exchange.HeaderLines) -> ASGIResponse:
     return ASGIResponse(body=b"", status_code=status, headers=lines, media_type=MediaType.TEXT)
 
 
-def client_address(request: HttpRequest) -> str:
-    """Where a request comes from."""
-    return request.client.host if request.client is not None else ""
-
-
 @post("/{stream:str}", status_code=201, opt=describe(OFFER))
 async def take_offer(
-    stream: FromPath[str], request: HttpRequest, live: Live, config: Config, direction: Protocol, paces: PaceSet
+    stream: FromPath[str], request: HttpRequest, live: Live, config: Config, direction: Protocol
 ) -> ASGIResponse:
     """Offer in, complete answer out.  [I-EP-03] [I-EP-04] [I-EP-07] [I-EP-08] [E-EP-10] [I-EP-21] [E-EP-20]
 
@@ -113,8 +108,6 @@ async def take_offer(
 
     Errors: 400, 401, 404, 408, 409, 413, 415, 422, 429, 503.
     """
-    paces.offers.take(client_address(request), time.monotonic())
-    authorize(request, config, direction.action)
     target = live.stream(stream)
     require_type(request.headers.get("content-type"), exchange.SDP)
     offer = await read_text(request, limit=config.max_sdp_bytes, stall_s=config.upload_stall_s)
@@ -147,7 +140,9 @@ async def show_endpoint(stream: FromPath[str], request: HttpRequest, live: Live)
 
 
 @route("/{stream:str}", http_method=[HttpMethod.OPTIONS])
-async def endpoint_options(request: HttpRequest, config: Config, direction: Protocol) -> ASGIResponse:
+async def endpoint_options(
+    stream: FromPath[str], request: HttpRequest, config: Config, direction: Protocol, door: DoorKept
+) -> ASGIResponse:
     """What may be sent here; the same for any stream, so that a preflight tells nobody what is on air.  [I-EP-10]"""
-    links = ice_links(config) if is_authorized(request, config, direction.action) else []
+    links = ice_links(config) if door.may(request, direction.scope, stream) else []
     return empty(204, exchange.options_headers(request.headers, exchange.ENDPOINT_METHODS, links))

@@ -4,28 +4,33 @@ A script in a browser learns neither; it may ask by a plain ``GET`` of the same 
 """
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
 
+from litestar.datastructures import Headers
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from whep_server.errors import ServerError
-from whep_server.web.cors import HEADERS
+from whep_server.web.cors import Cors
 from whep_server.web.problems import Problem, refuse_handshake
 
 LINGER_S: Final = 1.0
 
 
-async def refuse(send: Send, error: ServerError) -> None:
-    """Instead of accepting it."""
+async def refuse(send: Send, error: ServerError, headers: Mapping[str, str]) -> None:
+    """Instead of accepting it. ``headers``: CORS's."""
     problem = Problem(error.title, error.status, error.detail, error.detail)
-    await refuse_handshake(send, problem, {**HEADERS, **error.headers})
+    await refuse_handshake(send, problem, {**headers, **error.headers})
 
 
-def with_refusals(app: ASGIApp) -> ASGIApp:
-    """404 where no route takes a WebSocket: the framework would close it, which uvicorn makes a 403 of."""
+def with_refusals(app: ASGIApp, cors: Cors) -> ASGIApp:
+    """404 where no route takes a WebSocket: the framework would close it, which uvicorn makes a 403 of.
+
+    It closes also what was refused before a handler was called; that has its answer already.
+    """
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.WEBSOCKET:
@@ -38,8 +43,9 @@ def with_refusals(app: ASGIApp) -> ASGIApp:
             first, unanswered = first or message["type"], not first
             if message["type"] == "websocket.close" and unanswered:
                 detail, status = "there is no WebSocket at this address", HTTPStatus.NOT_FOUND
-                await refuse_handshake(send, Problem(status.phrase.capitalize(), status, detail, detail), HEADERS)
-            else:
+                headers = cors.headers(Headers.from_scope(scope).get("origin"))
+                await refuse_handshake(send, Problem(status.phrase.capitalize(), status, detail, detail), headers)
+            elif message["type"] != "websocket.close" or first == "websocket.accept":
                 await send(message)
 
         await app(scope, receive, answer)

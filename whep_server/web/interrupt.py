@@ -6,7 +6,6 @@ from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
 from avatar.messages import AUDIO_HZ
-from whep_server.web.auth import Action, authorize
 from whep_server.web.bodies import HttpRequest
 from whep_server.web.describe import STREAMS, Operation, describe
 from whep_server.web.on_air import Config, Interruption, Live
@@ -35,7 +34,6 @@ async def interrupt(stream: FromPath[str], request: HttpRequest, live: Live, con
 
     Errors: 401, 404, 503.
     """
-    authorize(request, config, Action.PUBLISH)
     return json_reply(request, silenced(await live.stream(stream).interrupt()))
 
 

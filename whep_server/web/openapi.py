@@ -15,6 +15,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import BaseRoute, HTTPRoute
 
 from whep_server.web.describe import KEY, Operation
+from whep_server.web.permissions import Reach, Rule, rule_of
 
 VERSION: Final = "3.1.0"
 PROBLEM: Final = "application/problem+json"
@@ -22,6 +23,11 @@ JSON: Final = "application/json"
 UNSHOWN: Final = frozenset({"OPTIONS", "HEAD"})
 """They say nothing that the other methods of a path do not."""
 STATUS: Final = re.compile(r"\b([45]\d\d)\b")
+BEARER: Final = "bearer"
+SCHEME: Final = {"type": "http", "scheme": "bearer", "description": "asked for where tokens are set: docs/security.md"}
+WHO: Final = "x-who-may"
+DOOR: Final = (401, 403, 429)
+"""What is answered before a route's handler is called (``web/auth.py``)."""
 CLAUSE: Final = re.compile(r"\s*\[[IEX]-[A-Z]+-\d\d\]")
 Schema = dict[str, object]
 
@@ -31,13 +37,13 @@ def build(routes: Iterable[BaseRoute], version: str) -> Schema:
     components: Schema = {}
     paths: dict[str, Schema] = {}
     for path, method, handler, operation in described(routes):
-        shown = _operation(path, handler, operation, components)
+        shown = _operation(path, handler, operation, rule_of(method, path), components)
         paths.setdefault(path, {})[method.lower()] = shown | {"operationId": operation_id(method, path)}
     return {
         "openapi": VERSION,
         "info": {"title": "whep-avatar", "version": version, "license": {"name": "Apache-2.0"}},
         "paths": dict(sorted(paths.items())),
-        "components": {"schemas": dict(sorted(components.items()))},
+        "components": {"schemas": dict(sorted(components.items())), "securitySchemes": {BEARER: SCHEME}},
     }
 
 
@@ -58,13 +64,15 @@ def _path(route: HTTPRoute) -> str:
     return re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path_format) or "/"
 
 
-def _operation(path: str, handler: HTTPRouteHandler, operation: Operation, components: Schema) -> Schema:
+def _operation(path: str, handler: HTTPRouteHandler, operation: Operation, rule: Rule, components: Schema) -> Schema:
     summary, text = summary_of(handler)
     shown: Schema = {
         "tags": [operation.tag],
         "summary": summary,
         "parameters": [*_path_parameters(path), *_query_parameters(operation)],
-        "responses": _responses(handler, operation, text, components),
+        "responses": _responses(handler, operation, _statuses(text, rule), components),
+        "security": _security(rule),
+        WHO: who_may(rule),
     }
     body = _body(operation, components)
     for message in operation.messages:
@@ -135,8 +143,28 @@ def _schema(what: type, components: Schema) -> Schema:
     return reference
 
 
-def _responses(handler: HTTPRouteHandler, operation: Operation, text: str, components: Schema) -> Schema:
-    """The success, and each status that the docstring names."""
+def _security(rule: Rule) -> list[dict[str, list[str]]]:
+    """What a token has to allow; none is needed where the address is the permission."""
+    if rule.scope is None:
+        return []
+    needed = {BEARER: [str(rule.scope)]}
+    return [{}, needed] if rule.capability else [needed]
+
+
+def who_may(rule: Rule) -> str:
+    """The same in words."""
+    if rule.scope is None or rule.capability:
+        return "who has the address" if rule.capability else "everybody"
+    return f"{rule.scope}, for all streams" if rule.reach is Reach.ALL else str(rule.scope)
+
+
+def _statuses(text: str, rule: Rule) -> list[int]:
+    """Those that the docstring names, and what the door says."""
+    return sorted({*statuses_of(text), *(DOOR if rule.scope is not None else ())})
+
+
+def _responses(handler: HTTPRouteHandler, operation: Operation, statuses: list[int], components: Schema) -> Schema:
+    """The success, and each status of an error."""
     success: Schema = {"description": http.HTTPStatus(handler.status_code).phrase}
     if operation.reply is not None:
         success["content"] = _content(operation.reply, components)
@@ -145,7 +173,7 @@ def _responses(handler: HTTPRouteHandler, operation: Operation, text: str, compo
             name: {"description": says, "schema": {"type": "string"}} for name, says in operation.headers.items()
         }
     responses: Schema = {str(handler.status_code): success}
-    for status in statuses_of(text):
+    for status in statuses:
         responses[str(status)] = {"description": http.HTTPStatus(status).phrase, "content": {error_type(handler): {}}}
     return responses
 

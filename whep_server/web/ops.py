@@ -11,7 +11,6 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from whep_server.errors import Unavailable
-from whep_server.web.auth import Action, authorize
 from whep_server.web.bodies import HttpRequest
 from whep_server.web.describe import OPERATIONS, Operation, describe
 from whep_server.web.on_air import Config, Live, Registry
@@ -59,7 +58,6 @@ async def metrics(request: HttpRequest, config: Config, scrape: Scrape) -> ASGIR
 
     Errors: 401 without the token for publishing, where there is one.
     """
-    authorize(request, config, Action.PUBLISH)
     encode, media_type = choose_encoder(request.headers.get("accept", ""))
     return reply(request, encode(scrape), media_type, headers=[("Cache-Control", "no-store")])
 

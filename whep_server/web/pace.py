@@ -7,10 +7,9 @@ instead of telling it when to come back (aiolimiter).
 from collections import OrderedDict
 from typing import Final
 
-from litestar.di import NamedDependency
-from litestar.params import SkipValidation
-
 from whep_server.errors import TooMany
+from whep_server.settings import Settings
+from whep_server.web.permissions import Limit
 
 MAX_KEYS: Final = 10_000
 """Who asked longest ago is forgotten: its bucket has most likely filled up again."""
@@ -39,14 +38,11 @@ class Pace:
             raise TooMany("too many requests from this address", retry_after_s=1 + int((1 - level) / self._per_s))
 
 
-class Paces:
-    """The paces of one server.  [I-EP-32] [I-SE-22]"""
-
-    def __init__(self, offers_per_s: float, offer_burst: int) -> None:
-        self.offers = Pace(offers_per_s, offer_burst)
-        self.changes = Pace(offers_per_s * 5, offer_burst * 5)
-        """PATCH and DELETE: a player trickles some ten candidates, some send one request for each."""
-
-
-PaceSet = NamedDependency[SkipValidation[Paces]]
-"""The paces, as a handler's argument."""
+def paces(settings: Settings) -> dict[Limit, Pace]:
+    """Those of one server.  [I-EP-32] [I-SE-22]"""
+    return {
+        Limit.OFFERS: Pace(settings.offers_per_s, settings.offer_burst),
+        # a player trickles some ten candidates, some send one request for each
+        Limit.CHANGES: Pace(settings.offers_per_s * 5, settings.offer_burst * 5),
+        Limit.REQUESTS: Pace(settings.requests_per_s, settings.request_burst),
+    }

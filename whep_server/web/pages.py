@@ -15,18 +15,16 @@ from litestar.response.base import ASGIResponse
 
 from whep_server.settings import Settings
 from whep_server.signaling.ice_servers import ice_servers
+from whep_server.signaling.tokens import Scope
+from whep_server.web.auth import is_asked
 from whep_server.web.bodies import HttpRequest
 from whep_server.web.describe import OPERATIONS, Operation, describe
 from whep_server.web.on_air import Config, Live, Registry, Stream
+from whep_server.web.policy import page_headers
 from whep_server.web.replies import READ, reply
 from whep_server.web.streams import StreamView, view
 
 HTML: Final = "text/html; charset=utf-8"
-HEADERS: Final = [
-    ("Cache-Control", "no-cache"),
-    ("Referrer-Policy", "no-referrer"),
-    ("X-Content-Type-Options", "nosniff"),
-]
 
 
 class IceServer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -89,7 +87,7 @@ def load_pages(folder: Path) -> Pages:
 
 def page_ice_servers(settings: Settings) -> list[IceServer]:
     """What a player in our own pages needs to reach us."""
-    if settings.watch_token.get_secret_value():
+    if is_asked(settings, Scope.WATCH):
         return []  # this page is for everybody; who has the token gets them with the answer
     known = ice_servers(settings.stun_urls, settings.turn_urls, settings.turn_login, time.time())
     return [IceServer([each.url], each.username or "", each.credential or "") for each in known]
@@ -140,14 +138,16 @@ async def publish(
 ) -> ASGIResponse:
     """A microphone for the avatar. Errors: 404."""
     context = player_config(live.stream(stream), config)
-    return reply(request, render(pages.publish, context, config.public_base_path), HTML, headers=HEADERS)
+    return reply(request, render(pages.publish, context, config.public_base_path), HTML, headers=page_headers(config))
 
 
 def landing_page(request: HttpRequest, live: Registry, config: Settings, pages: Pages) -> ASGIResponse:
     """What is on air. The root's route is the original server's (``compat/service.py``), which has JSON there."""
     base = config.public_base_path
     context = LandingConfig([view(stream, base) for stream in live.streams() if stream.listed], base)
-    return reply(request, render(pages.landing, context, base), HTML, headers=[*HEADERS, ("Vary", "Accept")])
+    return reply(
+        request, render(pages.landing, context, base), HTML, headers=[*page_headers(config), ("Vary", "Accept")]
+    )
 
 
 ROUTES = [publish]

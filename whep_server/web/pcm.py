@@ -2,7 +2,7 @@
 
 One task reads, one writes, and two care for each utterance (``pcm_turn``). The end of a connection is not the end of
 what it has said: that is spoken as far as it came. A client that does not read what it is told is cut off. Pages of any
-origin may connect: what protects a stream is the token, as on every other route (``web/cors.py``).
+origin may connect, unless some are named: what protects a stream is the token, as everywhere (``web/auth.py``).
 """
 
 import asyncio
@@ -18,14 +18,15 @@ from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
 from whep_server.errors import BadRequest, ServerError, UpgradeRequired
-from whep_server.web.auth import OFFERED, Action, authorize
-from whep_server.web.bodies import HttpRequest, Socket
+from whep_server.web.auth import OFFERED
+from whep_server.web.bodies import Socket
 from whep_server.web.closing import Closing, ClosingEvent
+from whep_server.web.cors import Sharing
 from whep_server.web.describe import STREAMS, Operation, describe
 from whep_server.web.endpoints import empty
 from whep_server.web.handshake import refuse
 from whep_server.web.interrupt import Silenced, silenced
-from whep_server.web.on_air import Config, Live, Stream
+from whep_server.web.on_air import Live, Stream
 from whep_server.web.pcm_messages import (
     SUBPROTOCOL,
     Append,
@@ -207,14 +208,13 @@ class PcmConnection:
 
 
 @websocket(PATH)
-async def stream_pcm(stream: FromPath[str], socket: Socket, live: Live, config: Config, closing: ClosingEvent) -> None:
-    """See the module. Refused as any other request is: 400 for another subprotocol, 401, 404."""
+async def stream_pcm(stream: FromPath[str], socket: Socket, live: Live, cors: Sharing, closing: ClosingEvent) -> None:
+    """See the module. Refused as any other request is: 400 for another subprotocol, 401, 403, 404, 429."""
     try:
-        authorize(socket, config, Action.PUBLISH)
         live.stream(stream)
         subprotocol = agreed_subprotocol(socket.scope["subprotocols"])
     except ServerError as error:
-        await refuse(socket.send, error)
+        await refuse(socket.send, error, cors.headers(socket.headers.get("origin")))
         return
     await socket.accept(subprotocol)
     try:
@@ -245,9 +245,8 @@ ABOUT: Final = (
 
 
 @route(PATH, http_method=READ, status_code=101, opt=describe(Operation(STREAMS, about=ABOUT, messages=MESSAGES)))
-async def explain(stream: FromPath[str], request: HttpRequest, live: Live, config: Config) -> None:
+async def explain(stream: FromPath[str], live: Live) -> None:
     """A WebSocket for speech that is streamed in while it is made. Errors: 401, 404; 426 for a plain request."""
-    authorize(request, config, Action.PUBLISH)
     live.stream(stream)
     raise UpgradeRequired("this is a WebSocket: docs/streaming-speech.md")
 

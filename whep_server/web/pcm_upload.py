@@ -18,7 +18,6 @@ from litestar.response.base import ASGIResponse
 from multipart import parse_options_header  # type: ignore[import-untyped]  # has no py.typed
 
 from whep_server.errors import BadRequest, NotSpeech, UnsupportedType
-from whep_server.web.auth import Action, authorize
 from whep_server.web.bodies import HttpRequest, Upload
 from whep_server.web.describe import STREAMS, Operation, describe
 from whep_server.web.on_air import Config, Live, PcmSpeech
@@ -110,7 +109,6 @@ async def speak_pcm(stream: FromPath[str], request: HttpRequest, live: Live, con
 
     Errors: 400, 401, 404, 408, 409, 413, 415, 422, 429, 503.
     """
-    authorize(request, config, Action.PUBLISH)
     target = live.stream(stream)
     given, big_endian = read_parameters(request.headers.get("content-type"), request.query_params)
     upload = Upload(request, limit=config.max_upload_bytes, stall_s=config.upload_stall_s)

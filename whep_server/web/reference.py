@@ -12,7 +12,10 @@ from litestar.response.base import ASGIResponse
 
 from whep_server.web.bodies import HttpRequest
 from whep_server.web.describe import AVATARS, OPERATIONS, STANDARDS, STREAMS, Operation, describe
-from whep_server.web.pages import HEADERS, HTML
+from whep_server.web.on_air import Config
+from whep_server.web.openapi import WHO
+from whep_server.web.pages import HTML
+from whep_server.web.policy import page_headers
 from whep_server.web.replies import READ, reply
 
 Json = Mapping[str, object]
@@ -31,6 +34,7 @@ class Shown:
     summary: str
     takes: list[str]
     gives: str
+    who: str
     errors: list[str]
     about: list[str]
     """Paragraphs."""
@@ -60,6 +64,7 @@ def _shown(path: str, method: str, operation: Json) -> Shown:
         summary=str(operation["summary"]),
         takes=_takes(operation),
         gives=f"{success} {_kind(responses[success])}".strip(),
+        who=str(operation[WHO]),
         errors=[status for status in responses if status >= "4"],
         about=[part for part in str(operation.get("description", "")).split("\n\n") if part],
     )
@@ -149,9 +154,9 @@ async def openapi(request: HttpRequest) -> ASGIResponse:
 
 
 @route("/docs", http_method=READ, status_code=200, opt=describe(Operation(OPERATIONS, reply=HTML)))
-async def reference(request: HttpRequest) -> ASGIResponse:
+async def reference(request: HttpRequest, config: Config) -> ASGIResponse:
     """The same as a page."""
-    return reply(request, request.app.state["reference"], HTML, headers=HEADERS)
+    return reply(request, request.app.state["reference"], HTML, headers=page_headers(config))
 
 
 def reference_page(template: jinja2.Template, document: Json, base: str) -> bytes:

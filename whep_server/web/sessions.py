@@ -1,7 +1,5 @@
 """A session resource, ``/whep/{stream}/{session}``. Its id is a capability: who has the URL may do everything here."""
 
-import time
-
 from litestar import HttpMethod, delete, patch, route
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
@@ -9,12 +7,10 @@ from litestar.response.base import ASGIResponse
 from whep_server.errors import NotAcceptable
 from whep_server.signaling.headers import check_if_match
 from whep_server.web import exchange
-from whep_server.web.auth import authorize_session
 from whep_server.web.bodies import HttpRequest, media_type, read_text, require_type
 from whep_server.web.describe import STANDARDS, Operation, describe
-from whep_server.web.endpoints import Protocol, client_address, empty
+from whep_server.web.endpoints import Protocol, empty
 from whep_server.web.on_air import Config, Live
-from whep_server.web.pace import PaceSet
 
 PATH = "/{stream:str}/{session:str}"
 
@@ -27,7 +23,6 @@ async def change_session(
     live: Live,
     config: Config,
     direction: Protocol,
-    paces: PaceSet,
 ) -> ASGIResponse:
     """Candidates of the peer: 204 and nothing else. An ICE restart: 200, our new end and a new tag.
 
@@ -35,8 +30,6 @@ async def change_session(
 
     Errors: 400, 401, 404, 408, 412, 413, 415, 422, 428, 429, 503.
     """
-    paces.changes.take(client_address(request), time.monotonic())
-    authorize_session(request, config, direction.action)
     target = direction.find(live.stream(stream), session)
     require_fragment(request.headers.get("content-type"), awaits_answers=direction.protocol == "whep")
     check_if_match(request.headers.get("if-match"), target.etag, strict=config.strict)
@@ -66,14 +59,11 @@ async def end_session(
     live: Live,
     config: Config,
     direction: Protocol,
-    paces: PaceSet,
 ) -> ASGIResponse:
     """The session ends now, whatever If-Match says.  [I-SE-09]
 
     Errors: 401, 429; 404, also the second time.
     """
-    paces.changes.take(client_address(request), time.monotonic())
-    authorize_session(request, config, direction.action)
     await direction.end(live.stream(stream), session)
     return empty(200, [])
 

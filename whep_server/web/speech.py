@@ -14,7 +14,6 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Send
 
 from whep_server.errors import NotSpeech
-from whep_server.web.auth import Action, authorize
 from whep_server.web.bodies import HttpRequest, Upload, file_pieces
 from whep_server.web.closing import Closing, ClosingEvent
 from whep_server.web.describe import STREAMS, Operation, describe
@@ -60,7 +59,6 @@ async def speak(
 
     Either is spoken while it arrives or is made. Errors: 400, 401, 404, 408, 409, 413, 415, 422, 429, 501, 502, 503.
     """
-    authorize(request, config, Action.PUBLISH)
     target = live.stream(stream)
     if is_text(request.headers.get("content-type")):
         spoken = await narrator.speak(target, await read_words(request, config), request)
@@ -83,7 +81,6 @@ async def events(
     stream: FromPath[str], request: HttpRequest, live: Live, config: Config, closing: ClosingEvent
 ) -> ASGIResponse:
     """Server-sent events: ``state``, ``viewers``, ``publisher``, ``speech``, ``worker``. Errors: 401, 404."""
-    authorize(request, config, Action.WATCH)
     target = live.stream(stream)
     return events_head() if request.method == "HEAD" else EventStream(encoded(target.listen()), closing)
 

@@ -10,7 +10,8 @@ from litestar.response.base import ASGIResponse
 from avatar.messages import Codec, VideoFormat
 from whep_server.errors import BadRequest
 from whep_server.settings import Settings
-from whep_server.web.auth import Action, authorize
+from whep_server.signaling.tokens import Scope
+from whep_server.web.auth import DoorKept
 from whep_server.web.bodies import HttpRequest, Upload
 from whep_server.web.describe import STREAMS, Operation, describe
 from whep_server.web.on_air import Config, Live, Stream
@@ -107,11 +108,11 @@ async def list_streams(request: HttpRequest, live: Live, config: Config) -> ASGI
 
 
 @post("/streams", status_code=201, opt=describe(Operation(STREAMS, body=StreamRequest, reply=StreamView)))
-async def put_on_air(request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
-    """Put an avatar on air under a name. Errors: 400, 401, 404 (avatar), 409, 413, 429, 503."""
-    authorize(request, config, Action.PUBLISH)
+async def put_on_air(request: HttpRequest, live: Live, config: Config, door: DoorKept) -> ASGIResponse:
+    """Put an avatar on air under a name. Errors: 400, 401, 403, 404 (avatar), 409, 413, 429, 503."""
     body = await Upload(request, limit=MAX_JSON_BYTES, stall_s=config.upload_stall_s).read()
     wanted = parse_request(body)
+    door.check_stream(request, Scope.CREATE, wanted.name)
     stream = await live.put_on_air(wanted.name, wanted.avatar or config.avatar, wanted.format(config))
     location = f"{config.public_base_path}/streams/{stream.name}"
     return json_reply(request, view(stream, config.public_base_path), 201, [("Location", location)])
@@ -126,7 +127,6 @@ async def show_stream(stream: FromPath[str], request: HttpRequest, live: Live, c
 @delete("/streams/{stream:str}", status_code=204, opt=describe(Operation(STREAMS)))
 async def take_off_air(stream: FromPath[str], request: HttpRequest, live: Live, config: Config) -> None:
     """Take it off air; its viewers are closed. Errors: 401, 404."""
-    authorize(request, config, Action.PUBLISH)
     await live.take_off_air(stream)
 
 

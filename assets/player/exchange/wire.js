@@ -27,6 +27,11 @@ export function withToken(address, token) {
   return url.href;
 }
 
+/** Whether an answer means that a token is lacking: none was sent, or one that is wrong or does not allow this. */
+export function lacksToken(status) {
+  return status === 401 || status === 403;
+}
+
 /** `Authorization` where there is a token. */
 export function credentials(token) {
   return token ? { Authorization: `Bearer ${token}` } : {};

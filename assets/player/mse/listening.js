@@ -4,7 +4,7 @@
 // JSON), `up`, `refused` (a token is needed) and `gone` (there is no such session any more).
 
 import { backoffMs } from "../exchange/retry.js";
-import { credentials, withToken } from "../exchange/wire.js";
+import { credentials, lacksToken, withToken } from "../exchange/wire.js";
 
 export class Listening extends EventTarget {
   #source = null;
@@ -52,7 +52,7 @@ export class Listening extends EventTarget {
     const headers = credentials(this.access.token);
     const { status } = await fetch(this.status, { headers, cache: "no-store" }).catch(() => ({}));
     if (source !== this.#source) return; // opened anew meanwhile
-    if (status === 401) this.#tell("refused");
+    if (lacksToken(status)) this.#tell("refused");
     else if (status === 404 || status === 410) this.#tell("gone");
     else this.#timer = setTimeout(() => this.open(), backoffMs((this.#attempt += 1)));
   }

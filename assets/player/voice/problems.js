@@ -1,6 +1,7 @@
 // What went wrong with a voice, in words that help. Pure. A status is not taken for a cause (RFC 9725 section 4.1): where
 // the server gave a reason in its own words, those are shown.
 
+import { lacksToken } from "../exchange/wire.js";
 import { sentence } from "../words.js";
 
 const DEVICE = {
@@ -26,7 +27,7 @@ export function noMicrophoneHere() {
 
 /** The same of a server that did not take the voice: {status, reason, retryAfterMs} as keeper.js tells it. */
 export function serverProblem({ status, reason, retryAfterMs = null }, avatar) {
-  const kind = status === 401 ? "token" : status === 409 ? "busy" : "server";
+  const kind = lacksToken(status) ? "token" : status === 409 ? "busy" : "server";
   const [title, detail] = serverWords(status, reason, avatar);
   return { kind, title, detail, retryAfterMs };
 }
