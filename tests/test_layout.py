@@ -32,7 +32,11 @@ ALLOWED = {
     # a module or folder -> what of ours it may import beside itself; the longest name that fits counts
     "whep_server": set(),
     "whep_server.errors": set(),
-    "whep_server.settings": {"whep_server.errors", "whep_server.signaling.ice_servers"},
+    "whep_server.settings": {
+        "whep_server.errors",
+        "whep_server.signaling.ice_servers",
+        "whep_server.signaling.media_addresses",
+    },
     "whep_server.log": {"whep_server.settings"},
     "whep_server.signaling": {"whep_server.errors"},
     "whep_server.rtc": EVERYONE | {"whep_server.metrics", "whep_server.signaling", "avatar.messages"},

@@ -20,12 +20,16 @@ from dataclasses import dataclass
 from typing import Final
 
 import httpx
+from aioice.ice import get_host_addresses
 from packaging.requirements import InvalidRequirement, Requirement
 from rich.console import Console
 
 from avatar.client import open_worker
 from avatar.messages import FromWorker, Ready
 from whep_server.live.registry import worker_config, worker_limits
+from whep_server.rtc.addresses import interfaces, loopback_only, offered, unreachable
+from whep_server.rtc.ports import check_port as check_media_port
+from whep_server.rtc.shared_port import PortTaken
 from whep_server.settings import PREFIX, Settings
 from whep_server.web.espeak_ng import find_espeak
 from whep_server.web.synthesis import HOW_TO
@@ -225,6 +229,23 @@ def ours(settings: Settings) -> bool:
         return False
 
 
+def check_media(settings: Settings) -> Iterator[Finding]:
+    """Where media is offered, and whether anybody but this machine could come."""
+    addresses = offered(settings, get_host_addresses)
+    try:
+        check_media_port(settings)
+    except PortTaken as error:
+        says, _, other = str(error).partition("\n")
+        running = ours(settings)  # it has taken its media port, too
+        yield Finding("media", running, f"{says}{': a server of ours is running' if running else ''}", other)
+        return
+    told = unreachable(settings, addresses, interfaces())
+    where = ", ".join([*settings.public_ip, *addresses])
+    ports = settings.udp_port or settings.udp_port_range or "any"
+    meant = told is None or loopback_only(settings)
+    yield Finding("media", meant, told or f"UDP port {ports} of {where}", "see docs/deployment.md", fatal=False)
+
+
 def check_udp(_: Settings) -> Iterator[Finding]:
     """That datagrams pass on loopback: some sandboxes allow only TCP."""
     fix = "allow UDP for this program; without it only viewers behind a TURN server over TCP could be reached"
@@ -341,6 +362,7 @@ CHECKS: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
     check_files,
     check_cache,
     check_port,
+    check_media,
     check_udp,
     check_text,
     check_worker,

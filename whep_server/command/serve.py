@@ -14,6 +14,7 @@ import uvloop
 from litestar import Litestar
 
 from whep_server.app import OpenRegistry, create_app
+from whep_server.rtc.ports import check_port
 from whep_server.settings import Settings
 from whep_server.web.closing import Closing
 from whep_server.web.handshake import with_refusals
@@ -178,7 +179,8 @@ async def run(
 
 
 def serve(settings: Settings, open_registry: OpenRegistry, say: Callable[[str], None]) -> None:
-    """Listen, then serve on uvloop. Errors: PortTaken."""
+    """Listen, then serve on uvloop. Errors: PortTaken, and that of ``rtc.ports``."""
+    check_port(settings)  # it is taken only when the event loop runs, where it could not be said so plainly
     with listen(settings.host, settings.port) as listener:
         say(f"listening on {address_of(listener)}")
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
