@@ -68,6 +68,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def free_udp_port() -> int:
+    """A UDP port that nobody has on any address now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
+
+
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """The environment of a test server: ours, less settings of whoever runs the tests, plus the test's own."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WHEP_AVATAR_", "WEBRTC_"))}
