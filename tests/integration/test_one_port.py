@@ -19,8 +19,21 @@ from aioice import stun
 from aiortc import RTCPeerConnection
 
 from tests.aiortc_player import Player, eventually, player
+from tests.clients.recording_viewer import loopback_candidates
 from tests.clients.server_process import free_udp_port
-from tests.integration.joining import DTLS_HANDSHAKE, Answered, StunAgent, join, live_server, plays, post, stun_agent
+from tests.clients.turn_server import PASSWORD, USER, turn_server
+from tests.integration.joining import (
+    DTLS_HANDSHAKE,
+    Answered,
+    StunAgent,
+    join,
+    live_server,
+    offer_of,
+    plays,
+    post,
+    stun_agent,
+    take,
+)
 from tests.integration.test_publisher import publisher
 from tests.integration.test_restart import ours_of, restarting
 from tests.strategies import texts
@@ -207,6 +220,24 @@ async def test_a_stun_server_is_asked_on_either_way(shared):
             "srflx"
         ] == StunServer.seen
         await plays(peer)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+async def test_a_relay_carries_media_on_either_way(shared):
+    """A server that offers none of its own addresses, so that there is no other way."""
+    settings = {"host": "0.0.0.0", "ice_interfaces": "nothing0", "turn_user": USER, "turn_pass": PASSWORD}
+    settings |= {"udp_port": free_udp_port()} if shared else {}
+    async with turn_server() as (turn, url), player() as peer:
+        with loopback_candidates():
+            offer = await offer_of(peer)  # before the server is there, whose policy would be the peer's as well
+        async with live_server(turn_urls=url, **settings) as http:
+            created = await post(http, offer)
+            assert {kind for *_, kind in CANDIDATE.findall(created.text)} == {"relay"}
+            await take(peer, created.text)
+            await plays(peer)
+            assert turn.relayed > 0
+            await peer.connection.close()
+            await eventually(lambda: not turn.allocations)
 
 
 async def test_ports_are_of_the_range_and_an_offer_beyond_it_is_refused():
