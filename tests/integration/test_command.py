@@ -20,6 +20,7 @@ from tests.clients.event_log import listening
 from tests.clients.server_process import CACHE, ROOT, Server, environment
 from tests.clients.waiting import until
 from whep_server import __version__
+from whep_server.command.doctor import check_media
 from whep_server.settings import Settings
 
 pytestmark = pytest.mark.timeout(400)  # the first server waits for the idle loop to be encoded
@@ -121,6 +122,16 @@ async def test_a_taken_port_is_said_so(tmp_path: Path):
     assert status == 1 and "cannot listen on 127.0.0.1" in output and "Traceback" not in output
 
 
+async def test_a_taken_media_port_is_said_so_and_by_the_doctor_too():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        number = str(taken.getsockname()[1])
+        status, output = await run("serve", "--port", "0", "--udp-port", number)
+        assert status == 1 and f"UDP port {number} of 127.0.0.1" in output and "Traceback" not in output
+        (finding,) = check_media(Settings(udp_port=int(number), port=1))
+    assert not finding.ok and finding.fatal and number in finding.says and "--udp-port" in finding.fix
+
+
 async def test_say_waits_until_it_is_spoken(server: Server, tmp_path: Path):
     file = tmp_path / "tone.wav"
     file.write_bytes(wav(tone(0.5)))
@@ -170,7 +181,7 @@ async def test_doctor_finds_all_well_and_a_running_server(server: Server):
     port = server.base.rpartition(":")[2]
     status, output = await run("doctor", env=environment({"port": port, "cache": str(CACHE / "idle")}))
     assert status == 0, output
-    for check in ("python", "imports", "encoders", "assets", "cache", "udp", "text", "worker", "speed"):
+    for check in ("python", "imports", "encoders", "assets", "cache", "media", "udp", "text", "worker", "speed"):
         assert f"ok {check}" in output, output
     assert "a server of ours is running there" in output
 

@@ -320,3 +320,12 @@ async def test_a_viewer_beyond_a_nat_comes_by_the_public_address(monkeypatch):
             assert ice.nominated.remote_addr == (public, number)
     finally:
         nat.close()
+
+
+@pytest.mark.parametrize(("settings", "level"), [({"host": "0.0.0.0"}, "WARNING"), ({}, "INFO")])
+async def test_the_start_tells_an_operator_who_could_come(on_air, caplog, monkeypatch, settings, level):
+    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
+    caplog.set_level("INFO")
+    async with on_air(**settings):
+        (told,) = [each for each in caplog.records if each.name == "whep_server.rtc.ice"]
+    assert told.levelname == level and "127.0.0.1 (loopback)" in told.message and "WEBRTC_PUBLIC_IP" in told.message
