@@ -63,7 +63,7 @@ class Peer:
 
     @property
     def address(self) -> tuple[str, int]:
-        return self.socket.getsockname()
+        return self.socket.getsockname()[:2]
 
     async def say(self, datagram: bytes) -> None:
         await asyncio.get_running_loop().sock_sendto(self.socket, datagram, self.server)
@@ -93,10 +93,11 @@ class Town:
         return shared
 
     def peer(self) -> Peer:
-        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        host, port = self.shared.address
+        opened = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
         opened.setblocking(False)
-        opened.bind((HOST, 0))
-        self.peers.append(Peer(opened, (HOST, self.number)))
+        opened.bind((host, 0))
+        self.peers.append(Peer(opened, (host, port)))
         return self.peers[-1]
 
     async def session(self) -> Session:
@@ -110,11 +111,11 @@ class Town:
 
 
 @asynccontextmanager
-async def town(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Town]:
-    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda use_ipv4, use_ipv6: [HOST])
+async def town(monkeypatch: pytest.MonkeyPatch, host: str = HOST) -> AsyncIterator[Town]:
+    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda use_ipv4, use_ipv6: [host])
     number = free_udp_port()
     made = Town(SharedPort(number), number)
-    made.ports.take([HOST])
+    made.ports.take([host])
     try:
         yield made
     finally:
@@ -126,8 +127,9 @@ async def town(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Town]:
         made.ports.close()
 
 
-async def test_media_is_whose_address_was_proven_and_nobody_elses(monkeypatch):
-    async with town(monkeypatch) as here:
+@pytest.mark.parametrize("host", [HOST, "::1"])
+async def test_media_is_whose_address_was_proven_and_nobody_elses(monkeypatch, host):
+    async with town(monkeypatch, host) as here:
         one, other = await here.session(), await here.session()
         ones, others, stranger = here.peer(), here.peer(), here.peer()
         await ones.say(DTLS)

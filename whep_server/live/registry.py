@@ -377,7 +377,7 @@ async def open_registry(settings: Settings, opener: OpenWorker = open_worker) ->
     Does not wait for the worker: see ``Registry.ready``. Errors: as ``check_relied_on`` and ``open_ports``.
     """
     registry = Registry(settings)
-    with ice_policy(settings), open_ports(settings) as ports:
+    with ice_policy(settings), open_ports(settings, registry.ledger.strays) as ports:
         await check_relied_on()
         warn_of_reach(settings)
         async with opener(worker_config(settings), worker_limits(settings), registry) as worker:

@@ -13,6 +13,7 @@ import ipaddress
 import logging
 import random
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from errno import EADDRINUSE, EADDRNOTAVAIL
@@ -159,9 +160,10 @@ ANY: Final = EachItsOwn()
 class SharedPort:
     """One port for all, on each address that is offered; one that comes later is taken when it is first offered."""
 
-    def __init__(self, number: int, public: Sequence[str] = ()) -> None:
+    def __init__(self, number: int, public: Sequence[str] = (), strays: Counter[str] | None = None) -> None:
+        """``strays``: see ``SharedSocket``."""
         self.public = public
-        self._number = number
+        self._number, self._strays = number, strays
         self._sockets: dict[str, SharedSocket] = {}
 
     def take(self, hosts: Iterable[str]) -> None:
@@ -173,7 +175,7 @@ class SharedPort:
     def _shared(self, host: str) -> SharedSocket:
         """The port on an address. Errors: OSError."""
         if host not in self._sockets:
-            self._sockets[host] = SharedSocket(taken(host, self._number))
+            self._sockets[host] = SharedSocket(taken(host, self._number), self._strays)
         return self._sockets[host]
 
     async def open(
@@ -229,12 +231,12 @@ def check_port(settings: Settings) -> None:
 
 
 @contextmanager
-def open_ports(settings: Settings) -> Iterator[Ports]:
+def open_ports(settings: Settings, strays: Counter[str] | None = None) -> Iterator[Ports]:
     """The ports of a server, inside ``ice_policy``. Errors: PortTaken."""
     if not settings.udp_port:
         yield EachItsOwn(settings.udp_ports, settings.public_ip)
         return
-    shared = SharedPort(settings.udp_port, settings.public_ip)
+    shared = SharedPort(settings.udp_port, settings.public_ip, strays)
     try:
         shared.take(aioice.ice.get_host_addresses(True, True))
         yield shared

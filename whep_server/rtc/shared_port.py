@@ -27,7 +27,7 @@ import logging
 import socket
 import struct
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -104,9 +104,10 @@ class _Waiting:
 class SharedSocket:
     """The port on one address."""
 
-    def __init__(self, opened: socket.socket) -> None:
-        """``opened`` is its own from now on."""
+    def __init__(self, opened: socket.socket, strays: Counter[str] | None = None) -> None:
+        """``opened`` is its own from now on. ``strays`` counts datagrams that are nobody's, by kind."""
         self._socket = opened
+        self._strays: Counter[str] = Counter() if strays is None else strays
         self.address: Address = opened.getsockname()[:2]
         self._buffer = bytearray(DATAGRAM_BYTES)
         self._view = memoryview(self._buffer)
@@ -191,31 +192,42 @@ class SharedSocket:
             deliver = self._by_address.get(address)
             if deliver is not None:
                 deliver(datagram)
-        elif kind is Kind.REQUEST:
-            ufrag = ufrag_of(datagram)
-            end = None if ufrag is None else self._by_ufrag.get(ufrag)
+                return
+        else:
+            end = self._end_of(kind, datagram)
             if end is not None:
                 end.take_stun(datagram, address)
-        elif kind is Kind.STUN:
-            end = self._by_transaction.get(transaction_of(datagram))
-            if end is not None:
-                end.take_stun(datagram, address)
+                return
+        self._strays[kind.name.lower()] += 1
+
+    def _end_of(self, kind: Kind, message: bytes) -> "End | None":
+        """Whom a STUN message is for."""
+        if kind is Kind.REQUEST:
+            ufrag = ufrag_of(message)
+            return None if ufrag is None else self._by_ufrag.get(ufrag)
+        return self._by_transaction.get(transaction_of(message)) if kind is Kind.STUN else None
 
     # --- out: as much of ``socket.socket`` as ``datagrams`` uses
 
     def sendto(self, datagram: bytes, address: Address) -> None:
         """Send a datagram, as soon as there is room. Errors: OSError, BlockingIOError where too much waits for that."""
         if not self._waiting:
-            with suppress(BlockingIOError):
+            try:
                 self._socket.sendto(datagram, address)
+            except BlockingIOError:
+                pass
+            else:
                 return
         self._keep((datagram,), (), address)
 
     def sendmsg(self, buffers: Sequence[bytes], ancillary: Sequence[Ancillary], flags: int, address: Address) -> None:
         """Send buffers in one call, as soon as there is room. Errors: as above."""
         if not self._waiting:
-            with suppress(BlockingIOError):
+            try:
                 self._socket.sendmsg(buffers, ancillary, flags, address)
+            except BlockingIOError:
+                pass
+            else:
                 return
         self._keep(buffers, ancillary, address)
 
