@@ -113,6 +113,11 @@ class At:
             ],
         ),
         ([("203.0.113.9", 8443)], ["203.0.113.9"], [("203.0.113.9", 8443)]),
+        (
+            [("10.0.0.5", 8443), ("203.0.113.9", 8443)],
+            ["203.0.113.9", "2001:db8::9"],
+            [("203.0.113.9", 8443), ("10.0.0.5", 8443)],
+        ),
     ],
 )
 def test_public_addresses_come_first_with_the_port_that_the_nat_keeps(own, public, offered):
@@ -120,7 +125,7 @@ def test_public_addresses_come_first_with_the_port_that_the_nat_keeps(own, publi
     assert [(each.host, each.port) for each in made] == offered
     priorities = [each.priority for each in made]
     assert priorities == sorted(priorities, reverse=True) and {each.type for each in made} == {"host"}
-    assert (priorities[0] > priorities[-1]) == bool(len(offered) > len(own))
+    assert (priorities[0] > priorities[-1]) == (bool(public) and offered[-1][0] not in public)
 
 
 def test_a_taken_media_port_is_said_in_words_and_an_address_that_is_gone_is_passed_over(monkeypatch):

@@ -72,14 +72,15 @@ def candidates(protocols: Iterable[StunProtocol], public: Sequence[str]) -> list
 
     A NAT that maps one to one keeps the port. Which of our own addresses is behind it, ICE finds out.
     """
-    own = [protocol.local_candidate for protocol in protocols]
+    own = sorted((protocol.local_candidate for protocol in protocols), key=lambda each: each.host not in public)
+    ours = {each.host for each in own}
     mapped: dict[tuple[str, int], Candidate] = {}
-    for address in public:
+    for address in (each for each in public if each not in ours):
         version = ipaddress.ip_address(address).version
         for each in own:
             if ipaddress.ip_address(each.host).version == version and each.host not in public:
                 mapped.setdefault((address, each.port), host_candidate(address, each.port))
-    if mapped:
+    if public:
         for each in own:
             if each.host not in public:
                 each.priority = candidate_priority(1, "host", FIRST_PREFERENCE - 1)
