@@ -10,7 +10,7 @@ from bench.mux_cost import MuxFigures
 
 ABOUT: Final = (
     "Viewers are those of `bench fanout`. The server is its main process. One more viewer costs the slope over the "
-    "numbers of viewers, the mean of all rounds; both ways were measured in turn."
+    "numbers of viewers, in the cheapest round: what disturbs a machine only adds. Both ways were measured in turn."
 )
 
 
