@@ -199,6 +199,21 @@ def fanout(
 
 
 @app.command()
+def mux(
+    viewers: Annotated[str, typer.Option(help="Numbers of viewers, with commas between.")] = "1,100",
+    seconds: Annotated[float, typer.Option(min=1, max=100, help="For each number of viewers.")] = 8,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="How often each way is measured, in turn.")] = 2,
+    json: Json = False,
+) -> None:
+    """What one more viewer costs where all share one UDP port, beside ports of their own."""
+    from bench import mux_cost as measuring
+    from bench import mux_report as report
+
+    plan = measuring.MuxPlan(seconds, parse_counts(viewers), rounds)
+    show(lambda say: measuring.measure_mux(read_settings(), plan, say), report.as_json if json else report.as_text)
+
+
+@app.command()
 def join(
     joins: Annotated[int, typer.Option(min=2, max=500, help="Of each kind of viewer, idle and speaking.")] = 20,
     storm: Annotated[int, typer.Option(min=2, max=400, help="Viewers that join all at once.")] = 100,

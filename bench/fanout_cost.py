@@ -10,7 +10,7 @@ one must do.
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,7 +143,7 @@ def measure_fanout(settings: Settings, plan: FanoutPlan, say: Callable[[str], No
     with tempfile.TemporaryDirectory(prefix="whep-avatar-bench-") as name, placed(SERVER_CORES) as placement:
         folder = Path(name)
         say("starting the server; a first start encodes its idle loops, which takes minutes")
-        ours = _ours(settings, plan, folder, placement, say)
+        ours = measure_ours("ours", settings, {}, plan.viewers, plan.seconds, folder, placement, say)
         make_clip(settings.assets, settings.avatar, SIZE, FPS, CLIP_S, folder)
         theirs = []
         for title, options, viewers in (
@@ -158,17 +158,23 @@ def measure_fanout(settings: Settings, plan: FanoutPlan, say: Callable[[str], No
     return FanoutFigures(machine, str(placement), plan.seconds, ours, *theirs)
 
 
-def _ours(
-    settings: Settings, plan: FanoutPlan, folder: Path, placement: Placement, say: Callable[[str], None]
+def measure_ours(
+    name: str,
+    settings: Settings,
+    changes: Mapping[str, str],
+    viewers: Sequence[int],
+    seconds: float,
+    folder: Path,
+    placement: Placement,
+    say: Callable[[str], None],
 ) -> Fanout:
-    many = {"max_viewers": str(2 * max(plan.viewers)), "offers_per_s": "0"}
+    """A server of ours whose stream speaks all the while; ``changes`` are settings. Errors: BenchFailed."""
+    many = {"max_viewers": str(2 * max(viewers)), "offers_per_s": "0", **changes}
     with serving(folder, placement, size=SIZE, fps=FPS, settings=many) as served:
         move(served.worker, placement.clients)
         file = long_file(settings.assets, MOST_SPEECH_S)
         served.say(STREAM, file)
-        result = measure_server(
-            "ours", [served.process.pid], served.whep(), plan.viewers, plan.seconds, folder, placement, say
-        )
+        result = measure_server(name, [served.process.pid], served.whep(), viewers, seconds, folder, placement, say)
         _still_speaking(served)
     return result
 

@@ -35,6 +35,7 @@ ALLOWED = {
     "whep_server.settings": {
         "whep_server.errors",
         "whep_server.signaling.ice_servers",
+        "whep_server.signaling.media_addresses",
         "whep_server.signaling.tokens",
     },
     "whep_server.log": {"whep_server.settings"},

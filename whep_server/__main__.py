@@ -66,6 +66,7 @@ def common(
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="TCP port; 0 takes a free one.")] = None,
+    udp_port: Annotated[int | None, typer.Option(help="One UDP port for all media; 0: each session its own.")] = None,
     stream: Annotated[str | None, typer.Option(help="Name of the stream put on air; empty for none.")] = None,
     avatar: Annotated[str | None, typer.Option(help="Its avatar.")] = None,
     size: Annotated[str | None, typer.Option(help="Its picture, WIDTHxHEIGHT.")] = None,
@@ -88,6 +89,7 @@ def serve(
     settings = read_settings(
         host=host,
         port=port,
+        udp_port=udp_port,
         demo_stream=stream,
         avatar=avatar,
         width=width,
@@ -113,6 +115,7 @@ def start(settings: Settings) -> None:
     """Serve; what it needs is loaded only now, so that the other commands start quickly."""
     from whep_server.command import serve as serving
     from whep_server.live.registry import open_registry
+    from whep_server.rtc.shared_port import PortTaken
 
     log.configure(settings.log_level, as_json=settings.log_json)
     try:
@@ -121,6 +124,8 @@ def start(settings: Settings) -> None:
         raise stop(str(error)) from None
     except serving.PortTaken as error:
         raise stop(f"{error}\nanother one: whep-avatar serve --port 0", 1) from None
+    except PortTaken as error:
+        raise stop(str(error), 1) from None
 
 
 def parse_size(size: str | None) -> tuple[int | None, int | None]:

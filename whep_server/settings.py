@@ -10,10 +10,10 @@ import re
 import textwrap
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -22,6 +22,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from whep_server.signaling import media_addresses
 from whep_server.signaling.ice_servers import TurnLogin
 from whep_server.signaling.tokens import parse_secrets
 
@@ -216,6 +217,32 @@ class Settings(BaseSettings):
         True,
         description="Offer 127.0.0.1 as a candidate where HTTP listens on loopback",
     )
+    udp_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        validation_alias=AliasChoices(f"{PREFIX}UDP_PORT", "WEBRTC_UDP_PORT"),
+        description="One UDP port for the media of all sessions, as 8443; 0: each session has ports of its own",
+    )
+    udp_port_range: str = Field(
+        "",
+        validation_alias=AliasChoices(f"{PREFIX}UDP_PORT_RANGE", "WEBRTC_UDP_PORT_RANGE"),
+        description="UDP ports that sessions take where each has its own, as 40000-40100; empty: any",
+    )
+    public_ip: Annotated[list[str], NoDecode] = Field(
+        default=[],
+        validation_alias=AliasChoices(f"{PREFIX}PUBLIC_IP", "WEBRTC_PUBLIC_IP"),
+        description="Addresses under which a NAT that maps one to one shows this machine, comma-separated, IPv4 or "
+        "IPv6; they are offered first",
+    )
+    ice_interfaces: Annotated[list[str], NoDecode] = Field(
+        default=[],
+        description="What is offered for media, comma-separated: interfaces (eth0, en*), addresses or networks "
+        "(10.0.0.0/8); empty: all",
+    )
+    ice_interfaces_denied: Annotated[list[str], NoDecode] = Field(
+        default=[], description="What is not offered even so, as docker*,192.168.122.0/24"
+    )
     stun_urls: Annotated[list[str], NoDecode] = Field(
         default=[],
         validation_alias=AliasChoices(f"{PREFIX}STUN_URLS", "WEBRTC_STUN_URLS"),
@@ -285,9 +312,55 @@ class Settings(BaseSettings):
             raise ValueError("* stands for all origins, and alone")
         return found
 
-    @field_validator("stun_urls", "turn_urls", "cors_origins", "frame_ancestors", mode="before")
+    @property
+    def udp_ports(self) -> range:
+        """What sessions with ports of their own choose from; 0 alone where it is left to the operating system."""
+        return media_addresses.port_range(self.udp_port_range)
+
+    @field_validator("udp_port", mode="before")
     @classmethod
-    def split_urls(cls, value: object) -> object:
+    def read_port(cls, value: object) -> object:
+        """Empty as 0."""
+        return 0 if value == "" else value
+
+    @field_validator("udp_port_range")
+    @classmethod
+    def check_range(cls, text: str) -> str:
+        """FIRST-LAST, or nothing."""
+        media_addresses.port_range(text)
+        return text
+
+    @field_validator("public_ip")
+    @classmethod
+    def check_addresses(cls, given: list[str]) -> list[str]:
+        """No names: they would be looked up once, and be wrong later."""
+        return media_addresses.public_addresses(given)
+
+    @field_validator("ice_interfaces", "ice_interfaces_denied")
+    @classmethod
+    def check_interfaces(cls, given: list[str]) -> list[str]:
+        """As ``eth0``, ``docker*``, ``10.0.0.0/8``."""
+        return media_addresses.interfaces(given)
+
+    @model_validator(mode="after")
+    def check_ports(self) -> Self:
+        """One way or the other."""
+        if self.udp_port and self.udp_port_range:
+            raise ValueError("udp_port and udp_port_range exclude each other: one port for all, or one for each")
+        return self
+
+    @field_validator(
+        "stun_urls",
+        "turn_urls",
+        "public_ip",
+        "ice_interfaces",
+        "ice_interfaces_denied",
+        "cors_origins",
+        "frame_ancestors",
+        mode="before",
+    )
+    @classmethod
+    def split_lists(cls, value: object) -> object:
         """Comma-separated in the environment, an array in TOML."""
         if isinstance(value, str):
             return [url.strip() for url in value.split(",") if url.strip()]

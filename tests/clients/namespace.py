@@ -20,6 +20,7 @@ from tests.clients.waiting import until_now
 
 ADDRESS = "10.201.0.1"
 PORT = 8000
+UDP_PORT = 8443
 READY_PROBE = Path(__file__).with_name("ready_probe.py")
 _serials = itertools.count(1)
 
@@ -74,9 +75,10 @@ def network_namespace() -> Iterator[Namespace]:
 
 @contextmanager
 def server_inside(space: Namespace) -> Iterator[None]:
-    """A server that listens on the namespace's address, with both codecs of its idle loop ready."""
+    """A server that listens on the namespace's address, with both codecs of its idle loop ready; media on one port."""
     log = CACHE / f"{space.name}.log"
-    env = environment({"host": ADDRESS, "port": str(PORT), "cache": str(CACHE / "idle"), "insecure": "true"})
+    ports = {"port": str(PORT), "udp_port": str(UDP_PORT)}
+    env = environment({"host": ADDRESS, "cache": str(CACHE / "idle"), "insecure": "true"} | ports)
     command = space.argv(sys.executable, "-m", "whep_server", "serve")
     ask = space.argv(sys.executable, str(READY_PROBE), f"{space.base}/streams/demo", '"H264"', '"VP8"')
     with spawned(command, log, env=env) as process:

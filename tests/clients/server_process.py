@@ -1,6 +1,7 @@
 """The real server as a subprocess, with its real worker: started, waited for, ended by its process ids."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -66,6 +67,15 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def free_udp_port() -> int:
+    """A UDP port that nobody has on any address now; none of those that the system gives to others meanwhile."""
+    while True:
+        number = random.randrange(20_000, 32_000)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
+            probe.bind(("", number))
+            return number
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:

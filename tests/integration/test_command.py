@@ -21,6 +21,7 @@ from tests.clients.event_log import listening
 from tests.clients.server_process import CACHE, ROOT, Server, environment
 from tests.clients.waiting import until
 from whep_server import __version__
+from whep_server.command.check_network import check_media
 from whep_server.command.doctor import CHECKS
 from whep_server.settings import Settings
 
@@ -123,6 +124,16 @@ async def test_a_taken_port_is_said_so(tmp_path: Path):
     assert status == 1 and "cannot listen on 127.0.0.1" in output and "Traceback" not in output
 
 
+async def test_a_taken_media_port_is_said_so_and_by_the_doctor_too():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        number = str(taken.getsockname()[1])
+        status, output = await run("serve", "--port", "0", "--udp-port", number)
+        assert status == 1 and f"UDP port {number} of 127.0.0.1" in output and "Traceback" not in output
+        (finding,) = check_media(Settings(udp_port=int(number), port=1))
+    assert not finding.ok and finding.fatal and number in finding.says and "--udp-port" in finding.fix
+
+
 async def test_say_waits_until_it_is_spoken(server: Server, tmp_path: Path):
     file = tmp_path / "tone.wav"
     file.write_bytes(wav(tone(0.5)))
@@ -183,6 +194,7 @@ async def test_doctor_finds_all_well_and_a_running_server(server: Server):
         "cache",
         "port",
         "udp",
+        "media",
         "text",
         "worker",
     )

@@ -1,6 +1,7 @@
 """The live benchmarks' arithmetic and how it is shown: speaking streams, viewers, joins, hours, targets."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from bench import (
     fanout_report,
     join_report,
     latency_report,
+    mux_report,
     soak_report,
     speaking_report,
     sync_report,
@@ -24,6 +26,7 @@ from bench.interruptions import InterruptFigures, WayRow
 from bench.join_time import JoinFigures, Joins, Storm
 from bench.latency import LatencyFigures, Way
 from bench.machine import Machine
+from bench.mux_cost import MuxFigures
 from bench.observations import Arrival, Observation
 from bench.placement import share
 from bench.processes import BenchFailed
@@ -117,6 +120,18 @@ FANOUT = FanoutFigures(
     Fanout("packets", [window(0, 1), window(50, 51)]),
     Fanout("encoding", [window(0, 1), window(1, 80, 20.0)]),
 )
+
+
+def test_both_ways_to_take_ports_are_compared_by_their_cheapest_rounds():
+    def fanout(name: str, percent: float) -> Fanout:
+        return Fanout(name, [window(0, 1), window(1, 1), window(101, 1 + percent)])
+
+    figures = MuxFigures(
+        MACHINE, "alone", 8, [fanout("own", 20), fanout("own", 30)], [fanout("one", 40), fanout("one", 16)]
+    )
+    assert (figures.apart_ms, figures.shared_ms) == (pytest.approx(2), pytest.approx(1.6))
+    assert "| 0.80" in re.sub(" +", " ", mux_report.as_text(figures))
+    assert json.loads(mux_report.as_json(figures))["calculated"]["shared_ms"] == pytest.approx(1.6)
 
 
 def test_one_more_viewer_costs_the_slope_over_what_a_server_could_keep_up_with():

@@ -14,8 +14,10 @@ import httpx
 from whep_server import __version__
 from whep_server.command.findings import Finding
 from whep_server.command.serve import is_exposed
-from whep_server.rtc.ice import is_loopback
+from whep_server.rtc.addresses import is_loopback, loopback_only
 from whep_server.rtc.ice_probe import Answer, allocate, ask_stun, offered_addresses, overhearing
+from whep_server.rtc.ports import check_port as check_media_port
+from whep_server.rtc.shared_port import PortTaken
 from whep_server.settings import PREFIX, Settings
 from whep_server.signaling.tokens import Scope
 from whep_server.web.auth import is_asked
@@ -93,15 +95,41 @@ def check_udp(settings: Settings) -> Iterator[Finding]:
         says = f"no datagram came through at {'; '.join(wrong)}"
         yield Finding("udp", False, says, fix, fatal=len(wrong) == len(addresses))
         return
+    yield Finding("udp", True, "datagrams pass")
+
+
+def check_media(settings: Settings) -> Iterator[Finding]:
+    """The UDP ports that sessions take."""
+    if settings.udp_port:
+        yield _one_port(settings)
+        return
+    ports = settings.udp_ports if settings.udp_port_range else _kernels_ports()
+    if not ports:
+        yield Finding("media", True, "each session has UDP ports of its own")
+        return
+    says = f"each session has UDP ports of its own, of {len(ports)} from {ports[0]} to {ports[-1]}"
+    wider = f"a wider {PREFIX}UDP_PORT_RANGE" if settings.udp_port_range else "a wider net.ipv4.ip_local_port_range"
+    fix = f"each viewer takes one on each address: {PREFIX}UDP_PORT=8443 has one for all; or {wider}"
+    yield Finding("media", len(ports) >= settings.max_viewers, says, fix, fatal=False)
+
+
+def _one_port(settings: Settings) -> Finding:
+    try:
+        check_media_port(settings)
+    except PortTaken as error:
+        says, _, other = str(error).partition("\n")
+        running = _version_of_ours(settings) is not None  # it has taken its media port, too
+        return Finding("media", running, f"{says}{': a server of ours is running' if running else ''}", other)
+    return Finding("media", True, f"UDP port {settings.udp_port} for the media of all sessions")
+
+
+def _kernels_ports() -> range:
+    """What the operating system gives to who asks for any; empty where it does not say."""
     try:
         first, last = map(int, PORT_RANGE.read_text().split())
     except (OSError, ValueError):
-        yield Finding("udp", True, "datagrams pass")
-        return
-    count = last - first + 1
-    says = f"datagrams pass; {count} ports, {first} to {last}"
-    fix = f"each viewer takes one on each address: a wider net.ipv4.ip_local_port_range, or a lower {PREFIX}MAX_VIEWERS"
-    yield Finding("udp", count >= settings.max_viewers, says, fix, fatal=False)
+        return range(0)
+    return range(first, last + 1)
 
 
 def _send_to_itself(address: str) -> None:
@@ -132,7 +160,7 @@ def check_ice(settings: Settings) -> Iterator[Finding]:
         yield _server("stun", url, answer, f"sees us as {answer.address}", fix)
     for url, answer in zip(settings.turn_urls, turns, strict=True):
         yield _relay(url, answer) or _server("turn", url, answer, "", _turn_fix(settings, answer))
-    heard = turns if _loopback_only(settings) else [*stuns, *turns]  # who binds 127.0.0.1 asks no STUN server
+    heard = turns if loopback_only(settings) else [*stuns, *turns]  # who binds 127.0.0.1 asks no STUN server
     yield _reach(settings, [each.address for each in heard if each.address])
 
 
@@ -185,27 +213,22 @@ def _described(addresses: Iterable[str]) -> str:
     return ", ".join(f"{address} ({kind_of(address)})" for address in addresses)
 
 
-def _loopback_only(settings: Settings) -> bool:
-    """Whether 127.0.0.1 alone is offered, as ``rtc.ice`` decides it."""
-    return settings.ice_loopback and is_loopback(settings.host)
-
-
 def _reach(settings: Settings, found: Sequence[str]) -> Finding:
     """From where viewers get to see a picture."""
-    offered = offered_addresses(settings)
+    offered = [*settings.public_ip, *offered_addresses(settings)]
     says = f"viewers are offered {_described(dict.fromkeys([*offered, *found])) or 'none'}"
     if not offered:
         return Finding("addresses", False, says, "bring a network interface up")
     if any(map(_public, [*offered, *found])):
         return Finding("addresses", True, says)
-    if _loopback_only(settings):
+    if loopback_only(settings):
         fix = (
             f"only this machine sees a picture; for others set {PREFIX}HOST=0.0.0.0, or behind a proxy here "
             f"{PREFIX}ICE_LOOPBACK=false"
         )
         return Finding("addresses", False, says, fix, fatal=False)
     fix = (
-        "only viewers on these networks see a picture; for others set WEBRTC_STUN_URLS, which finds the public address "
-        "of a machine behind NAT, or WEBRTC_TURN_URLS; in a container use the host's network"
+        "only viewers on these networks see a picture; for others set WEBRTC_PUBLIC_IP, or WEBRTC_STUN_URLS, which finds "
+        "the public address of a machine behind NAT, or WEBRTC_TURN_URLS; in a container use the host's network"
     )
     return Finding("addresses", False, says, fix, fatal=False)

@@ -21,7 +21,7 @@ from whep_server.command.check_machine import (
     check_text,
     check_time,
 )
-from whep_server.command.check_network import check_access, check_ice, check_port, check_udp
+from whep_server.command.check_network import check_access, check_ice, check_media, check_port, check_udp
 from whep_server.command.check_store import check_assets, check_avatars, check_cache
 from whep_server.command.check_worker import check_worker
 from whep_server.command.configuration import WrongSettings, misspelt, settings_given
@@ -41,6 +41,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "port": check_port,
     "access": check_access,
     "udp": check_udp,
+    "media": check_media,
     "ice": check_ice,
     "text": check_text,
     "worker": check_worker,

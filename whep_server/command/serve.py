@@ -14,7 +14,8 @@ import uvloop
 from litestar import Litestar
 
 from whep_server.app import OpenRegistry, create_app
-from whep_server.rtc.ice import is_loopback
+from whep_server.rtc.addresses import is_loopback
+from whep_server.rtc.ports import check_port
 from whep_server.settings import Settings
 from whep_server.signaling.tokens import Scope
 from whep_server.web.auth import is_asked
@@ -202,8 +203,9 @@ async def run(
 
 
 def serve(settings: Settings, open_registry: OpenRegistry, say: Callable[[str], None]) -> None:
-    """Listen, then serve on uvloop. Errors: Exposed, PortTaken."""
+    """Listen, then serve on uvloop. Errors: Exposed, PortTaken, and that of ``rtc.ports``."""
     check_exposure(settings)
+    check_port(settings)  # it is taken only when the event loop runs, where it could not be said so plainly
     with listen(settings.host, settings.port) as listener:
         say(f"listening on {address_of(listener)}")
         if is_exposed(settings):

@@ -96,9 +96,7 @@ class Audience:
         self._house.check_room()
         self._joining += 1
         try:
-            viewer = await answer_viewer(
-                plan, level_idc, self._rungs, self._house.settings, self._broadcast, self._wake
-            )
+            viewer = await answer_viewer(plan, level_idc, self._rungs, self._house, self._broadcast, self._wake)
         except Unavailable:
             self._house.ledger.not_gathered()
             raise

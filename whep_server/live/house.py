@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from avatar.client import Worker
 from whep_server.live.render import Renders
 from whep_server.metrics.ledger import Ledger
+from whep_server.rtc.ports import ANY, Ports
 from whep_server.settings import Settings
 
 
@@ -19,3 +20,5 @@ class House:
     ledger: Ledger
     check_room: Callable[[], None]
     """Raises Unavailable where no stream may take a further viewer."""
+    ports: Ports = ANY
+    """Where sessions get their UDP ports."""

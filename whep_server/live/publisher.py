@@ -106,7 +106,7 @@ class Floor:
             raise Unavailable("the speech engine is starting")
         self._joining, self._barges_in = True, barges_in
         try:
-            session = await answer_peer(publisher_peer(plan, self._take, self._house.settings), plan)
+            session = await answer_peer(publisher_peer(plan, self._take, self._house.settings, self._house.ports), plan)
         except Unavailable:
             self._house.ledger.not_gathered()
             raise

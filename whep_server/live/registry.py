@@ -52,7 +52,8 @@ from whep_server.live.stream import Stream, StreamState
 from whep_server.live.telling import tell
 from whep_server.metrics.facts import LiveFacts, WorkerFacts
 from whep_server.metrics.ledger import Ledger
-from whep_server.rtc.ice import ice_policy
+from whep_server.rtc.ice import ice_policy, warn_of_reach
+from whep_server.rtc.ports import ANY, Ports, open_ports
 from whep_server.rtc.relied_on import check_relied_on
 from whep_server.settings import Settings
 
@@ -77,6 +78,7 @@ class Registry:
         self.ledger = Ledger()
         """What is added up of what is gone."""
         self._settings = settings
+        self._ports: Ports = ANY
         self._streams: dict[str, Stream] = {}
         self._by_key: dict[str, Stream] = {}  # by what the worker calls them
         self._loops: dict[tuple[str, VideoFormat], IdleLoops] = {}
@@ -84,9 +86,9 @@ class Registry:
         self._worker_came = asyncio.Event()
         self._renders: Renders
 
-    def open(self, worker: Worker) -> None:
-        """Work with that worker."""
-        self.worker = worker
+    def open(self, worker: Worker, ports: Ports) -> None:
+        """Work with that worker, and sessions on those ports."""
+        self.worker, self._ports = worker, ports
         self._renders = Renders(worker, self._settings, self.ledger)
 
     # --- what others see
@@ -153,7 +155,7 @@ class Registry:
         return stream
 
     def _house(self) -> House:
-        return House(self.worker, self._settings, self._renders, self.ledger, self._check_room)
+        return House(self.worker, self._settings, self._renders, self.ledger, self._check_room, self._ports)
 
     def _avatar(self, name: str, video: VideoFormat) -> AvatarInfo:
         info = self.gallery.find(name)
@@ -372,13 +374,14 @@ def worker_limits(settings: Settings) -> WorkerLimits:
 async def open_registry(settings: Settings, opener: OpenWorker = open_worker) -> AsyncIterator[Registry]:
     """The registry with its worker, the demo stream going on air by itself. Leaving takes everything off the air.
 
-    Does not wait for the worker: see ``Registry.ready``. Errors: as ``check_relied_on``.
+    Does not wait for the worker: see ``Registry.ready``. Errors: as ``check_relied_on`` and ``open_ports``.
     """
     registry = Registry(settings)
-    with ice_policy(settings):
+    with ice_policy(settings), open_ports(settings, registry.ledger.strays) as ports:
         await check_relied_on()
+        warn_of_reach(settings)
         async with opener(worker_config(settings), worker_limits(settings), registry) as worker:
-            registry.open(worker)
+            registry.open(worker, ports)
             async with asyncio.TaskGroup() as group:
                 demo = group.create_task(registry.run(group), name="demo")
                 probe = group.create_task(registry.ledger.lag.probe(), name="loop-lag")

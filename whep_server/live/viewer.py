@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from avatar.messages import Codec, VideoFormat
 from whep_server.live.fanout import Feed
+from whep_server.live.house import House
 from whep_server.live.session import Session, answer_peer
 from whep_server.live.video_feed import VideoFeed
 from whep_server.rtc.broadcast import Broadcast
 from whep_server.rtc.peer import viewer_peer
-from whep_server.settings import Settings
 from whep_server.signaling.negotiation import Plan
 
 
@@ -31,7 +31,7 @@ async def answer_viewer(
     plan: Plan,
     level_idc: int,
     rungs: Sequence[VideoFormat],
-    settings: Settings,
+    house: House,
     broadcast: Broadcast,
     on_reading: Callable[[], None],
 ) -> Viewer:
@@ -43,5 +43,6 @@ async def answer_viewer(
     video = VideoFeed(Codec(video_codec), rungs, on_reading) if video_codec is not None else None
     audio = Feed(Codec.OPUS, on_reading) if audio_codec is not None else None
     sources = {kind: feed for kind, feed in (("video", video), ("audio", audio)) if feed is not None}
-    session = await answer_peer(viewer_peer(plan, sources, level_idc, settings, broadcast), plan)
+    peer = viewer_peer(plan, sources, level_idc, house.settings, broadcast, house.ports)
+    session = await answer_peer(peer, plan)
     return Viewer(session, video, audio)

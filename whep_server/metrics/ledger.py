@@ -73,6 +73,8 @@ class Ledger:
         """Pauses of utterances whose next samples had not come."""
         self.units_dropped = self.silent_packets = 0
         self.worker_losses = 0
+        self.strays: Counter[str] = Counter()
+        """Datagrams that came to the shared UDP port and were nobody's, by what they looked like."""
 
     def session_over(self, session: SessionStats) -> None:
         """A session has ended."""

@@ -111,6 +111,8 @@ def _sessions(facts: LiveFacts, ledger: Ledger) -> Iterator[Metric]:
     yield _counts("ice_failures", "Sessions whose media never flowed, or flows no more", ("reason",), failures)
     restarts = ledger.ice_restarts + sum(session.ice_restarts for session in facts.sessions)
     yield _counter("ice_restarts", "ICE restarts", restarts)
+    strays = {(kind,): count for kind, count in ledger.strays.items()}
+    yield _counts("udp_strays", "Datagrams to the shared UDP port that were nobody's", ("kind",), strays)
     pairs = [each.candidate_pair for each in facts.sessions if each.candidate_pair is not None]
     ways = Counter((pair.local, pair.remote, pair.protocol) for pair in pairs)
     yield _counts("candidate_pairs", "Ways that media takes", ("local", "remote", "protocol"), ways, now=True)

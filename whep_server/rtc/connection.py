@@ -9,7 +9,8 @@ received: a peer may change over before we see it.  [I-SE-17] [I-SE-19]
 
 Relied on, read at aiortc 1.16.0 and aioice 0.13.0: aiortc reaches ICE through ``RTCIceTransport._connection`` and takes
 ``recv`` and ``send`` of it once; ``aioice.Connection.data_received`` is where datagrams that are not STUN end up;
-``query_consent`` runs as ``_query_consent_task`` once a pair is nominated, which then stands in ``_nominated``.
+``query_consent`` runs as ``_query_consent_task`` once a pair is nominated, which then stands in ``_nominated``;
+``get_component_candidates`` gathers, and what it opens stands in ``_protocols``.
 """
 
 import asyncio
@@ -23,9 +24,11 @@ import aioice
 import aioice.ice
 from aioice import stun
 from aioice.ice import ConnectionClosed, ConnectionEvent, StunProtocol
+from aioice.utils import random_string
 from aiortc import RTCRtpReceiver, RTCRtpSender
 
 from whep_server.metrics.facts import CandidatePair
+from whep_server.rtc.ports import ANY, Ports, candidates, reflexive_candidates
 from whep_server.signaling.sdpfrag import Credentials, LocalIce
 
 CONSENTS: Final = 4
@@ -42,6 +45,8 @@ FIRST_CHECK_S: Final = 0.2
 """How long the first check is left to the peer, who gets our answer only now. libdatachannel (0.24.5, in OBS) connects
 over a check of ours while it still takes the answer in, and refuses our certificate for want of the fingerprint: 3
 times of 100 on a busy machine that both are on."""
+UFRAG_CHARS: Final = 8
+"""48 bits: where all sessions share a port it says whose a check is, so it must be nobody else's, nor be guessed."""
 INBOX: Final = 2000
 """Datagrams that may wait: a second of video with audio. Beyond it the newest are lost, as in a full socket."""
 
@@ -50,11 +55,30 @@ class Generation(aioice.Connection):
     """The connection of one ICE session; what it receives is its owner's."""
 
     def __init__(self, deliver: Callable[[bytes], None], **options: object) -> None:
-        super().__init__(**options)  # type: ignore[arg-type]  # aiortc's own arguments, handed on
+        named = {"local_username": random_string(UFRAG_CHARS)} | options
+        super().__init__(**named)  # type: ignore[arg-type]  # aiortc's own arguments, handed on
+        self.ports: Ports = ANY
         self._deliver = deliver
         self._alive_s = 0.0
         self._called = asyncio.Event()
         self._checked = False
+
+    async def get_component_candidates(
+        self,
+        component: int,
+        addresses: list[str],
+        timeout: int = 5,  # noqa: ASYNC109  aioice's own argument
+    ) -> list[aioice.Candidate]:
+        """In place of aioice's, which takes any port and knows no public addresses."""
+        hosts: list[StunProtocol] = []
+        async for protocol in self.ports.open(self, self._deliver, addresses):
+            hosts.append(protocol)
+            self._protocols.append(protocol)  # at once: who gives up closes them
+        mapped, relayed = await asyncio.gather(
+            reflexive_candidates(hosts, self.stun_server, timeout),
+            super().get_component_candidates(component, [], timeout),  # without addresses: TURN's alone
+        )
+        return [*candidates(hosts, self.ports.public), *mapped, *relayed]
 
     async def connect(self) -> None:
         """Wait for a pair. Errors: ConnectionError where there will be none."""
@@ -158,10 +182,15 @@ class RestartableConnection:
     def __init__(self, **options: object) -> None:
         """``options`` are those of ``aioice.Connection``."""
         self._options = {name: value for name, value in options.items() if not name.startswith("local_")}
+        self._ports: Ports = ANY
         self._inbox: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._current = Generation(self._deliver, **options)
         self._attempt: _Attempt | None = None
         self._closing = False
+
+    def use(self, ports: Ports) -> None:
+        """Take ports from there; to be called before candidates are gathered."""
+        self._ports = self._current.ports = ports
 
     def __getattr__(self, name: str) -> object:
         """Credentials, candidates and role are those of the current ICE session."""
@@ -296,6 +325,7 @@ class RestartableConnection:
     async def prepare(self) -> Generation:
         """Our end of a further ICE session, gathered and not yet begun."""
         fresh = Generation(self._deliver, **self._options)
+        fresh.ports = self._ports
         fresh.ice_controlling = self._current.ice_controlling
         fresh.remote_is_lite = self._current.remote_is_lite
         gathered = False

@@ -22,6 +22,7 @@ from aioice.ice import CandidatePair
 from aioice.turn import TurnTransport
 
 from whep_server.rtc.connection import RestartableConnection
+from whep_server.rtc.shared_port import SharedSocket, SharedTransport
 
 SEGMENTS: Final = sys.platform == "linux"
 """Whether to try the kernel's segmentation at all."""
@@ -76,10 +77,15 @@ class SocketPath:
 
     congested = False
 
-    def __init__(self, descriptor: int, address: tuple[str, int]) -> None:
-        """``descriptor`` is the event loop's, whose socket objects cannot send: a duplicate of it is used."""
-        self._socket = socket.socket(fileno=os.dup(descriptor))
-        self._socket.setblocking(False)
+    def __init__(self, own: int | SharedSocket, address: tuple[str, int]) -> None:
+        """``own``: a descriptor, or what all share. Of a descriptor, which is the event loop's, a duplicate is used."""
+        self._shared = own if isinstance(own, SharedSocket) else None
+        self._socket: SharedSocket | socket.socket
+        if isinstance(own, SharedSocket):
+            self._socket = own
+        else:
+            self._socket = socket.socket(fileno=os.dup(own))
+            self._socket.setblocking(False)
         self._address = address
         self._segments = SEGMENTS
 
@@ -112,8 +118,9 @@ class SocketPath:
         return 0
 
     def close(self) -> None:
-        """Close the duplicate; the event loop's own socket stays open."""
-        self._socket.close()
+        """Close the duplicate; the event loop's own socket stays open, and so does what all share."""
+        if self._shared is None:
+            self._socket.close()
 
 
 class RelayPath:
@@ -165,6 +172,8 @@ def path_of(pair: CandidatePair | None) -> Path:
     transport = pair.protocol.transport
     if isinstance(transport, TurnTransport):
         return RelayPath(transport, pair.remote_addr)
+    if isinstance(transport, SharedTransport):
+        return SocketPath(transport.shared, pair.remote_addr)
     return SocketPath(transport.get_extra_info("socket").fileno(), pair.remote_addr)
 
 

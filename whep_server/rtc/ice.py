@@ -8,7 +8,7 @@ there and puts back what it found. Relied on, read at aioice 0.13.0 and aiortc 1
 ``aiortc.rtcrtpreceiver.RemoteBitrateEstimator``.
 """
 
-import ipaddress
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,10 +20,13 @@ import aiortc.rtcrtpreceiver
 from aiortc import RTCConfiguration, RTCIceServer
 from aiortc.rtcconfiguration import RTCBundlePolicy
 
+from whep_server.rtc import addresses
 from whep_server.rtc.connection import RestartableConnection
 from whep_server.rtc.estimator import LateEstimator
 from whep_server.settings import Settings
 from whep_server.signaling.ice_servers import ice_servers
+
+logger = logging.getLogger(__name__)
 
 CONSENT_INTERVAL_S: Final = 2
 """RFC 7675 asks for 5 s; shorter, so that a viewer that vanished is not sent media for half a minute."""
@@ -36,30 +39,14 @@ def configuration(settings: Settings) -> RTCConfiguration:
     return RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether HTTP on ``host`` can be reached from this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 @contextmanager
 def ice_policy(settings: Settings) -> Iterator[None]:
-    """Our addresses and consent times for all connections made inside the block.
-
-    A server whose HTTP listens on loopback offers 127.0.0.1 alone: nobody else can have asked it for media. Otherwise
-    all addresses are offered, IPv4 first, since some players look at the first candidate only.
-    """
+    """Our addresses (see ``addresses``) and consent times for all connections made inside the block."""
     found = aioice.ice.get_host_addresses
     interval_s = aioice.ice.CONSENT_INTERVAL
-    loopback = settings.ice_loopback and is_loopback(settings.host)
 
     def host_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
-        if loopback:
-            return ["127.0.0.1"] if use_ipv4 else []
-        usable = [address for address in found(use_ipv4, use_ipv6) if not ipaddress.ip_address(address).is_link_local]
-        return sorted(usable, key=lambda address: ipaddress.ip_address(address).version)
+        return addresses.offered(settings, found, use_ipv4, use_ipv6)
 
     plain = aiortc.rtcicetransport.Connection  # type: ignore[attr-defined]  # see rtc/connection.py
     aiortc.rtcicetransport.Connection = RestartableConnection  # type: ignore[attr-defined, assignment]  # likewise
@@ -73,3 +60,13 @@ def ice_policy(settings: Settings) -> Iterator[None]:
         aiortc.rtcicetransport.Connection = plain  # type: ignore[attr-defined]  # likewise
         aiortc.rtcrtpreceiver.RemoteBitrateEstimator = estimator  # type: ignore[attr-defined]  # likewise
         aioice.ice.get_host_addresses, aioice.ice.CONSENT_INTERVAL = found, interval_s
+
+
+def warn_of_reach(settings: Settings) -> None:
+    """Say so where only viewers in this network, or on this machine, will see anything. To be called in the policy.
+
+    Where HTTP listens on loopback as well, that is how it was meant.
+    """
+    told = addresses.unreachable(settings, aioice.ice.get_host_addresses(True, True), addresses.interfaces())
+    if told is not None:
+        logger.log(logging.INFO if addresses.loopback_only(settings) else logging.WARNING, "%s", told)

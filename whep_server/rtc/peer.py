@@ -19,6 +19,7 @@ from whep_server.metrics.facts import CandidatePair, IceFailure, MediaStats, Ses
 from whep_server.rtc.broadcast import Broadcast, Delivery
 from whep_server.rtc.connection import RestartableConnection, connection_of
 from whep_server.rtc.ice import configuration
+from whep_server.rtc.ports import ANY, Ports
 from whep_server.rtc.receiver import OnPacket, attach_receiver
 from whep_server.rtc.sender import Outbound, UnitSource, attach
 from whep_server.settings import Settings
@@ -217,9 +218,14 @@ class Peer:
 
 
 def viewer_peer(
-    plan: Plan, sources: Mapping[str, UnitSource], level_idc: int, settings: Settings, broadcast: Broadcast
+    plan: Plan,
+    sources: Mapping[str, UnitSource],
+    level_idc: int,
+    settings: Settings,
+    broadcast: Broadcast,
+    ports: Ports = ANY,
 ) -> Peer:
-    """A peer that is sent what ``sources`` give, by kind.  [E-EP-11] [E-EP-18]"""
+    """A peer that is sent what ``sources`` give, by kind, from one of ``ports``.  [E-EP-11] [E-EP-18]"""
     connection = RTCPeerConnection(configuration(settings))
     delivery = Delivery(broadcast)
     outbound: dict[str, Outbound] = {}
@@ -227,6 +233,7 @@ def viewer_peer(
         kind = served.section.kind
         transceiver = connection.addTransceiver(kind, direction="sendonly")
         outbound[kind] = attach(transceiver.sender, sources[kind], delivery)
+        connection_of(transceiver.sender).use(ports)
 
     codecs = {kind: plan.codec(kind) or "" for kind in outbound}
 
@@ -239,10 +246,11 @@ def viewer_peer(
     return peer
 
 
-def publisher_peer(plan: Plan, on_packet: OnPacket, settings: Settings) -> Peer:
+def publisher_peer(plan: Plan, on_packet: OnPacket, settings: Settings, ports: Ports = ANY) -> Peer:
     """A peer whose audio packets go to ``on_packet``, as they are."""
     connection = RTCPeerConnection(configuration(settings))
     receiver = connection.addTransceiver("audio", direction="recvonly").receiver
+    connection_of(receiver).use(ports)
 
     def take(sequence: int, rtp_time: int, payload: bytes) -> None:
         connection_of(receiver).note_alive()

@@ -1,0 +1,97 @@
+"""Which of this machine's addresses are offered for media, and whether anybody could reach them.
+
+What an operator names is told apart by its looks: ``eth0`` and ``docker*`` are interfaces (with shell wildcards),
+``192.0.2.1`` is an address, ``10.0.0.0/8`` a network.
+"""
+
+import ipaddress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Final
+
+import ifaddr
+
+from whep_server.settings import Settings
+
+BRIDGES: Final = ("docker*", "br-*", "bridge*", "cni*", "flannel*", "lxc*", "lxdbr*", "podman*", "veth*", "virbr*")
+"""Interfaces that lead to containers and guests of this machine."""
+
+HostAddresses = Callable[[bool, bool], list[str]]
+"""aioice's ``get_host_addresses``: for IPv4, for IPv6."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether HTTP on ``host`` can be reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def loopback_only(settings: Settings) -> bool:
+    """Whether 127.0.0.1 alone is offered: where HTTP listens there, nobody else can have asked for media."""
+    return settings.ice_loopback and is_loopback(settings.host) and not settings.public_ip
+
+
+def interfaces() -> dict[str, str]:
+    """Names of this machine's interfaces, by address."""
+    found: dict[str, str] = {}
+    for adapter in ifaddr.get_adapters():
+        for each in adapter.ips:
+            found[each.ip if isinstance(each.ip, str) else each.ip[0]] = adapter.nice_name
+    return found
+
+
+def named(address: str, interface: str, entries: Iterable[str]) -> bool:
+    """Whether an operator's list names an address, or the interface that has it."""
+    for entry in entries:
+        try:
+            network = ipaddress.ip_network(entry, strict=False)
+        except ValueError:
+            if fnmatchcase(interface, entry):
+                return True
+        else:
+            if ipaddress.ip_address(address) in network:
+                return True
+    return False
+
+
+def offered(settings: Settings, found: HostAddresses, use_ipv4: bool = True, use_ipv6: bool = True) -> list[str]:
+    """The addresses, IPv4 first, since some players look at the first candidate only; no link-local ones."""
+    if loopback_only(settings):
+        return ["127.0.0.1"] if use_ipv4 else []
+    usable = [address for address in found(use_ipv4, use_ipv6) if not ipaddress.ip_address(address).is_link_local]
+    allowed, denied = settings.ice_interfaces, settings.ice_interfaces_denied
+    if allowed or denied:
+        names = interfaces()
+        usable = [
+            address
+            for address in usable
+            if (not allowed or named(address, names.get(address, ""), allowed))
+            and not named(address, names.get(address, ""), denied)
+        ]
+    return sorted(usable, key=lambda address: ipaddress.ip_address(address).version)
+
+
+def reach(address: str, names: Mapping[str, str]) -> str | None:
+    """What keeps others from an address, in a word; None where nothing is known to."""
+    parsed = ipaddress.ip_address(address)
+    if parsed.is_loopback:
+        return "loopback"
+    if any(fnmatchcase(names.get(address, ""), pattern) for pattern in BRIDGES):
+        return "bridge"
+    return None if parsed.is_global else "private"
+
+
+def unreachable(settings: Settings, addresses: Sequence[str], names: Mapping[str, str]) -> str | None:
+    """Why viewers elsewhere will see no picture, and what helps, in words for the operator; None where they may."""
+    if settings.public_ip or settings.stun_urls or settings.turn_urls:
+        return None
+    how = "WEBRTC_PUBLIC_IP, WEBRTC_STUN_URLS or a TURN server (docs/deployment.md)"
+    if not addresses:
+        return f"media is offered on no address at all: look at ice_interfaces, or set {how}"
+    kinds = {address: reach(address, names) for address in addresses}
+    if not all(kinds.values()):
+        return None
+    told = ", ".join(f"{address} ({kind})" for address, kind in kinds.items())
+    return f"media is offered on {told} alone: viewers in other networks need {how}"
