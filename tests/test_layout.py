@@ -35,8 +35,13 @@ ALLOWED = {
     "whep_server.settings": {
         "whep_server.errors",
         "whep_server.signaling.ice_servers",
+        "whep_server.setting_types",
+        "whep_server.signaling.media_addresses",
+    },
+    "whep_server.setting_types": {
         "whep_server.signaling.media_addresses",
         "whep_server.signaling.tokens",
+        "whep_server.signaling.web_origins",
     },
     "whep_server.log": {"whep_server.settings"},
     "whep_server.signaling": {"whep_server.errors"},

@@ -7,8 +7,8 @@ import typer
 
 from bench import commands as bench_commands
 from whep_server import __version__, log
-from whep_server.command.configuration import WrongSettings, settings_given
-from whep_server.settings import CONFIG_VARIABLE, Settings, as_toml
+from whep_server.command.configuration import WrongSettings, as_toml, settings_given
+from whep_server.settings import CONFIG_VARIABLE, Settings
 from whep_server.signaling.tokens import Scope
 
 DEFAULT_URL = "http://127.0.0.1:8000"

@@ -4,35 +4,39 @@ Read, first wins: keyword arguments (the command line), environment variables ``
 ``WHEP_AVATAR_CONFIG``. The original server's ICE settings are also read under their own names, ``WEBRTC_…``.
 """
 
-import json
 import os
-import re
-import textwrap
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Final, Literal, Self
 
 from platformdirs import user_cache_path, user_data_path
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
+from whep_server.setting_types import (
+    HeaderSecret,
+    IceUrls,
+    Interfaces,
+    Origins,
+    PortRange,
+    PublicAddresses,
+    TokenSecrets,
+    TurnName,
+    TurnPassword,
+    UdpPort,
+)
 from whep_server.signaling import media_addresses
 from whep_server.signaling.ice_servers import TurnLogin
-from whep_server.signaling.tokens import parse_secrets
 
 PREFIX: Final = "WHEP_AVATAR_"
 CONFIG_VARIABLE: Final = f"{PREFIX}CONFIG"
 FRAME_RATES: Final = (10, 15, 20, 25, 30)
 """Those at which pictures and 20 ms audio packets meet often enough (``avatar.messages`` has the same)."""
-MASK: Final = "**********"
-ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", re.ASCII)
-"""Of web pages, or of apps (``capacitor://localhost``)."""
 
 
 class BargeIn(StrEnum):
@@ -94,7 +98,7 @@ class Settings(BaseSettings):
         description="Bearer token without which nobody may publish, make it speak or change what is on air; "
         "who has it may do everything; empty: everybody may",
     )
-    token_secrets: SecretStr = Field(
+    token_secrets: TokenSecrets = Field(
         SecretStr(""),
         description="Secrets of signed tokens, NAME:SECRET,OTHER:SECRET, each of 32 characters or more; the first one "
         "signs, all are believed. Where there is one, nothing is done without a token",
@@ -123,12 +127,12 @@ class Settings(BaseSettings):
         description="Requests of one address under way at once, event streams and WebSockets included; more are "
         "refused (429)",
     )
-    cors_origins: Annotated[list[str], NoDecode] = Field(
+    cors_origins: Origins = Field(
         default=["*"],
         description="Origins whose pages may use this server, comma-separated, as https://example.org; *: all. Where "
         "they are named, WebSockets of other origins are refused, too",
     )
-    frame_ancestors: Annotated[list[str], NoDecode] = Field(
+    frame_ancestors: Origins = Field(
         default=["*"],
         description="Origins whose pages may show ours in a frame, comma-separated; *: all, and apps; empty: none",
     )
@@ -184,7 +188,7 @@ class Settings(BaseSettings):
         description="Base address of an OpenAI-compatible speech endpoint, as https://api.openai.com/v1; text is read "
         "there, and nowhere else. Empty: by espeak-ng where it is installed",
     )
-    tts_key: SecretStr = Field(SecretStr(""), description="Bearer token for it; empty for none")
+    tts_key: HeaderSecret = Field(SecretStr(""), description="Bearer token for it; empty for none")
     tts_model: str = Field("tts-1", min_length=1, description="Its model, where a request names none")
     tts_voice: str = Field(
         "", description="Voice, where a request names none; empty: alloy at an endpoint, en-us with espeak-ng"
@@ -217,48 +221,46 @@ class Settings(BaseSettings):
         True,
         description="Offer 127.0.0.1 as a candidate where HTTP listens on loopback",
     )
-    udp_port: int = Field(
+    udp_port: UdpPort = Field(
         0,
-        ge=0,
-        le=65535,
         validation_alias=AliasChoices(f"{PREFIX}UDP_PORT", "WEBRTC_UDP_PORT"),
         description="One UDP port for the media of all sessions, as 8443; 0: each session has ports of its own",
     )
-    udp_port_range: str = Field(
+    udp_port_range: PortRange = Field(
         "",
         validation_alias=AliasChoices(f"{PREFIX}UDP_PORT_RANGE", "WEBRTC_UDP_PORT_RANGE"),
         description="UDP ports that sessions take where each has its own, as 40000-40100; empty: any",
     )
-    public_ip: Annotated[list[str], NoDecode] = Field(
+    public_ip: PublicAddresses = Field(
         default=[],
         validation_alias=AliasChoices(f"{PREFIX}PUBLIC_IP", "WEBRTC_PUBLIC_IP"),
         description="Addresses under which a NAT that maps one to one shows this machine, comma-separated, IPv4 or "
         "IPv6; they are offered first",
     )
-    ice_interfaces: Annotated[list[str], NoDecode] = Field(
+    ice_interfaces: Interfaces = Field(
         default=[],
         description="What is offered for media, comma-separated: interfaces (eth0, en*), addresses or networks "
         "(10.0.0.0/8); empty: all",
     )
-    ice_interfaces_denied: Annotated[list[str], NoDecode] = Field(
+    ice_interfaces_denied: Interfaces = Field(
         default=[], description="What is not offered even so, as docker*,192.168.122.0/24"
     )
-    stun_urls: Annotated[list[str], NoDecode] = Field(
+    stun_urls: IceUrls = Field(
         default=[],
         validation_alias=AliasChoices(f"{PREFIX}STUN_URLS", "WEBRTC_STUN_URLS"),
         description="STUN URLs, comma-separated",
     )
-    turn_urls: Annotated[list[str], NoDecode] = Field(
+    turn_urls: IceUrls = Field(
         default=[],
         validation_alias=AliasChoices(f"{PREFIX}TURN_URLS", "WEBRTC_TURN_URLS"),
         description="TURN URLs, comma-separated",
     )
-    turn_user: str = Field(
+    turn_user: TurnName = Field(
         "",
         validation_alias=AliasChoices(f"{PREFIX}TURN_USER", "WEBRTC_TURN_USER"),
         description="TURN user name",
     )
-    turn_pass: SecretStr = Field(
+    turn_pass: TurnPassword = Field(
         SecretStr(""),
         validation_alias=AliasChoices(f"{PREFIX}TURN_PASS", "WEBRTC_TURN_PASS"),
         description="TURN password",
@@ -293,54 +295,10 @@ class Settings(BaseSettings):
             self.turn_lifetime_s,
         )
 
-    @field_validator("token_secrets")
-    @classmethod
-    def check_secrets(cls, value: SecretStr) -> SecretStr:
-        """They can be read; what is wrong is told without them."""
-        parse_secrets(value.get_secret_value())
-        return value
-
-    @field_validator("cors_origins", "frame_ancestors")
-    @classmethod
-    def check_origins(cls, origins: list[str]) -> list[str]:
-        """As browsers write them (RFC 6454 section 6.2); they are written into headers."""
-        found = [origin.lower().removesuffix("/") for origin in origins]
-        for origin in found:
-            if origin != "*" and not ORIGIN.fullmatch(origin):
-                raise ValueError("must be origins, as https://example.org or http://localhost:3000, or *")
-        if "*" in found and len(found) > 1:
-            raise ValueError("* stands for all origins, and alone")
-        return found
-
     @property
     def udp_ports(self) -> range:
         """What sessions with ports of their own choose from; 0 alone where it is left to the operating system."""
         return media_addresses.port_range(self.udp_port_range)
-
-    @field_validator("udp_port", mode="before")
-    @classmethod
-    def read_port(cls, value: object) -> object:
-        """Empty as 0."""
-        return 0 if value == "" else value
-
-    @field_validator("udp_port_range")
-    @classmethod
-    def check_range(cls, text: str) -> str:
-        """FIRST-LAST, or nothing."""
-        media_addresses.port_range(text)
-        return text
-
-    @field_validator("public_ip")
-    @classmethod
-    def check_addresses(cls, given: list[str]) -> list[str]:
-        """No names: they would be looked up once, and be wrong later."""
-        return media_addresses.public_addresses(given)
-
-    @field_validator("ice_interfaces", "ice_interfaces_denied")
-    @classmethod
-    def check_interfaces(cls, given: list[str]) -> list[str]:
-        """As ``eth0``, ``docker*``, ``10.0.0.0/8``."""
-        return media_addresses.interfaces(given)
 
     @model_validator(mode="after")
     def check_ports(self) -> Self:
@@ -348,50 +306,6 @@ class Settings(BaseSettings):
         if self.udp_port and self.udp_port_range:
             raise ValueError("udp_port and udp_port_range exclude each other: one port for all, or one for each")
         return self
-
-    @field_validator(
-        "stun_urls",
-        "turn_urls",
-        "public_ip",
-        "ice_interfaces",
-        "ice_interfaces_denied",
-        "cors_origins",
-        "frame_ancestors",
-        mode="before",
-    )
-    @classmethod
-    def split_lists(cls, value: object) -> object:
-        """Comma-separated in the environment, an array in TOML."""
-        if isinstance(value, str):
-            return [url.strip() for url in value.split(",") if url.strip()]
-        return value
-
-    @field_validator("stun_urls", "turn_urls")
-    @classmethod
-    def check_urls(cls, urls: list[str]) -> list[str]:
-        """They are written into HTTP headers and SDP: no spaces, quotes or brackets (RFC 7064, RFC 7065)."""
-        for url in urls:
-            if not url.startswith(("stun:", "stuns:", "turn:", "turns:")) or set(url) & set(' <>"\\,;\r\n'):
-                raise ValueError("not a STUN or TURN URL")
-        return urls
-
-    @field_validator("turn_user", "turn_pass")
-    @classmethod
-    def check_credentials(cls, value: str | SecretStr) -> str | SecretStr:
-        """They are written into ``Link`` headers, which naive players cut at commas and semicolons."""
-        text = value.get_secret_value() if isinstance(value, SecretStr) else value
-        if not text.isascii() or not text.isprintable() or set(text) & set(' <>"\\,;'):
-            raise ValueError("must be printable ASCII without spaces, quotes, brackets, commas and semicolons")
-        return value
-
-    @field_validator("tts_key")
-    @classmethod
-    def check_key(cls, value: SecretStr) -> SecretStr:
-        """It is written into a header."""
-        key = value.get_secret_value().strip()
-        if not key.isascii() or not key.isprintable() or " " in key:
-            raise ValueError("must be printable ASCII without spaces")
-        return SecretStr(key)
 
     @field_validator("public_base_path")
     @classmethod
@@ -440,18 +354,3 @@ def unknown_variables() -> list[str]:
     """Those of the environment that are called as ours are and that nobody reads."""
     ours = [name for name in sorted(os.environ) if name.upper().startswith((PREFIX, "WEBRTC_"))]
     return [name for name in ours if name.upper() not in variables()]
-
-
-def as_toml(settings: Settings) -> str:
-    """The settings as a TOML file that could be read again, each with its description; secrets are masked."""
-    lines: list[str] = []
-    for name, field in Settings.model_fields.items():
-        value: object = getattr(settings, name)
-        lines += textwrap.wrap(field.description or "", 110, initial_indent="# ", subsequent_indent="# ")
-        if isinstance(value, SecretStr):
-            lines.append(f'# {name} = "{MASK if value.get_secret_value() else ""}"')
-        else:
-            # a JSON string, number, truth value or array of strings is TOML, too
-            lines.append(f"{name} = {json.dumps(str(value) if isinstance(value, Path) else value)}")
-        lines.append("")
-    return "\n".join(lines)

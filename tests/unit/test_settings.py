@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from avatar import messages
 from whep_server import settings as module
-from whep_server.settings import ConfigFileError, Settings, as_toml
+from whep_server.command.configuration import as_toml
+from whep_server.settings import ConfigFileError, Settings
 
 
 @pytest.fixture(autouse=True)

@@ -228,7 +228,7 @@ def _reach(settings: Settings, found: Sequence[str]) -> Finding:
         )
         return Finding("addresses", False, says, fix, fatal=False)
     fix = (
-        "only viewers on these networks see a picture; for others set WEBRTC_PUBLIC_IP, or WEBRTC_STUN_URLS, which finds "
-        "the public address of a machine behind NAT, or WEBRTC_TURN_URLS; in a container use the host's network"
+        "only viewers on these networks see a picture; for others set WEBRTC_PUBLIC_IP, or WEBRTC_STUN_URLS, which "
+        "finds the public address of a machine behind NAT, or WEBRTC_TURN_URLS; in a container use the host's network"
     )
     return Finding("addresses", False, says, fix, fatal=False)

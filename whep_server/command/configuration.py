@@ -1,10 +1,17 @@
 """The settings as a command is given them: its options first, then what ``Settings`` reads."""
 
 import difflib
+import json
+import textwrap
+from pathlib import Path
+from typing import Final
 
 import pydantic
+from pydantic import SecretStr
 
 from whep_server.settings import ConfigFileError, Settings, unknown_variables, variables
+
+MASK: Final = "**********"
 
 
 class WrongSettings(ValueError):
@@ -34,3 +41,18 @@ def misspelt() -> list[str]:
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
         found.append(f"{name} ({close[0]}?)" if close else name)
     return found
+
+
+def as_toml(settings: Settings) -> str:
+    """The settings as a TOML file that could be read again, each with its description; secrets are masked."""
+    lines: list[str] = []
+    for name, field in Settings.model_fields.items():
+        value: object = getattr(settings, name)
+        lines += textwrap.wrap(field.description or "", 110, initial_indent="# ", subsequent_indent="# ")
+        if isinstance(value, SecretStr):
+            lines.append(f'# {name} = "{MASK if value.get_secret_value() else ""}"')
+        else:
+            # a JSON string, number, truth value or array of strings is TOML, too
+            lines.append(f"{name} = {json.dumps(str(value) if isinstance(value, Path) else value)}")
+        lines.append("")
+    return "\n".join(lines)
