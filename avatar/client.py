@@ -330,12 +330,14 @@ def _kill(process: asyncio.subprocess.Process) -> None:
 def _environment() -> dict[str, str]:
     """Ours, and where to find this very package; less the server's settings, which hold secrets.
 
-    The worker needs none of them, and reads files that strangers send.
+    The worker needs none of them, and reads files that strangers send. It has a thread for each upload, and glibc would
+    give these up to eight heaps a core, each of which grows to its own peak and keeps it.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
     here = str(Path(__file__).parents[1])
     path = os.environ.get("PYTHONPATH", "")
-    return inherited | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, [here, path]))}
+    ours = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, [here, path]))}
+    return {"MALLOC_ARENA_MAX": "4"} | inherited | ours
 
 
 @asynccontextmanager

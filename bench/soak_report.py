@@ -11,7 +11,7 @@ FAULTS_SHOWN = 5
 
 ABOUT: Final = (
     "Random sentences by files, by samples at once and in real time; three of ten are interrupted, some clients "
-    "vanish in mid-word; visitors come and go, half of the viewers lose 2 % of their packets. The first tenth is "
+    "vanish in mid-word; visitors come and go, half of the viewers lose 2 % of their packets. The first third is "
     "not judged; slopes are those of twelve stretches' means, with their standard errors: *steady* is what is "
     "within three of them from 0."
 )
