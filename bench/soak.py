@@ -42,7 +42,7 @@ STREAMS: Final = 4
 LOSS: Final = 0.02
 WAIT_S: Final = 60.0
 WARM_UP: Final = 1 / 3
-"""Part of the run that is not judged: caches fill, heaps grow to what the busiest moment takes. Of an hour, 20 minutes."""
+"""Part of the run that is not judged: caches fill, heaps grow to what the busiest moment takes."""
 BLOCKS: Final = 12
 JUDGED_MIN: Final = 20.0
 """A shorter run is not judged: caches fill and pools grow for minutes."""
