@@ -7,6 +7,7 @@ is ``/live/s/{id}``; WHEP sessions have ``…/events`` (server-sent events) and 
 import json
 import secrets
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -79,6 +80,8 @@ class MockServer:
     def __init__(self, setup: Setup, opener: Opener = canned_side) -> None:
         self.setup = setup
         self.sessions: dict[str, MockSession] = {}
+        self._hung_up: deque[str] = deque(maxlen=100)
+        """Sessions whose peers closed their connection; a page that is left does so, and its DELETE may come after."""
         self._opener = opener
 
     async def handle(self, request: Request) -> Reply:
@@ -174,6 +177,10 @@ class MockServer:
         action = actions.get(request.method)
         if action is None:
             raise Problem(405, "no such method here", (("Allow", "PATCH, DELETE, OPTIONS, GET, HEAD"),))
+        self.expire()
+        if request.method == "DELETE" and name in self._hung_up:
+            self._hung_up.remove(name)
+            return Reply(200)
         session = self._find(name)
         if self.setup.strict or request.header("authorization") is not None:
             self._authorize(request)
@@ -235,6 +242,8 @@ class MockServer:
             if abandoned or session.side.ended:
                 session.events.end()
                 del self.sessions[session.id]
+                if not abandoned:
+                    self._hung_up.append(session.id)
 
     def _authorize(self, request: Request) -> None:
         if self.setup.token is None:
