@@ -42,6 +42,8 @@ from avatar.messages import (
     WorkerConfig,
 )
 from whep_server.errors import AlreadyOnAir, BadRequest, NoSuchAvatar, NotOnAir, TooMany, Unavailable
+from whep_server.live.admission import Admission
+from whep_server.live.capacity import most_speaking
 from whep_server.live.gallery import Dropped, Gallery
 from whep_server.live.house import House
 from whep_server.live.idle import VIDEO_CODECS, IdleLoops
@@ -83,10 +85,12 @@ class Registry:
         self._group: asyncio.TaskGroup
         self._worker_came = asyncio.Event()
         self._renders: Renders
+        self._places: Admission
 
-    def open(self, worker: Worker) -> None:
-        """Work with that worker."""
+    def open(self, worker: Worker, max_speaking: int) -> None:
+        """Work with that worker; so many streams may speak at one time, 0: as many as want to."""
         self.worker = worker
+        self._places = Admission(max_speaking, self.streams, self.ledger)
         self._renders = Renders(worker, self._settings, self.ledger)
 
     # --- what others see
@@ -106,7 +110,8 @@ class Registry:
     def facts(self) -> LiveFacts:
         """All that is on air, as of now."""
         sessions = [session.stats() for stream in self.streams() for session in stream.sessions()]
-        return LiveFacts(self.ready, [stream.stats() for stream in self.streams()], sessions, self.worker_facts)
+        streams = [stream.stats() for stream in self.streams()]
+        return LiveFacts(self.ready, streams, sessions, self.worker_facts, self._places.limit)
 
     @property
     def worker_facts(self) -> WorkerFacts:
@@ -153,7 +158,7 @@ class Registry:
         return stream
 
     def _house(self) -> House:
-        return House(self.worker, self._settings, self._renders, self.ledger, self._check_room)
+        return House(self.worker, self._settings, self._renders, self.ledger, self._check_room, self._places.check)
 
     def _avatar(self, name: str, video: VideoFormat) -> AvatarInfo:
         info = self.gallery.find(name)
@@ -374,11 +379,11 @@ async def open_registry(settings: Settings, opener: OpenWorker = open_worker) ->
 
     Does not wait for the worker: see ``Registry.ready``. Errors: as ``check_relied_on``.
     """
-    registry = Registry(settings)
+    registry, max_speaking = Registry(settings), await most_speaking(settings)
     with ice_policy(settings):
         await check_relied_on()
         async with opener(worker_config(settings), worker_limits(settings), registry) as worker:
-            registry.open(worker)
+            registry.open(worker, max_speaking)
             async with asyncio.TaskGroup() as group:
                 demo = group.create_task(registry.run(group), name="demo")
                 probe = group.create_task(registry.ledger.lag.probe(), name="loop-lag")
