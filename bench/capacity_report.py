@@ -20,8 +20,8 @@ def as_text(result: CapacityFigures) -> str:
             f"row, {result.placement}.\n{result.machine}",
             *tables(result.rows),
             f"Most streams that spoke whole (no stall, at most 1 picture in 100 left out): {found.measured}. "
-            f"**{found.max_speaking}**, a tenth less, are let speak at one time by a server of this size that starts "
-            f"from now on: {result.file}. WHEP_AVATAR_MAX_SPEAKING sets another number.",
+            f"**{found.max_speaking}**, at least a tenth less where that leaves one, are let speak at one time by a "
+            f"server of that size from its next start on ({result.file}); WHEP_AVATAR_MAX_SPEAKING sets another one.",
             ABOUT,
         ]
     )
