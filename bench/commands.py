@@ -183,6 +183,24 @@ def sessions(
 
 
 @app.command()
+def capacity(
+    start: Annotated[int, typer.Option(min=0, help="Streams to begin with; 0: a guess from the cores.")] = 0,
+    most: Annotated[int, typer.Option(min=1, max=10_000, help="More are not tried.")] = 1000,
+    seconds: Annotated[float, typer.Option(min=1, max=500, help="For each number of streams.")] = 8,
+    json: Json = False,
+) -> None:
+    """How many streams of the configured size can speak at once: kept in the cache, and held to by the server."""
+    from bench import capacity_report as report
+    from bench import speaking_capacity as measuring
+
+    plan = measuring.CapacityPlan(start, most, seconds)
+    show(
+        lambda say: measuring.measure_capacity(read_settings(), plan, say),
+        report.as_json if json else report.as_text,
+    )
+
+
+@app.command()
 def fanout(
     viewers: Annotated[str, typer.Option(help="Numbers of viewers, with commas between.")] = "1,50,150,300",
     seconds: Annotated[float, typer.Option(min=1, max=100, help="For each number of viewers.")] = 8,

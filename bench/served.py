@@ -20,6 +20,8 @@ QUIET_S: Final = 2.0
 QUIET_SHARE: Final = 0.02
 STREAM: Final = "demo"
 CODECS: Final = ["H264", "VP8"]
+UNLIMITED: Final = {"max_speaking": "100000"}
+"""What is to be measured is not refused for what was measured before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def serving(
     port = free_port()
     address = ["--host", "127.0.0.1", "--port", str(port), "--stream", STREAM]
     shape = ["--size", f"{size[0]}x{size[1]}", "--fps", str(fps)]
-    variables = {f"WHEP_AVATAR_{name.upper()}": value for name, value in (settings or {}).items()}
+    variables = {f"WHEP_AVATAR_{name.upper()}": value for name, value in (UNLIMITED | dict(settings or {})).items()}
     log = folder / f"server-{port}.log"
     with running(
         "whep_server", ["serve", *address, *shape], log, cores=placement.server, variables=variables

@@ -1,5 +1,6 @@
 """How the figures of ``bench sessions`` are shown. Pure."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -30,28 +31,35 @@ def as_text(result: SpeakingFigures) -> str:
         [
             f"1280x720 at 25 frames/s, each with one viewer, {result.seconds:g} s for each row, {result.placement}.\n"
             f"{result.machine}",
-            table(
-                [
-                    "streams",
-                    "between pictures, ms: P50",
-                    "P99",
-                    "max",
-                    "stalls",
-                    "missing",
-                    "packets lost",
-                    "not drawn",
-                ],
-                [_pictures(row) for row in result.rows],
-            ),
-            table(
-                ["streams", "server", "worker", "a stream", *(f"{stage}, ms a picture" for stage in STAGES), "haste"],
-                [_costs(row) for row in result.rows],
-            ),
+            *tables(result.rows),
             f"Most streams without a stall (a picture that stands for {1000 * STALL_S:.0f} ms, or sound that is "
             f"missing): {result.most_fluent}; with hardly a picture left out (1 in 100): {result.most_whole}.",
             ABOUT,
         ]
     )
+
+
+def tables(rows: Sequence[Row]) -> list[str]:
+    """What viewers saw, and what it cost."""
+    return [
+        table(
+            [
+                "streams",
+                "between pictures, ms: P50",
+                "P99",
+                "max",
+                "stalls",
+                "missing",
+                "packets lost",
+                "not drawn",
+            ],
+            [_pictures(row) for row in rows],
+        ),
+        table(
+            ["streams", "server", "worker", "a stream", *(f"{stage}, ms a picture" for stage in STAGES), "haste"],
+            [_costs(row) for row in rows],
+        ),
+    ]
 
 
 def _pictures(row: Row) -> list[str]:

@@ -6,8 +6,9 @@ kernel counted for the server's two processes, and what the worker says it spent
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
 from pathlib import Path
@@ -17,7 +18,7 @@ from avatar.messages import VIDEO_HZ
 from bench.figures import quantile
 from bench.machine import Machine, this_machine
 from bench.observations import Observation, Track, load
-from bench.placement import placed
+from bench.placement import Placement, placed
 from bench.processes import BenchFailed, Child, running
 from bench.served import Served, Usage, serving
 from bench.voice import long_file
@@ -111,38 +112,67 @@ def measure_speaking(
 ) -> SpeakingFigures:
     """Run the server with ever more streams (ascending). Errors: BenchFailed where something does not serve."""
     machine = this_machine()
-    with tempfile.TemporaryDirectory(prefix="whep-avatar-bench-") as name, placed(SERVER_CORES) as placement:
+    with speakers(settings, say, cores=SERVER_CORES) as ours:
+        rows = []
+        for count in streams:
+            say(f"{count} streams")
+            rows.append(ours.row(count, seconds))
+    return SpeakingFigures(machine, str(ours.placement), seconds, rows)
+
+
+class Speakers:
+    """A server, and streams with a viewer each: as many as were asked for so far."""
+
+    def __init__(self, served: Served, watch: Child, placement: Placement, assets: Path, file: Path, fps: int) -> None:
+        """``file``: where the viewers put what they saw."""
+        self.placement = placement
+        self._served, self._watch, self._assets, self._file, self._fps = served, watch, assets, file, fps
+        self._names: list[str] = []
+
+    def row(self, count: int, seconds: float) -> Row:
+        """So many of them speak, the others are idle. Errors: BenchFailed."""
+        new = [f"s{number}" for number in range(len(self._names), count)]
+        if new:
+            self._served.put_on_air(new)
+            self._watch.ask({"join": [self._served.whep(name) for name in new]}, WAIT_S)
+            self._names += new
+        return self._measure(self._names[:count], seconds)
+
+    def _measure(self, names: Sequence[str], seconds: float) -> Row:
+        served, length_s = self._served, SETTLE_S + seconds + TAIL_S
+        _say_at_once(served, names, [long_file(self._assets, length_s, 1.7 * number) for number in range(len(names))])
+        time.sleep(SETTLE_S)
+        before, told_before = served.usage(), served.metrics()
+        self._watch.ask({"keep": True}, WAIT_S)
+        time.sleep(seconds)
+        after, told = served.usage(), served.metrics()
+        self._watch.ask({"save": str(self._file)}, WAIT_S)
+        silent = [name for name in names if served.state(name) == "idle"]
+        if silent:
+            raise BenchFailed(f"these did not speak to the end: {silent}")
+        _until_idle(served, names)
+        seen = [each for each in load(self._file) if each.stream in names]
+        return made_row(len(names), seen, (before, after), (told_before, told), self._fps)
+
+
+@contextmanager
+def speakers(
+    settings: Settings,
+    say: Callable[[str], None],
+    *,
+    cores: int,
+    size: tuple[int, int] = SIZE,
+    fps: int = FPS,
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[Speakers]:
+    """A server on so many ``cores`` as there are; ``variables`` as ``settings`` of ``serving``. Errors: BenchFailed."""
+    with tempfile.TemporaryDirectory(prefix="whep-avatar-bench-") as name, placed(cores) as placement:
         folder = Path(name)
         say("starting the server; a first start encodes its idle loops, which takes minutes")
-        with serving(folder, placement, size=SIZE, fps=FPS) as served:
+        with serving(folder, placement, size=size, fps=fps, settings=variables) as served:
             log = folder / "observers.log"
             with running("bench.observer_process", ["--headers"], log, talks=True, cores=placement.clients) as watch:
-                rows = []
-                names: list[str] = []
-                for count in streams:
-                    say(f"{count} streams")
-                    new = [f"s{number}" for number in range(len(names), count)]
-                    served.put_on_air(new)
-                    watch.ask({"join": [served.whep(name) for name in new]}, WAIT_S)
-                    names += new
-                    rows.append(_row(served, watch, names, settings.assets, seconds, folder / "seen"))
-    return SpeakingFigures(machine, str(placement), seconds, rows)
-
-
-def _row(served: Served, watch: Child, names: Sequence[str], assets: Path, seconds: float, file: Path) -> Row:
-    length_s = SETTLE_S + seconds + TAIL_S
-    _say_at_once(served, names, [long_file(assets, length_s, 1.7 * number) for number in range(len(names))])
-    time.sleep(SETTLE_S)
-    before, told_before = served.usage(), served.metrics()
-    watch.ask({"keep": True}, WAIT_S)
-    time.sleep(seconds)
-    after, told = served.usage(), served.metrics()
-    watch.ask({"save": str(file)}, WAIT_S)
-    silent = [name for name in names if served.state(name) == "idle"]
-    if silent:
-        raise BenchFailed(f"these did not speak to the end: {silent}")
-    _until_idle(served, names)
-    return made_row(len(names), load(file), (before, after), (told_before, told))
+                yield Speakers(served, watch, placement, settings.assets, folder / "seen", fps)
 
 
 def _say_at_once(served: Served, names: Sequence[str], files: Sequence[bytes]) -> None:
@@ -161,6 +191,7 @@ def made_row(
     seen: Sequence[Observation],
     usage: tuple[Usage, Usage],
     told: tuple[dict[str, float], dict[str, float]],
+    fps: int = FPS,
 ) -> Row:
     """A row of what was seen, used and told before and after."""
     passed_s = usage[1].at_s - usage[0].at_s
@@ -168,7 +199,7 @@ def made_row(
     frames = max(1.0, grown.get("worker_frames_total", 0.0))
     return Row(
         count,
-        gaps_of(seen),
+        gaps_of(seen, fps),
         server_percent=100 * (usage[1].server_s - usage[0].server_s) / passed_s,
         worker_percent=100 * (usage[1].worker_s - usage[0].worker_s) / passed_s,
         stages_ms={
@@ -180,7 +211,7 @@ def made_row(
     )
 
 
-def gaps_of(seen: Sequence[Observation]) -> Gaps:
+def gaps_of(seen: Sequence[Observation], fps: int = FPS) -> Gaps:
     """Times from picture to picture. Errors: BenchFailed where a viewer saw nothing."""
     times: list[float] = []
     pictures = missing = 0
@@ -189,7 +220,7 @@ def gaps_of(seen: Sequence[Observation]) -> Gaps:
             raise BenchFailed(f"the viewer of {each.stream} saw nothing")
         units = Track("video", each.video, []).units()
         pictures += len(units)
-        expected = (units[-1].rtp_time - units[0].rtp_time) * FPS // VIDEO_HZ + 1
+        expected = (units[-1].rtp_time - units[0].rtp_time) * fps // VIDEO_HZ + 1
         missing += max(0, expected - len(units))
         times += [later.at_s - earlier.at_s for earlier, later in pairwise(units)]
     return Gaps(

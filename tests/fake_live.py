@@ -206,6 +206,10 @@ class FakeStream:
     def open_pcm(self, sample_rate: int, channels: int, *, start_ms: int | None = None) -> FakePcmSpeech:
         return self.pcm.open(sample_rate, channels, start_ms)
 
+    def check_may_speak(self) -> None:
+        if self.pcm.fault:
+            raise self.pcm.fault
+
     async def interrupt(self) -> Interruption:
         self.interruptions += 1
         return await self.pcm.interrupt()

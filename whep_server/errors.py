@@ -31,6 +31,7 @@
     ├── NoSpeechSynthesis           501   text, and nothing here that reads it aloud
     ├── SynthesisFailed             502   what reads text aloud answered, but not with sound
     └── Unavailable                 503   with Retry-After
+        ├── TooManySpeak            503   as many streams speak as can
         └── WorkerLost              503
 
 No other file writes a status of 4xx or 5xx (compat routes translate these).
@@ -260,6 +261,12 @@ class Unavailable(ServerError):
 
     def __init__(self, detail: str, *, retry_after_s: int = 2) -> None:
         super().__init__(detail, headers={"Retry-After": str(retry_after_s)})
+
+
+class TooManySpeak(Unavailable):
+    """As many streams speak as may at one time; the detail names the limit."""
+
+    title = "Too many speak"
 
 
 class WorkerLost(Unavailable):

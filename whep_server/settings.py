@@ -156,6 +156,12 @@ class Settings(BaseSettings):
         "sides; made only while somebody needs them",
     )
     max_streams: int = Field(64, ge=1, description="Streams on air at once, the original server's sessions included")
+    max_speaking: int = Field(
+        0,
+        ge=0,
+        description="Streams that may speak at one time; speech on a further one is refused (503). 0: as "
+        "`whep-avatar bench capacity` has measured, no limit where it has not",
+    )
     max_queued_utterances: int = Field(32, ge=1, description="Utterances waiting in one stream; more are refused (429)")
     max_renders: int = Field(
         16, ge=1, description="Recordings made at once that nobody watches; more are refused (429)"

@@ -20,7 +20,7 @@ const WORDS = {
   404: "This avatar is not on air at the moment.",
   429: "Too much is waiting already. Try again in a moment.",
   500: "Something went wrong at the server.",
-  503: "The voice is just starting up. Try again in a few seconds.",
+  503: "The voice isn’t free right now. Try again in a few seconds.",
 };
 
 const FILE_WORDS = {
@@ -41,7 +41,6 @@ const TEXT_WORDS = {
   422: "That text can’t be spoken.",
   501: "This server can’t read text aloud yet.",
   502: "The voice that reads text failed.",
-  503: "The voice that reads text isn’t there right now. Try again in a few seconds.",
   other: "The server didn’t accept that text.",
 };
 

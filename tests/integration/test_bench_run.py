@@ -1,22 +1,26 @@
 """Short runs of ``whep-avatar bench``: the real server, what it is compared with, and receivers that look at it all."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 from tests.clients.server_process import CACHE, ROOT, environment
+from whep_server.live.capacity import most_speaking
+from whep_server.settings import Settings
 
 pytestmark = pytest.mark.timeout(600)
 CUTS = 3
 
 
-def run(*arguments: str) -> dict:
+def run(*arguments: str, **settings: str) -> dict:
     result = subprocess.run(
         [sys.executable, "-m", "whep_server", "bench", *arguments, "--json"],
         cwd=ROOT,
-        env=environment({"cache": str(CACHE / "idle")}),
+        env=environment({"cache": str(CACHE / "idle"), **settings}),
         capture_output=True,
         text=True,
         timeout=500,
@@ -46,3 +50,15 @@ def test_an_utterance_that_is_cut_off_is_heard_to_end_and_nothing_of_it_follows(
     ]
     assert figures["rows"][-1]["stale"] == 0
     assert all(row["silent"]["median"] > 0 and row["closed"]["median"] > 0 for row in figures["rows"])
+
+
+async def test_what_a_machine_carries_is_measured_and_then_held_to(tmp_path):
+    cache = tmp_path / "cache"
+    (CACHE / "idle").mkdir(parents=True, exist_ok=True)
+    shutil.copytree(CACHE / "idle", cache, copy_function=os.link)  # idle loops that are made already
+    settings = Settings(cache=cache, width=512, height=512, max_speaking=0)
+    shape = {"cache": str(cache), "width": "512", "height": "512", "publish_token": "the operator's"}
+    figures = run("capacity", "--start", "1", "--most", "1", "--seconds", "1", **shape)
+    assert [row["streams"] for row in figures["rows"]] == [1]
+    assert figures["capacity"]["measured"] == figures["capacity"]["max_speaking"] == 1
+    assert await most_speaking(settings) == 1

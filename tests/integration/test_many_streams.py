@@ -28,6 +28,8 @@ from bench.observer import Answer, Observer, Wish, on_loopback
 from tests.aiortc_player import eventually
 from tests.fake_engine import FACES, SIZE, face_chroma
 from tests.worker_show import FAKE
+from whep_server.errors import TooManySpeak
+from whep_server.live.admission import UNKNOWN_S
 from whep_server.live.registry import Registry, open_registry
 from whep_server.live.stream import Stream
 from whep_server.settings import Settings
@@ -55,8 +57,8 @@ def hz_of(stream: int, utterance: int) -> int:
 
 
 @cache
-def tone_file(hz: int) -> bytes:
-    samples = 0.5 * np.sin(2 * np.pi * hz * np.arange(TONE_S * TONE_HZ) / TONE_HZ)
+def tone_file(hz: int, seconds: int = TONE_S) -> bytes:
+    samples = 0.5 * np.sin(2 * np.pi * hz * np.arange(seconds * TONE_HZ) / TONE_HZ)
     made = io.BytesIO()
     with wave.open(made, "wb") as file:
         file.setnchannels(1), file.setsampwidth(2), file.setframerate(TONE_HZ)
@@ -145,10 +147,10 @@ def dominant(window: NDArray[np.float32]) -> int | None:
 
 
 @asynccontextmanager
-async def studio(tmp_path) -> AsyncIterator[Registry]:
+async def studio(tmp_path, **changes: object) -> AsyncIterator[Registry]:
     """What is on air, with a real worker process."""
-    changes = {"cache": tmp_path, "demo_stream": "", "width": SIZE[0], "height": SIZE[1], "max_viewers": STREAMS}
-    async with open_registry(Settings(**changes), partial(open_worker, command=FAKE)) as registry:
+    usual = {"cache": tmp_path, "demo_stream": "", "width": SIZE[0], "height": SIZE[1], "max_viewers": STREAMS}
+    async with open_registry(Settings(**usual | changes), partial(open_worker, command=FAKE)) as registry:
         await eventually(lambda: bool(registry.avatars), DEADLINE_S)
         yield registry
 
@@ -193,3 +195,44 @@ async def test_a_thousand_interruptions_leave_nothing_stale_and_no_stream_in_ano
         check_sound(each)
         cb, cr = face_chroma(each.number)
         assert each.colours() == {(round(cb / 8), round(cr / 8))}
+
+
+async def test_those_that_speak_are_heard_whole_while_others_are_refused(tmp_path):
+    """And each of the refused speaks as soon as a place is free: none is lost, none is given twice."""
+    seconds = 2
+    length = seconds * AUDIO_HZ
+
+    async def speak_when_there_is_room(each: Watching) -> int:
+        refusals = 0
+        while True:
+            try:
+                with each.stream.listen() as events:
+                    spoken = await each.stream.speak(pieces(tone_file(hz_of(each.number, 0), seconds)))
+                    speaking.add(each.number)
+                    assert len(speaking) <= 2
+                    async for event in events:
+                        if event.data.get("utterance") == spoken.id and event.data["state"] == "finished":
+                            speaking.discard(each.number)
+                            return refusals
+            except TooManySpeak as error:
+                # while a file of two is still coming, nobody knows how long it is
+                assert 1 <= int(error.headers["Retry-After"]) <= UNKNOWN_S
+                refusals += 1
+                await each.hear_more(2)  # comes again sooner than it was told to
+
+    speaking: set[int] = set()
+    with on_loopback():
+        async with studio(tmp_path, max_speaking=2) as registry, asyncio.TaskGroup() as group:
+            watched = [await watch(registry, number, group) for number in range(3)]
+            async with asyncio.TaskGroup() as all_three:
+                tasks = [all_three.create_task(speak_when_there_is_room(each)) for each in watched]
+            refusals = [task.result() for task in tasks]
+            for each in watched:
+                await each.hear_more(25)
+            for each in watched:
+                await each.observer.connection.close()
+    assert min(refusals[:2]) == 0 and refusals[2] > 10 and registry.ledger.speech_refused == sum(refusals)
+    for each in watched:
+        ((hz, samples),) = each.tones()
+        assert hz == hz_of(each.number, 0)
+        assert abs(samples - length) <= SMEAR, f"stream {each.number}: {samples} samples of {length}"

@@ -41,16 +41,38 @@ class Conversation:
         wake: Callable[[], None],
     ) -> None:
         """``emit`` takes the stream's events, ``go_live`` opens a live stretch, ``wake`` has what is due be told."""
-        self.voice = Voice(key, house.worker, house.settings, house.ledger, emit)
+        self.voice = Voice(key, house.worker, house.settings, house.ledger, emit, self._check_place)
         self.queue = self.voice.speech
-        self.floor = Floor(key, self.queue, house, emit)
+        self.floor = Floor(key, self.queue, house, emit, self._check_place)
         self._interruptions = Interruptions(key, house, self.queue, air, wake)
         self._settings = house.settings
+        self._check_house = house.check_place
         self._air = air
         self._go_live = go_live
         self._jitter = ProducerJitter()
         self._way = PcmWay(key, house.worker, self.queue, self._jitter, self._until_open, self._cancel)
         self._streamed: dict[str, PcmSpeech] = {}
+
+    # --- whether it may
+
+    @property
+    def talks(self) -> bool:
+        """Whether it speaks, or is to: a live stretch is on, something is on its way, or a publisher has the voice."""
+        return self._air.speaking or self.queue.busy or self.floor.speaks
+
+    def remaining_s(self) -> float | None:
+        """How long until what is on its way is spoken; None where nobody knows."""
+        return None if self.floor.speaks else self.queue.remaining_s(self._air.played)
+
+    def check_may_speak(self) -> None:
+        """As ``web.on_air.Stream.check_may_speak``."""
+        self.floor.check_free()
+        self.voice.check_ready()
+
+    def _check_place(self) -> None:
+        """For what is to be said next: who has a place keeps it. Errors: TooManySpeak."""
+        if not self.talks:
+            self._check_house()
 
     # --- what is said
 

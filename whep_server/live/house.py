@@ -20,5 +20,7 @@ class House:
     ledger: Ledger
     check_room: Callable[[], None]
     """Raises Unavailable where no stream may take a further viewer."""
+    check_place: Callable[[], None]
+    """Raises TooManySpeak where no further stream may speak."""
     ports: Ports = ANY
     """Where sessions get their UDP ports."""

@@ -36,14 +36,22 @@ REOPEN_S: Final = 1.0
 class Floor:
     """The publisher of one stream, or nobody. ``group`` owns its task while the stream is on air."""
 
-    def __init__(self, stream: str, speech: SpeechQueue, house: House, emit: Callable[[StreamEvent], None]) -> None:
-        """``emit`` takes the events of a publisher that comes or goes."""
+    def __init__(
+        self,
+        stream: str,
+        speech: SpeechQueue,
+        house: House,
+        emit: Callable[[StreamEvent], None],
+        check_place: Callable[[], None],
+    ) -> None:
+        """``emit`` takes the events of a publisher that comes or goes; ``check_place`` raises TooManySpeak."""
         self.group: asyncio.TaskGroup | None = None
         self._stream = stream
         self._speech = speech
         self._house = house
         self._worker = house.worker
         self._emit = emit
+        self._check_place = check_place
         self._time = asyncio.get_running_loop().time
         self._session: Session | None = None
         self._joining = False
@@ -97,13 +105,15 @@ class Floor:
     async def join(self, offer: str, barges_in: BargeIn) -> Session:
         """A session for a publisher's offer, with its answer.
 
-        Errors: MalformedSdp, NotAcceptable, AlreadyPublishing, Unavailable.
+        Errors: MalformedSdp, NotAcceptable, AlreadyPublishing, Unavailable, TooManySpeak.
         """
         plan = plan_ingest(parse_offer(offer))
         if self.taken:
             raise AlreadyPublishing("somebody publishes to this stream; it has one publisher at a time")
         if self._worker.state is not WorkerState.READY:
             raise Unavailable("the speech engine is starting")
+        if barges_in is not BargeIn.LISTEN:
+            self._check_place()
         self._joining, self._barges_in = True, barges_in
         try:
             session = await answer_peer(publisher_peer(plan, self._take, self._house.settings, self._house.ports), plan)

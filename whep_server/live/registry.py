@@ -42,6 +42,8 @@ from avatar.messages import (
     WorkerConfig,
 )
 from whep_server.errors import AlreadyOnAir, BadRequest, NoSuchAvatar, NotOnAir, TooMany, Unavailable
+from whep_server.live.admission import Admission
+from whep_server.live.capacity import most_speaking
 from whep_server.live.gallery import Dropped, Gallery
 from whep_server.live.house import House
 from whep_server.live.idle import VIDEO_CODECS, IdleLoops
@@ -85,10 +87,12 @@ class Registry:
         self._group: asyncio.TaskGroup
         self._worker_came = asyncio.Event()
         self._renders: Renders
+        self._places: Admission
 
-    def open(self, worker: Worker, ports: Ports) -> None:
-        """Work with that worker, and sessions on those ports."""
+    def open(self, worker: Worker, ports: Ports, max_speaking: int) -> None:
+        """Work with that worker, and sessions on those ports; so many streams may speak at one time, 0: any number."""
         self.worker, self._ports = worker, ports
+        self._places = Admission(max_speaking, self.streams, self.ledger)
         self._renders = Renders(worker, self._settings, self.ledger)
 
     # --- what others see
@@ -108,7 +112,8 @@ class Registry:
     def facts(self) -> LiveFacts:
         """All that is on air, as of now."""
         sessions = [session.stats() for stream in self.streams() for session in stream.sessions()]
-        return LiveFacts(self.ready, [stream.stats() for stream in self.streams()], sessions, self.worker_facts)
+        streams = [stream.stats() for stream in self.streams()]
+        return LiveFacts(self.ready, streams, sessions, self.worker_facts, self._places.limit)
 
     @property
     def worker_facts(self) -> WorkerFacts:
@@ -155,7 +160,15 @@ class Registry:
         return stream
 
     def _house(self) -> House:
-        return House(self.worker, self._settings, self._renders, self.ledger, self._check_room, self._ports)
+        return House(
+            self.worker,
+            self._settings,
+            self._renders,
+            self.ledger,
+            self._check_room,
+            self._places.check,
+            self._ports,
+        )
 
     def _avatar(self, name: str, video: VideoFormat) -> AvatarInfo:
         info = self.gallery.find(name)
@@ -376,12 +389,12 @@ async def open_registry(settings: Settings, opener: OpenWorker = open_worker) ->
 
     Does not wait for the worker: see ``Registry.ready``. Errors: as ``check_relied_on`` and ``open_ports``.
     """
-    registry = Registry(settings)
+    registry, max_speaking = Registry(settings), await most_speaking(settings)
     with ice_policy(settings), open_ports(settings, registry.ledger.strays) as ports:
         await check_relied_on()
         warn_of_reach(settings)
         async with opener(worker_config(settings), worker_limits(settings), registry) as worker:
-            registry.open(worker, ports)
+            registry.open(worker, ports, max_speaking)
             async with asyncio.TaskGroup() as group:
                 demo = group.create_task(registry.run(group), name="demo")
                 probe = group.create_task(registry.ledger.lag.probe(), name="loop-lag")

@@ -52,7 +52,8 @@ class Render:
         self.ended = False
         self._programme = programme
         self._worker = worker
-        self._voice = Voice(programme.key, worker, settings, ledger, lambda _: None)
+        # it waits for those that are heard, so it needs no place among them
+        self._voice = Voice(programme.key, worker, settings, ledger, lambda _: None, lambda: None)
         self._call_later = asyncio.get_running_loop().call_later
         self._stall: asyncio.TimerHandle | None = None
         self._live = False

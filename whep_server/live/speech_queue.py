@@ -71,6 +71,21 @@ class SpeechQueue:
         return len(self._notices) > 0
 
     @property
+    def busy(self) -> bool:
+        """Whether anything is on its way, from the beginning of its upload until its end is heard."""
+        return bool(self._entries)
+
+    def remaining_s(self, sample: int) -> float | None:
+        """How long it takes from ``sample`` (48 kHz) until all is spoken; None where a length is not known."""
+        rest_s = ROUNDING / AUDIO_HZ
+        for entry in self._entries.values():
+            if entry.seconds is None:
+                return None
+            passed_s = 0.0 if entry.begins is None else (sample - entry.begins) / AUDIO_HZ
+            rest_s += max(0.0, entry.seconds - passed_s)
+        return rest_s
+
+    @property
     def speaking(self) -> Entry | None:
         """What is spoken now, or made to be."""
         return next((entry for entry in self._entries.values() if not entry.waits), None)

@@ -114,6 +114,15 @@ class Stream:
         return self._talk.queue.queued
 
     @property
+    def talks(self) -> bool:
+        """Whether it has one of the places of those that may speak at one time."""
+        return self._talk.talks
+
+    def remaining_s(self) -> float | None:
+        """How long until it has spoken; None where nobody knows."""
+        return self._talk.remaining_s()
+
+    @property
     def interruptions(self) -> int:
         """How often all that was spoken, or waited to be, was to end."""
         return self._talk.interruptions
@@ -141,6 +150,7 @@ class Stream:
             viewers=self.viewer_count,
             publisher=self.publisher,
             queued=self.queued,
+            talks=self.talks,
             units_dropped=self._air.playout.dropped,
             silent_packets=self._air.sounds.silent_live,
             utterances=dict(self._voice.ended),
@@ -282,6 +292,10 @@ class Stream:
         self._events.emit(self._viewers_event())
 
     # --- speech
+
+    def check_may_speak(self) -> None:
+        """For who is about to make speech. Errors: AlreadyPublishing, TooManySpeak, Unavailable."""
+        self._talk.check_may_speak()
 
     async def speak(self, pieces: AsyncIterator[bytes]) -> Utterance:
         """Upload a file to be spoken after what is queued; returns when all of it is with the worker.

@@ -55,9 +55,15 @@ class Voice:
     """The one voice of a stream, by the name that the worker has for it."""
 
     def __init__(
-        self, key: str, worker: Worker, settings: Settings, ledger: Ledger, emit: Callable[[StreamEvent], None]
+        self,
+        key: str,
+        worker: Worker,
+        settings: Settings,
+        ledger: Ledger,
+        emit: Callable[[StreamEvent], None],
+        check_place: Callable[[], None],
     ) -> None:
-        """``emit`` takes the events of utterances."""
+        """``emit`` takes the events of utterances; ``check_place`` raises TooManySpeak where it may not speak now."""
         self.speech = SpeechQueue(settings.max_queued_utterances, emit, self._over)
         self.ended: Counter[str] = Counter()
         """How many utterances are over, by how they ended."""
@@ -66,6 +72,7 @@ class Voice:
         self._key = key
         self._worker = worker
         self._settings = settings
+        self._check_place = check_place
         self._time = asyncio.get_running_loop().time
         self._recordings: dict[str, Recording] = {}
         self._open = False  # whether the worker knows the stream
@@ -109,9 +116,10 @@ class Voice:
         return self.speech.open()
 
     def check_ready(self) -> None:
-        """Errors: Unavailable."""
+        """Errors: Unavailable, TooManySpeak."""
         if self._worker.state is not WorkerState.READY:
             raise Unavailable("the speech engine is starting")
+        self._check_place()
 
     @contextmanager
     def _uploading(self, entry: Entry) -> Iterator[None]:

@@ -158,6 +158,8 @@ class StreamStats:
     publisher: bool
     queued: int
     """Utterances that were accepted and have not begun."""
+    talks: bool = False
+    """Whether it has one of the places of those that may speak at one time."""
     units_dropped: int = 0
     """Pictures and sounds that came from the worker and were never due: too old, too many, cut off."""
     silent_packets: int = 0
@@ -193,3 +195,5 @@ class LiveFacts:
     sessions: Sequence[SessionStats]
     """Those that are open."""
     worker: WorkerFacts
+    max_speaking: int = 0
+    """How many streams may speak at one time; 0: as many as want to."""

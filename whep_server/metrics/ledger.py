@@ -71,6 +71,8 @@ class Ledger:
         """Those that ended or dropped an utterance, by cause."""
         self.underruns = 0
         """Pauses of utterances whose next samples had not come."""
+        self.speech_refused = 0
+        """How often a stream was not let speak, as too many spoke."""
         self.units_dropped = self.silent_packets = 0
         self.worker_losses = 0
         self.strays: Counter[str] = Counter()

@@ -97,6 +97,11 @@ def open_scrape(live: Callable[[], Measured | None], requests: Requests, version
 
 def _streams(facts: LiveFacts, ledger: Ledger) -> Iterator[Metric]:
     yield _counts("streams", "Streams on air", ("state",), Counter((each.state,) for each in facts.streams), now=True)
+    yield _gauge(
+        "speaking_streams", "Streams that speak, or have something to say", sum(s.talks for s in facts.streams)
+    )
+    yield _gauge("max_speaking_streams", "How many may at one time; 0: as many as want to", facts.max_speaking)
+    yield _counter("speech_refused", "Times that a stream was not let speak, as too many spoke", ledger.speech_refused)
     dropped = ledger.units_dropped + sum(stream.units_dropped for stream in facts.streams)
     yield _counter("units_dropped", "Encoded pictures and sounds of the worker's that were never due", dropped)
     silent = ledger.silent_packets + sum(stream.silent_packets for stream in facts.streams)

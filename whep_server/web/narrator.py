@@ -50,7 +50,7 @@ class Narrator:
         """Have ``words`` spoken after what is queued; returns when that is certain.
 
         Where the client goes away before that, it is not spoken. Errors: NoSpeechSynthesis, TooMany, UploadBroken,
-        those of a synthesizer and of ``Stream.open_pcm``, Interrupted.
+        those of a synthesizer, of ``Stream.check_may_speak`` and of ``open_pcm``, Interrupted.
         """
         accepted = self._begin(stream, words)
         try:
@@ -66,6 +66,7 @@ class Narrator:
     def _begin(self, stream: Stream, words: Words) -> Accepted:
         if self._synthesizer is None:
             raise NoSpeechSynthesis(f"text cannot be spoken here: {HOW_TO}")
+        stream.check_may_speak()  # before anything is paid for
         texts = self._texts.setdefault(stream.name, Texts())
         if texts.count >= self._most:
             raise TooMany(f"{texts.count} texts are waiting already")

@@ -207,6 +207,10 @@ class Stream(Protocol):
         """What a session's server-sent events begin with."""
         ...
 
+    def check_may_speak(self) -> None:
+        """For who is about to make speech. Errors: AlreadyPublishing, TooManySpeak, Unavailable."""
+        ...
+
     async def speak(self, pieces: AsyncIterator[bytes]) -> Utterance:
         """Errors: NotSpeech, TooLarge, TooMany, AlreadyPublishing, WorkerLost, Unavailable, those of ``pieces``."""
         ...
