@@ -52,6 +52,7 @@ from whep_server.live.render import Renders
 from whep_server.live.speech_recording import Recording
 from whep_server.live.stream import Stream, StreamState
 from whep_server.live.telling import tell
+from whep_server.live.worker_terms import facts_of, worker_config, worker_limits
 from whep_server.metrics.facts import LiveFacts, WorkerFacts
 from whep_server.metrics.ledger import Ledger
 from whep_server.rtc.ice import ice_policy, warn_of_reach
@@ -340,47 +341,6 @@ class Registry:
             loops.add(message)
             for stream in self.streams():
                 stream.idle_loop_grew()
-
-
-def worker_config(settings: Settings) -> WorkerConfig:
-    """What the worker is told about its surroundings."""
-    return WorkerConfig(
-        assets=str(settings.assets),
-        avatars=str(settings.assets / "avatars"),
-        prepared=str(settings.avatars),
-        cache=str(settings.cache),
-        threads=settings.worker_threads,
-        max_speech_s=settings.max_speech_s,
-        pcm_gap_s=settings.pcm_gap_s,
-        max_upload_bytes=settings.max_upload_bytes,
-        log_level=settings.log_level,
-    )
-
-
-def facts_of(worker: Worker) -> WorkerFacts:
-    """What a worker told of itself last, in our words."""
-    stats = worker.stats
-    return WorkerFacts(
-        ready=worker.state is WorkerState.READY,
-        frames=stats.frames,
-        late_frames=stats.late_frames,
-        live_streams=stats.live_streams,
-        stage_s={stage: mean_ms * stats.frames / 1000 for stage, mean_ms in stats.stage_ms.items()},
-        cpu_s=stats.cpu_s,
-        rss_bytes=stats.rss_bytes,
-        quick=stats.quick,
-    )
-
-
-def worker_limits(settings: Settings) -> WorkerLimits:
-    """How long the worker may take."""
-    return WorkerLimits(
-        start_s=settings.worker_start_s,
-        ping_s=settings.worker_ping_s,
-        slow_s=settings.worker_slow_s,
-        dead_s=settings.worker_dead_s,
-        stop_s=settings.worker_stop_s,
-    )
 
 
 @asynccontextmanager
