@@ -162,7 +162,9 @@ class SteppedStream:
     async def _open(self) -> None:
         self.worker = SteppedWorker(self)
         self.ledger = Ledger()
-        house = House(self.worker, self._settings, Renders(self.worker, self._settings, self.ledger), self.ledger, bool)
+        house = House(
+            self.worker, self._settings, Renders(self.worker, self._settings, self.ledger), self.ledger, bool, bool
+        )
         loops = IdleLoops()
         for phase in range(IDLE_PHASES):
             for codec in (Codec.H264, Codec.VP8):

@@ -30,7 +30,7 @@ from avatar.messages import (
     VideoFormat,
 )
 from whep_server.command.findings import Finding
-from whep_server.live.registry import worker_config, worker_limits
+from whep_server.live.worker_terms import worker_config, worker_limits
 from whep_server.settings import PREFIX, Settings
 
 STREAM: Final = "doctor"

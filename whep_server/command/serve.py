@@ -5,7 +5,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import FrameType
 from typing import Final
 
@@ -37,17 +37,41 @@ class PortTaken(OSError):
     """Nobody can listen there now."""
 
 
+async def no_drain() -> None:
+    """Nothing is waited for."""
+
+
 class Server(uvicorn.Server):
     """A server that ends open event streams first, and whose end by a signal is an ordinary end (exit status 0)."""
 
-    def __init__(self, config: uvicorn.Config, closing: Closing) -> None:
+    def __init__(self, config: uvicorn.Config, closing: Closing, drain: Callable[[], Awaitable[None]]) -> None:
+        """``drain`` returns when what was accepted is done; meanwhile requests are answered as ever."""
         super().__init__(config)
         self._closing = closing
+        self._drain = drain
+        self._told = asyncio.Event()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal: end; Ctrl-C a second time: at once."""
+        """SIGTERM: drain, then end; Ctrl-C, or any second signal: end; Ctrl-C once more: without goodbyes."""
+        if sig == signal.SIGTERM and not self._told.is_set():
+            self._told.set()  # the loop sees it at its next tick, as it sees should_exit
+            return
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
+
+    async def main_loop(self) -> None:
+        """Uvicorn's, which ends when it should exit; that is when all is done, after SIGTERM."""
+        async with asyncio.TaskGroup() as group:
+            drainer = group.create_task(self._end_when_drained(), name="drain")
+            await super().main_loop()
+            drainer.cancel()
+
+    async def _end_when_drained(self) -> None:
+        await self._told.wait()
+        try:
+            await self._drain()
+        finally:
+            self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """What would stay open for ever is told to end, then uvicorn waits for the rest within its grace time."""
@@ -79,8 +103,8 @@ def address_of(server: socket.socket) -> str:
     return f"http://{shown}:{port}"
 
 
-def make_server(app: Litestar, closing: Closing) -> Server:
-    """Uvicorn as this server needs it."""
+def make_server(app: Litestar, closing: Closing, drain: Callable[[], Awaitable[None]] = no_drain) -> Server:
+    """Uvicorn as this server needs it. ``drain`` as in ``Server``."""
     logging.getLogger("uvicorn.access").disabled = True  # it writes session URLs, which are capabilities
     config = uvicorn.Config(
         with_refusals(app),
@@ -97,7 +121,7 @@ def make_server(app: Litestar, closing: Closing) -> Server:
         timeout_graceful_shutdown=GRACE_S,
         backlog=BACKLOG,
     )
-    return Server(config, closing)
+    return Server(config, closing, drain)
 
 
 def waiting_for(registry: Registry, demo: str) -> str | None:
@@ -163,18 +187,24 @@ async def run(
     """Serve until a signal comes."""
     closing = Closing()
     base = address_of(listener)
+    opened: list[Registry] = []
+
+    async def drain() -> None:
+        for registry in opened:
+            await registry.drain(settings.drain_s)
 
     @contextlib.asynccontextmanager
     async def open_and_report(given: Settings) -> AsyncIterator[Registry]:
         async with open_registry(given) as registry, asyncio.TaskGroup() as group:
             reporter = group.create_task(report_start(registry, settings, base, say), name="report-start")
+            opened.append(registry)
             try:
                 yield registry
             finally:
                 reporter.cancel()
 
     app = create_app(settings, open_and_report, closing)
-    await make_server(app, closing).serve([listener])
+    await make_server(app, closing, drain).serve([listener])
 
 
 def serve(settings: Settings, open_registry: OpenRegistry, say: Callable[[str], None]) -> None:

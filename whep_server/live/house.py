@@ -19,3 +19,5 @@ class House:
     ledger: Ledger
     check_room: Callable[[], None]
     """Raises Unavailable where no stream may take a further viewer."""
+    check_open: Callable[[], None]
+    """Raises BeingEnded where nothing new is taken any more."""

@@ -73,7 +73,8 @@ class Floor:
         return StreamEvent("publisher", {"publisher": self.taken, "listens": self.taken and not self.speaks})
 
     def check_free(self) -> None:
-        """For who wants to speak. Errors: AlreadyPublishing."""
+        """For who wants to speak. Errors: AlreadyPublishing, BeingEnded."""
+        self._house.check_open()
         if self.speaks:
             raise AlreadyPublishing("a publisher has this stream; it has one voice at a time")
 
@@ -100,6 +101,7 @@ class Floor:
         Errors: MalformedSdp, NotAcceptable, AlreadyPublishing, Unavailable.
         """
         plan = plan_ingest(parse_offer(offer))
+        self._house.check_open()
         if self.taken:
             raise AlreadyPublishing("somebody publishes to this stream; it has one publisher at a time")
         if self._worker.state is not WorkerState.READY:

@@ -42,6 +42,7 @@ from avatar.messages import (
     WorkerConfig,
 )
 from whep_server.errors import AlreadyOnAir, BadRequest, NoSuchAvatar, NotOnAir, TooMany, Unavailable
+from whep_server.live.drain import Drain
 from whep_server.live.gallery import Dropped, Gallery
 from whep_server.live.house import House
 from whep_server.live.idle import VIDEO_CODECS, IdleLoops
@@ -50,6 +51,7 @@ from whep_server.live.render import Renders
 from whep_server.live.speech_recording import Recording
 from whep_server.live.stream import Stream, StreamState
 from whep_server.live.telling import tell
+from whep_server.live.worker_terms import facts_of, worker_config, worker_limits
 from whep_server.metrics.facts import LiveFacts, WorkerFacts
 from whep_server.metrics.ledger import Ledger
 from whep_server.rtc.ice import ice_policy
@@ -76,6 +78,7 @@ class Registry:
         self.gallery = Gallery(settings, self._shown)
         self.ledger = Ledger()
         """What is added up of what is gone."""
+        self.draining = Drain(self._owed)
         self._settings = settings
         self._streams: dict[str, Stream] = {}
         self._by_key: dict[str, Stream] = {}  # by what the worker calls them
@@ -99,6 +102,8 @@ class Registry:
     @property
     def ready(self) -> bool:
         """Whether a player would see the demo stream, and could make it speak."""
+        if self.draining.begun:
+            return False
         demo = self._streams.get(self._settings.demo_stream)
         shown = demo is not None and demo.state is not StreamState.PREPARING
         return self.worker.state is WorkerState.READY and (shown or not self._settings.demo_stream)
@@ -106,7 +111,9 @@ class Registry:
     def facts(self) -> LiveFacts:
         """All that is on air, as of now."""
         sessions = [session.stats() for stream in self.streams() for session in stream.sessions()]
-        return LiveFacts(self.ready, [stream.stats() for stream in self.streams()], sessions, self.worker_facts)
+        streams, drain = [stream.stats() for stream in self.streams()], self.draining
+        owed = sum(drain.waits_for.values())
+        return LiveFacts(self.ready, streams, sessions, self.worker_facts, draining=drain.begun, owed=owed)
 
     @property
     def worker_facts(self) -> WorkerFacts:
@@ -136,6 +143,7 @@ class Registry:
 
         Errors: BadRequest, AlreadyOnAir, NoSuchAvatar, TooMany; Unavailable before the worker has named its avatars.
         """
+        self.check_open()
         if not STREAM_NAME.fullmatch(name) or name in CLAIMED:
             raise BadRequest("a stream's name has 1 to 64 letters, digits, dots, dashes, underscores or tildes")
         if name in self._streams or key_of(name, listed=listed) in self._by_key:
@@ -153,7 +161,7 @@ class Registry:
         return stream
 
     def _house(self) -> House:
-        return House(self.worker, self._settings, self._renders, self.ledger, self._check_room)
+        return House(self.worker, self._settings, self._renders, self.ledger, self._check_room, self.check_open)
 
     def _avatar(self, name: str, video: VideoFormat) -> AvatarInfo:
         info = self.gallery.find(name)
@@ -171,6 +179,7 @@ class Registry:
 
         Errors: BadRequest, NotAvatarVideo, AvatarKept, TooMany, WorkerLost, Unavailable.
         """
+        self.check_open()
         return await self.gallery.prepare(self.worker, name, video, title, replace=replace)
 
     async def delete_avatar(self, name: str, *, from_disk: bool) -> Dropped:
@@ -191,7 +200,8 @@ class Registry:
         return any(stream.avatar == avatar for stream in self._streams.values())
 
     def _check_room(self) -> None:
-        """Errors: Unavailable where as many viewers are there, all streams together, as may be."""
+        """Errors: Unavailable where as many viewers are there, all streams together, as may be; BeingEnded."""
+        self.check_open()
         if sum(stream.claimed for stream in self._streams.values()) >= self._settings.max_viewers:
             raise Unavailable(f"{self._settings.max_viewers} viewers are watching, and no more can")
 
@@ -205,6 +215,7 @@ class Registry:
         Errors: NoSuchAvatar, BadRequest, TooLarge, TooMany, TooSlow, WorkerLost, Unavailable. The recording: NotSpeech,
         TooLarge, WorkerLost, Unavailable.
         """
+        self.check_open()
         programme = Programme("", self._avatar(avatar, video), video)
         return await self._renders.begin(programme, pieces, chunk_frames=chunk_frames, whole=whole)
 
@@ -217,6 +228,18 @@ class Registry:
         stream.off_air.set()
         async with asyncio.timeout(OFF_AIR_TIMEOUT_S):
             await stream.ended.wait()
+
+    def check_open(self) -> None:
+        """For whatever is new. Errors: BeingEnded."""
+        self.draining.check_open()
+
+    async def drain(self, longest_s: float) -> None:
+        """From now on nothing new is taken; returns when what was accepted is spoken, or after so long."""
+        await self.draining.until_spoken(longest_s)
+
+    def _owed(self) -> dict[str, int]:
+        owed = {key: stream.owed for key, stream in self._by_key.items()}
+        return {key: count for key, count in {**owed, "recordings": len(self._renders)}.items() if count}
 
     async def _run(self, stream: Stream, key: str) -> None:
         try:
@@ -325,47 +348,6 @@ class Registry:
             loops.add(message)
             for stream in self.streams():
                 stream.idle_loop_grew()
-
-
-def worker_config(settings: Settings) -> WorkerConfig:
-    """What the worker is told about its surroundings."""
-    return WorkerConfig(
-        assets=str(settings.assets),
-        avatars=str(settings.assets / "avatars"),
-        prepared=str(settings.avatars),
-        cache=str(settings.cache),
-        threads=settings.worker_threads,
-        max_speech_s=settings.max_speech_s,
-        pcm_gap_s=settings.pcm_gap_s,
-        max_upload_bytes=settings.max_upload_bytes,
-        log_level=settings.log_level,
-    )
-
-
-def facts_of(worker: Worker) -> WorkerFacts:
-    """What a worker told of itself last, in our words."""
-    stats = worker.stats
-    return WorkerFacts(
-        ready=worker.state is WorkerState.READY,
-        frames=stats.frames,
-        late_frames=stats.late_frames,
-        live_streams=stats.live_streams,
-        stage_s={stage: mean_ms * stats.frames / 1000 for stage, mean_ms in stats.stage_ms.items()},
-        cpu_s=stats.cpu_s,
-        rss_bytes=stats.rss_bytes,
-        quick=stats.quick,
-    )
-
-
-def worker_limits(settings: Settings) -> WorkerLimits:
-    """How long the worker may take."""
-    return WorkerLimits(
-        start_s=settings.worker_start_s,
-        ping_s=settings.worker_ping_s,
-        slow_s=settings.worker_slow_s,
-        dead_s=settings.worker_dead_s,
-        stop_s=settings.worker_stop_s,
-    )
 
 
 @asynccontextmanager

@@ -114,6 +114,11 @@ class Stream:
         return self._talk.queue.queued
 
     @property
+    def owed(self) -> int:
+        """Utterances that were begun to be taken and are not heard to their end, the mouth eased shut, by now."""
+        return self._talk.queue.owed or int(self._air.unfinished and not self._floor.taken)
+
+    @property
     def interruptions(self) -> int:
         """How often all that was spoken, or waited to be, was to end."""
         return self._talk.interruptions

@@ -193,3 +193,7 @@ class LiveFacts:
     sessions: Sequence[SessionStats]
     """Those that are open."""
     worker: WorkerFacts
+    draining: bool = False
+    """Whether the server is to end, and takes nothing new."""
+    owed: int = 0
+    """Utterances that it speaks to their end before; 0 while it is not to end."""

@@ -208,10 +208,11 @@ class PcmConnection:
 
 @websocket(PATH)
 async def stream_pcm(stream: FromPath[str], socket: Socket, live: Live, config: Config, closing: ClosingEvent) -> None:
-    """See the module. Refused as any other request is: 400 for another subprotocol, 401, 404."""
+    """See the module. Refused as any other request is: 400 for another subprotocol, 401, 404, 503."""
     try:
         authorize(socket, config, Action.PUBLISH)
         live.stream(stream)
+        live.check_open()
         subprotocol = agreed_subprotocol(socket.scope["subprotocols"])
     except ServerError as error:
         await refuse(socket.send, error)

@@ -1,0 +1,47 @@
+"""What the server and its worker tell each other of themselves: configuration, patience, figures."""
+
+from avatar.client import Worker, WorkerLimits, WorkerState
+from avatar.messages import WorkerConfig
+from whep_server.metrics.facts import WorkerFacts
+from whep_server.settings import Settings
+
+
+def worker_config(settings: Settings) -> WorkerConfig:
+    """What the worker is told about its surroundings."""
+    return WorkerConfig(
+        assets=str(settings.assets),
+        avatars=str(settings.assets / "avatars"),
+        prepared=str(settings.avatars),
+        cache=str(settings.cache),
+        threads=settings.worker_threads,
+        max_speech_s=settings.max_speech_s,
+        pcm_gap_s=settings.pcm_gap_s,
+        max_upload_bytes=settings.max_upload_bytes,
+        log_level=settings.log_level,
+    )
+
+
+def facts_of(worker: Worker) -> WorkerFacts:
+    """What a worker told of itself last, in our words."""
+    stats = worker.stats
+    return WorkerFacts(
+        ready=worker.state is WorkerState.READY,
+        frames=stats.frames,
+        late_frames=stats.late_frames,
+        live_streams=stats.live_streams,
+        stage_s={stage: mean_ms * stats.frames / 1000 for stage, mean_ms in stats.stage_ms.items()},
+        cpu_s=stats.cpu_s,
+        rss_bytes=stats.rss_bytes,
+        quick=stats.quick,
+    )
+
+
+def worker_limits(settings: Settings) -> WorkerLimits:
+    """How long the worker may take."""
+    return WorkerLimits(
+        start_s=settings.worker_start_s,
+        ping_s=settings.worker_ping_s,
+        slow_s=settings.worker_slow_s,
+        dead_s=settings.worker_dead_s,
+        stop_s=settings.worker_stop_s,
+    )
