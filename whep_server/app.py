@@ -10,7 +10,7 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
-from whep_server import __version__
+from whep_server import __version__, log
 from whep_server.compat import catalog, dialect, generate, origins, players, service, sse, webrtc
 from whep_server.compat.office import Office, open_office
 from whep_server.metrics.scrape import open_scrape
@@ -32,11 +32,13 @@ from whep_server.web import (
     speech,
     streams,
 )
+from whep_server.web.bodies import HttpRequest
 from whep_server.web.closing import Closing
 from whep_server.web.cors import add_cors
 from whep_server.web.on_air import Registry
 from whep_server.web.pace import Paces
 from whep_server.web.problems import HANDLERS
+from whep_server.web.subject import subject
 from whep_server.web.tally import Tally
 
 OpenRegistry = Callable[[Settings], AbstractAsyncContextManager[Registry]]
@@ -94,6 +96,9 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: Closing
                 offices.clear()
                 narrators.clear()
 
+    async def say_what_it_is_about(request: HttpRequest) -> None:
+        log.begin(subject(request.path_params, held[0]) if held else {})
+
     tally = Tally()
     scrape = open_scrape(lambda: held[0] if held else None, tally.counts, __version__)
     paces = Paces(settings.offers_per_s, settings.offer_burst)
@@ -113,6 +118,7 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: Closing
             "pages": Provide(lambda: page_set, use_cache=True, sync_to_thread=False),
         },
         lifespan=[lifespan],
+        before_request=say_what_it_is_about,
         before_send=[tally.count, add_cors, origins.open_to_all],
         exception_handlers={**HANDLERS, HTTPException: origins.refuse},
         openapi_config=None,

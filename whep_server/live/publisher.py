@@ -24,6 +24,7 @@ from whep_server.live.session import Departed, Ending, Session, answer_peer
 from whep_server.live.speech_queue import SpeechQueue
 from whep_server.live.telling import tell
 from whep_server.live.utterances import Entry, Stage
+from whep_server.log import about, shown_id
 from whep_server.rtc.peer import publisher_peer
 from whep_server.settings import BargeIn
 from whep_server.signaling.ingest import plan_ingest
@@ -124,7 +125,8 @@ class Floor:
 
     async def _run(self, session: Session) -> None:
         try:
-            await session.run(self._house.settings.join_timeout_s)
+            with about(stream=self._stream, session=shown_id(session.id)):
+                await session.run(self._house.settings.join_timeout_s)
         finally:
             self._session = None
             self._departed.note(session)

@@ -52,6 +52,7 @@ from whep_server.live.speech_recording import Recording
 from whep_server.live.stream import Stream, StreamState
 from whep_server.live.telling import tell
 from whep_server.live.worker_terms import facts_of, worker_config, worker_limits
+from whep_server.log import about
 from whep_server.metrics.facts import LiveFacts, WorkerFacts
 from whep_server.metrics.ledger import Ledger
 from whep_server.rtc.ice import ice_policy
@@ -243,9 +244,10 @@ class Registry:
 
     async def _run(self, stream: Stream, key: str) -> None:
         try:
-            await stream.run()
+            with about(stream=key):
+                await stream.run()
         except* Exception:  # one stream's mistake must not take the others off the air
-            logger.exception("stream %s failed", key)
+            logger.exception("stream %s failed", key, extra={"stream": key})
         finally:
             del self._streams[stream.name], self._by_key[key]
             self.ledger.stream_over(stream.stats())
@@ -320,7 +322,8 @@ class Registry:
                 self.gallery.answered(message)
             case PcmTaken(stream=name) | Interrupted(stream=name) | VoiceHeard(stream=name):
                 if name in self._by_key:
-                    self._by_key[name].message(message)
+                    with about(stream=name):
+                        self._by_key[name].message(message)
             case (
                 Unit(stream=name)
                 | WentIdle(stream=name)
@@ -337,10 +340,11 @@ class Registry:
                 | StreamFailed(stream=name)
             ):
                 stream = self._by_key.get(name)
-                if stream is not None:
-                    stream.message(message)
-                else:
-                    self._renders.message(name, message)
+                with about(stream=name):
+                    if stream is not None:
+                        stream.message(message)
+                    else:
+                        self._renders.message(name, message)
 
     def _idle_loop(self, message: IdleLoop) -> None:
         loops = self._loops.get((message.avatar, message.format))

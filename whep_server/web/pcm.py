@@ -18,6 +18,7 @@ from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
 from whep_server.errors import BadRequest, ServerError, UpgradeRequired
+from whep_server.log import begin
 from whep_server.web.auth import OFFERED, Action, authorize
 from whep_server.web.bodies import HttpRequest, Socket
 from whep_server.web.closing import Closing, ClosingEvent
@@ -47,6 +48,7 @@ from whep_server.web.pcm_messages import (
 )
 from whep_server.web.pcm_turn import PcmTurn
 from whep_server.web.replies import READ
+from whep_server.web.subject import subject
 
 logger = logging.getLogger(__name__)
 
@@ -218,6 +220,7 @@ async def stream_pcm(stream: FromPath[str], socket: Socket, live: Live, config: 
         await refuse(socket.send, error)
         return
     await socket.accept(subprotocol)
+    begin(subject(socket.path_params, live))
     try:
         with closing.staying():
             await PcmConnection(socket, lambda: live.stream(stream), closing).run()
