@@ -32,6 +32,7 @@ END_S = 30.0
 """For an end that takes a second; half of ``LONG``."""
 LONG = wav(tone(60.0, rate=8000), rate=8000)
 SDP = {"Content-Type": "application/sdp"}
+SENTENCE = sentence(longest_s=4.0)
 SMALL = {"width": "512", "height": "512", "fps": "10"}
 
 
@@ -60,7 +61,7 @@ async def assert_nothing_new_is_taken(client: httpx.AsyncClient) -> None:
 
 
 async def test_what_was_accepted_is_heard_to_its_end_and_players_are_told_to_come_again():
-    with running_server(log_name="drain", drain_s="100") as server:
+    with running_server(log_name="drain", drain_s="100", **SMALL) as server:
         async with (
             listening(server.base) as events,
             watching(server.whep(), leaves=False) as viewer,
@@ -70,7 +71,7 @@ async def test_what_was_accepted_is_heard_to_its_end_and_players_are_told_to_com
         ):
             session = EventLog()
             group.create_task(read_events(told, session))
-            first = await speak(server.base, sentence().wav)
+            first = await speak(server.base, SENTENCE.wav)
             queued = await speak(server.base, wav(tone(1.0)))
             await events.wait(20, "speech", state="started", utterance=first)
             server.process.terminate()
@@ -84,7 +85,7 @@ async def test_what_was_accepted_is_heard_to_its_end_and_players_are_told_to_com
             assert await status_of(server) == 0
             await until(lambda: session.find("reconnect"), 10, "told to come again")
             assert session.events[-1].kind == "reconnect"
-        assert part_heard(viewer, sentence()) > 0.9
+        assert part_heard(viewer, SENTENCE) > 0.9
         log = server.log.read_text()
         assert "nothing new is taken; up to 100 s for demo (2)" in log and "all that was accepted is spoken" in log
 

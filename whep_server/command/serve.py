@@ -14,6 +14,7 @@ import uvloop
 from litestar import Litestar
 
 from whep_server.app import OpenRegistry, create_app
+from whep_server.command.heads import PatientProtocol
 from whep_server.settings import Settings
 from whep_server.web.closing import Closing
 from whep_server.web.handshake import with_refusals
@@ -117,7 +118,7 @@ def make_server(app: Litestar, closing: Closing, drain: Callable[[], Awaitable[N
         ws_ping_interval=PING_S,
         ws_ping_timeout=None,  # a pong waits behind what is not read yet, and that is read as it is played
         ws_per_message_deflate=False,  # speech does not shrink, and a message that grows takes memory before it is seen
-        http="httptools",
+        http=PatientProtocol,
         timeout_graceful_shutdown=GRACE_S,
         backlog=BACKLOG,
     )
