@@ -195,7 +195,7 @@ class WorkerClient:
                 if message.serial == self._serial:
                     self._pong.set()
             case LogLine():
-                logging.getLogger(message.logger).log(message.level, "%s", message.message)
+                logging.getLogger(message.logger).log(message.level, "%s", message.message, extra=message.about)
             case Ready():
                 self.state = WorkerState.READY
                 self._ready.set()

@@ -85,7 +85,8 @@ class LiveIntake:
         if source is not None:
             source.close()
             counts = ", ".join(f"{name} {count}" for name, count in asdict(source.counts).items() if count)
-            log.info("stream %s: the publisher of %s went: %s", *key, counts or "it sent nothing")
+            about = dict(zip(("stream", "utterance"), key, strict=True))
+            log.info("stream %s: the publisher of %s went: %s", *key, counts or "it sent nothing", extra=about)
 
     def outlasts(self, stream: str, utterance: str) -> bool:
         """Whether an utterance stays when all is interrupted: it barges in, and that is what it waits for."""

@@ -236,6 +236,8 @@ class LogLine(msgspec.Struct, frozen=True, tag=True):
     level: int
     logger: str
     message: str
+    about: dict[str, str] = {}
+    """The stream and the utterance that it is about, by these names."""
 
 
 class IdleLoop(msgspec.Struct, frozen=True, tag=True):

@@ -281,7 +281,8 @@ class Pipeline:
                 case Marked():
                     send(SpeechMark(self.name, mark.utterance, mark.name, mark.at, mark.samples))
                 case Held():
-                    log.info("stream %s: %s ran dry after %.1f s", self.name, mark.utterance, mark.samples / AUDIO_HZ)
+                    about, after_s = {"stream": self.name, "utterance": mark.utterance}, mark.samples / AUDIO_HZ
+                    log.info("stream %s: %s ran dry after %.1f s", self.name, mark.utterance, after_s, extra=about)
                     send(SpeechHeld(self.name, mark.utterance, mark.at, mark.samples))
                 case Resumed():
                     send(SpeechResumed(self.name, mark.utterance, mark.at, mark.samples))

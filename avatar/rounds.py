@@ -119,14 +119,14 @@ class Rounds:
         try:
             prepared = stream.prepare(turn)
         except Exception as error:
-            log.exception("stream %s: planning failed", stream.name)
+            log.exception("stream %s: planning failed", stream.name, extra={"stream": stream.name})
             self._fail(stream, error)
             return None
         late = sum(not shown for shown in prepared.shown[: turn.late])
         self.frames += len(prepared.jobs)
         self.late_frames += late
         if late:
-            log.debug("stream %s: %d frames too late to be shown", stream.name, late)
+            log.debug("stream %s: %d frames too late to be shown", stream.name, late, extra={"stream": stream.name})
         return prepared
 
     def _hear(self, planned: list[_Planned]) -> list[_Heard]:
@@ -150,7 +150,7 @@ class Rounds:
         try:
             (rest,) = self._step([Work(stream.slot, jobs[lost:])])
         except Exception as error:
-            log.exception("stream %s: the engine failed", stream.name)
+            log.exception("stream %s: the engine failed", stream.name, extra={"stream": stream.name})
             self._fail(stream, error)
             return None
         return _Heard(stream, planned.prepared, [*[None] * lost, *rest])
@@ -166,6 +166,7 @@ class Rounds:
         try:
             heard.stream.finish(heard.prepared, heard.drawings, self._compose, self._send, self.meter)
         except Exception as problem:
-            log.exception("stream %s: drawing or encoding failed", heard.stream.name)
+            name = heard.stream.name
+            log.exception("stream %s: drawing or encoding failed", name, extra={"stream": name})
             error = problem
         self._land(Landed(heard.stream, error))

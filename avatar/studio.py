@@ -218,7 +218,7 @@ class Studio:
         except AvatarInvalid as error:
             self.put(Loaded(opened, None, str(error)))
         except Exception:
-            log.exception("loading %s failed", opened.avatar)
+            log.exception("loading %s failed", opened.avatar, extra={"stream": opened.stream})
             self.put(Loaded(opened, None, f"the avatar {opened.avatar!r} cannot be loaded"))
         else:
             self.put(Loaded(opened, avatar, ""))
@@ -281,7 +281,8 @@ class Studio:
         name, utterance = outcome.key
         match outcome:
             case Refused():
-                log.info("stream %s: utterance %s refused: %s", name, utterance, outcome.detail)
+                about = {"stream": name, "utterance": utterance}
+                log.info("stream %s: utterance %s refused: %s", name, utterance, outcome.detail, extra=about)
                 self._send(SpeechRefused(name, utterance, outcome.reason, outcome.detail))
             case Heard() if name in self._streams:
                 if outcome.recording is not None:

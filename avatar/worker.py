@@ -38,6 +38,9 @@ from avatar.studio import Studio
 
 log = logging.getLogger(__name__)
 
+ABOUT: Final = ("stream", "utterance")
+"""What a log record's ``extra`` may name."""
+
 READ_BYTES: Final = 256 * 1024
 SOCKET_BYTES: Final = 4 * 1024 * 1024
 """A phase of an idle loop fits, so that a unit of a live stream waits behind none."""
@@ -88,7 +91,8 @@ class _LogHome(logging.Handler):
         self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._send(LogLine(record.levelno, record.name, self.format(record)))
+        about = {name: str(getattr(record, name)) for name in ABOUT if hasattr(record, name)}
+        self._send(LogLine(record.levelno, record.name, self.format(record), about))
 
 
 def run(fd: int, make_library: Callable[[WorkerConfig], Library]) -> None:

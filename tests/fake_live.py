@@ -22,6 +22,7 @@ from whep_server.errors import (
     NotOnAir,
     NotSpeech,
 )
+from whep_server.live.drain import Drain
 from whep_server.live.session import Restarted
 from whep_server.live.session_events import SessionEvents
 from whep_server.live.utterances import Interruption
@@ -243,6 +244,9 @@ class FakeRegistry:
         self.ready = True
         self.ledger = Ledger()
         self.closed = False
+        self.draining = Drain(dict)
+        self.check_open = self.draining.check_open
+        self.drain = self.draining.until_spoken
         self.by_name = {"demo": FakeStream("demo")}
         self.recorder = FakeRecorder()
         """How ``render`` goes, and ``record`` of streams that are put on air from now on."""

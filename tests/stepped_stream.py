@@ -163,7 +163,9 @@ class SteppedStream:
         self.worker = SteppedWorker(self)
         self.ledger = Ledger()
         renders = Renders(self.worker, self._settings, self.ledger)
-        house = House(self.worker, self._settings, renders, self.ledger, check_room=bool, check_place=bool)
+        house = House(
+            self.worker, self._settings, renders, self.ledger, check_room=bool, check_place=bool, check_open=bool
+        )
         loops = IdleLoops()
         for phase in range(IDLE_PHASES):
             for codec in (Codec.H264, Codec.VP8):

@@ -10,7 +10,7 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
-from whep_server import __version__
+from whep_server import __version__, log
 from whep_server.compat import catalog, dialect, generate, origins, players, service, sse, webrtc
 from whep_server.compat.office import Office, open_office
 from whep_server.metrics.scrape import open_scrape
@@ -33,11 +33,13 @@ from whep_server.web import (
     streams,
 )
 from whep_server.web.auth import Door
+from whep_server.web.bodies import HttpRequest
 from whep_server.web.closing import Closing
 from whep_server.web.cors import Cors
 from whep_server.web.on_air import Registry
 from whep_server.web.permissions import check_table
 from whep_server.web.problems import HANDLERS
+from whep_server.web.subject import subject
 from whep_server.web.tally import Tally
 
 OpenRegistry = Callable[[Settings], AbstractAsyncContextManager[Registry]]
@@ -95,6 +97,9 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: Closing
                 offices.clear()
                 narrators.clear()
 
+    async def say_what_it_is_about(request: HttpRequest) -> None:
+        log.begin(subject(request.path_params, held[0]) if held else {})
+
     tally = Tally()
     scrape = open_scrape(lambda: held[0] if held else None, tally.counts, __version__)
     door, cors = Door(settings), Cors(settings)
@@ -117,6 +122,7 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: Closing
         lifespan=[lifespan],
         guards=[door.guard],
         middleware=[door.crowd],
+        before_request=say_what_it_is_about,
         before_send=[tally.count, cors.add, origins.opened(cors)],
         exception_handlers={**HANDLERS, HTTPException: origins.refuse},
         openapi_config=None,

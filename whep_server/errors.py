@@ -32,7 +32,8 @@
     ├── SynthesisFailed             502   what reads text aloud answered, but not with sound
     └── Unavailable                 503   with Retry-After
         ├── TooManySpeak            503   as many streams speak as can
-        └── WorkerLost              503
+        ├── WorkerLost              503
+        └── BeingEnded              503   the server was told to end, and takes nothing new
 
 No other file writes a status of 4xx or 5xx (compat routes translate these).
 """
@@ -273,3 +274,13 @@ class WorkerLost(Unavailable):
     """The process that makes speech ended; it is being restarted."""
 
     title = "Worker lost"
+
+
+class BeingEnded(Unavailable):
+    """The server was told to end: it finishes what it has accepted, and takes nothing new."""
+
+    title = "Being ended"
+
+    def __init__(self, detail: str, *, retry_after_s: int = 5) -> None:
+        """By then another server may be there; who ends this one knows, and it does not."""
+        super().__init__(detail, retry_after_s=retry_after_s)

@@ -89,6 +89,14 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Largest speech upload: 10 minutes of WAV fit")
     upload_stall_s: float = Field(10.0, gt=0, description="An upload that sends nothing for so long is given up")
 
+    drain_s: float = Field(
+        0.0,
+        ge=0,
+        le=3600,
+        description="At SIGTERM, what was accepted is spoken to its end, for so long at most, and nothing new is "
+        "taken; whoever sends it must wait ten seconds longer before it kills. Ctrl-C never waits",
+    )
+
     # who may, and how often (docs/security.md)
     watch_token: SecretStr = Field(
         SecretStr(""), description="Bearer token without which nobody may watch; empty: everybody may"

@@ -225,8 +225,11 @@ def prefer(connection: RTCPeerConnection, codec: str | None) -> None:
 
 
 @asynccontextmanager
-async def watching(whep: str, codec: str | None = "H264") -> AsyncIterator[Viewer]:
-    """A viewer that has its first picture; leaving the block deletes its session. With no codec it only listens."""
+async def watching(whep: str, codec: str | None = "H264", *, leaves: bool = True) -> AsyncIterator[Viewer]:
+    """A viewer that has its first picture; leaving the block deletes its session. With no codec it only listens.
+
+    Where it never ``leaves``, it is the server that ends it.
+    """
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     async with httpx.AsyncClient(timeout=30, trust_env=False) as client, asyncio.TaskGroup() as group:
         prefer(connection, codec)
@@ -248,7 +251,8 @@ async def watching(whep: str, codec: str | None = "H264") -> AsyncIterator[Viewe
             group.create_task(keep_sound(receivers["audio"].track, viewer))
             await until(lambda: viewer.sound and (viewer.pictures or not codec), CONNECT_S, "first picture and sound")
             yield viewer
-            assert (await client.delete(viewer.location)).status_code == 200
+            if leaves:
+                assert (await client.delete(viewer.location)).status_code == 200
         finally:
             await connection.close()
 

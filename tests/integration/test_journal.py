@@ -67,7 +67,7 @@ async def test_each_session_leaves_one_line(on_air, lines):
             await eventually(lambda: stream.viewer_count == 0)
             await registry.take_off_air("secret")
             ids = [deleted.session.id, leaving.session.id, remaining.session.id, never.id]
-    assert {record.session for record in lines()} == {"viewer"}
+    assert {record.kind for record in lines()} == {"viewer"}
     assert sorted(record.ending for record in lines()) == ["deleted", "expired", "lost", "off air"]
     one = next(record for record in lines() if record.ending == "deleted")
     assert one.stream == "demo" and one.codecs == ["H264", "opus"] and one.seconds > 0
@@ -84,7 +84,7 @@ async def test_a_publisher_leaves_one_line(on_air, lines):
         await stream.end_publisher(said.session.id)
         await eventually(lambda: len(lines()) == 2)
     session = next(record for record in lines() if hasattr(record, "session"))
-    assert (session.stream, session.session, session.ending, session.codecs) == (
+    assert (session.stream, session.kind, session.ending, session.codecs) == (
         "demo",
         "publisher",
         "deleted",

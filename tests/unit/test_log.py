@@ -1,12 +1,13 @@
 """The log's two looks, and what may not get through it."""
 
+import asyncio
 import io
 import json
 import logging
 
 import pytest
 
-from whep_server.log import LEVELS, configure, shown_id
+from whep_server.log import LEVELS, about, begin, configure, shown_id
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +47,31 @@ def test_json_has_an_object_a_line_with_what_was_given():
     entry = json.loads(stream.getvalue())
     assert entry.pop("time").endswith("+00:00")
     assert entry == {"level": "WARNING", "logger": "whep_server.test", "message": "größer\n1", "stream": "demo"}
+
+
+async def test_lines_say_what_their_task_is_about_and_tasks_it_begins_too():
+    stream, logger = io.StringIO(), logging.getLogger("whep_server.test")
+    configure("INFO", as_json=True, stream=stream)
+
+    async def work() -> None:
+        logger.info("at work", extra={"utterance": "u"})
+
+    with about(stream="demo"), about(session="5e55"):
+        begun = asyncio.create_task(work())
+    logger.info("by itself")
+    await begun
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert not {"stream", "session", "utterance"} & first.keys()
+    assert (second["stream"], second["session"], second["utterance"]) == ("demo", "5e55", "u")
+
+
+def test_a_line_for_people_says_what_its_message_does_not():
+    stream, logger = io.StringIO(), logging.getLogger("whep_server.test")
+    configure("INFO", as_json=False, stream=stream)
+    with about(stream="demo"):
+        begin({"stream": "lobby", "session": "5e55"})
+        logger.info("stream lobby: it rains")
+    assert stream.getvalue().endswith("stream lobby: it rains (session 5e55)\n")
 
 
 @pytest.mark.parametrize("level", LEVELS)

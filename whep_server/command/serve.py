@@ -5,7 +5,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import FrameType
 from typing import Final
 
@@ -14,6 +14,7 @@ import uvloop
 from litestar import Litestar
 
 from whep_server.app import OpenRegistry, create_app
+from whep_server.command.heads import PatientProtocol
 from whep_server.rtc.addresses import is_loopback
 from whep_server.rtc.ports import check_port
 from whep_server.settings import Settings
@@ -45,17 +46,41 @@ class Exposed(Exception):
     """It would be open to whoever reaches it."""
 
 
+async def no_drain() -> None:
+    """Nothing is waited for."""
+
+
 class Server(uvicorn.Server):
     """A server that ends open event streams first, and whose end by a signal is an ordinary end (exit status 0)."""
 
-    def __init__(self, config: uvicorn.Config, closing: Closing) -> None:
+    def __init__(self, config: uvicorn.Config, closing: Closing, drain: Callable[[], Awaitable[None]]) -> None:
+        """``drain`` returns when what was accepted is done; meanwhile requests are answered as ever."""
         super().__init__(config)
         self._closing = closing
+        self._drain = drain
+        self._told = asyncio.Event()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal: end; Ctrl-C a second time: at once."""
+        """SIGTERM: drain, then end; Ctrl-C, or any second signal: end; Ctrl-C once more: without goodbyes."""
+        if sig == signal.SIGTERM and not self._told.is_set():
+            self._told.set()  # the loop sees it at its next tick, as it sees should_exit
+            return
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
+
+    async def main_loop(self) -> None:
+        """Uvicorn's, which ends when it should exit; that is when all is done, after SIGTERM."""
+        async with asyncio.TaskGroup() as group:
+            drainer = group.create_task(self._end_when_drained(), name="drain")
+            await super().main_loop()
+            drainer.cancel()
+
+    async def _end_when_drained(self) -> None:
+        await self._told.wait()
+        try:
+            await self._drain()
+        finally:
+            self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """What would stay open for ever is told to end, then uvicorn waits for the rest within its grace time."""
@@ -104,8 +129,8 @@ def address_of(server: socket.socket) -> str:
     return f"http://{shown}:{port}"
 
 
-def make_server(app: Litestar, closing: Closing) -> Server:
-    """Uvicorn as this server needs it."""
+def make_server(app: Litestar, closing: Closing, drain: Callable[[], Awaitable[None]] = no_drain) -> Server:
+    """Uvicorn as this server needs it. ``drain`` as in ``Server``."""
     logging.getLogger("uvicorn.access").disabled = True  # it writes session URLs, which are capabilities
     config = uvicorn.Config(
         with_refusals(app, app.state["cors"]),
@@ -118,11 +143,11 @@ def make_server(app: Litestar, closing: Closing) -> Server:
         ws_ping_interval=PING_S,
         ws_ping_timeout=None,  # a pong waits behind what is not read yet, and that is read as it is played
         ws_per_message_deflate=False,  # speech does not shrink, and a message that grows takes memory before it is seen
-        http="httptools",
+        http=PatientProtocol,
         timeout_graceful_shutdown=GRACE_S,
         backlog=BACKLOG,
     )
-    return Server(config, closing)
+    return Server(config, closing, drain)
 
 
 def waiting_for(registry: Registry, demo: str) -> str | None:
@@ -188,18 +213,24 @@ async def run(
     """Serve until a signal comes."""
     closing = Closing()
     base = address_of(listener)
+    opened: list[Registry] = []
+
+    async def drain() -> None:
+        for registry in opened:
+            await registry.drain(settings.drain_s)
 
     @contextlib.asynccontextmanager
     async def open_and_report(given: Settings) -> AsyncIterator[Registry]:
         async with open_registry(given) as registry, asyncio.TaskGroup() as group:
             reporter = group.create_task(report_start(registry, settings, base, say), name="report-start")
+            opened.append(registry)
             try:
                 yield registry
             finally:
                 reporter.cancel()
 
     app = create_app(settings, open_and_report, closing)
-    await make_server(app, closing).serve([listener])
+    await make_server(app, closing, drain).serve([listener])
 
 
 def serve(settings: Settings, open_registry: OpenRegistry, say: Callable[[str], None]) -> None:

@@ -13,6 +13,7 @@ from whep_server.live.session import Departed, Ending, Session
 from whep_server.live.session_events import RECONNECT
 from whep_server.live.video_feed import VideoFeed
 from whep_server.live.viewer import Viewer, answer_viewer
+from whep_server.log import about, shown_id
 from whep_server.rtc.broadcast import Broadcast
 from whep_server.signaling.negotiation import plan_answer
 from whep_server.signaling.sdp import parse_offer
@@ -112,7 +113,8 @@ class Audience:
 
     async def _run(self, session: Session) -> None:
         try:
-            await session.run(self._house.settings.join_timeout_s)
+            with about(stream=self._key, session=shown_id(session.id)):
+                await session.run(self._house.settings.join_timeout_s)
         finally:
             del self._viewers[session.id]
             self._departed.note(session)

@@ -22,5 +22,7 @@ class House:
     """Raises Unavailable where no stream may take a further viewer."""
     check_place: Callable[[], None]
     """Raises TooManySpeak where no further stream may speak."""
+    check_open: Callable[[], None]
+    """Raises BeingEnded where nothing new is taken any more."""
     ports: Ports = ANY
     """Where sessions get their UDP ports."""

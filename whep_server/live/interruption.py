@@ -136,7 +136,12 @@ class Interruptions:
         self._wake()
 
     def _unanswered(self, epoch: int) -> None:
-        logger.warning("stream %s: the worker has not answered an interruption for %.0f s", self._key, ANSWER_S)
+        logger.warning(
+            "stream %s: the worker has not answered an interruption for %.0f s",
+            self._key,
+            ANSWER_S,
+            extra={"stream": self._key},
+        )
         waiting = self._waiting.pop(epoch)
         self._queue.settle(waiting.cut, None)
         if not waiting.done.done():

@@ -1,12 +1,14 @@
 """One line of the log for each session and each utterance at its end, with figures as fields. No secrets in it.
 
-``stream`` is what the log calls a stream (``programme.key_of``); a session's id is a capability and never shown.
+``stream`` is what the log calls a stream (``programme.key_of``); a session's id is a capability:
+``shown_id`` stands for it.
 """
 
 import logging
 
 from whep_server.live.session import Session
 from whep_server.live.utterances import Entry
+from whep_server.log import shown_id
 from whep_server.metrics.facts import SessionStats
 
 logger = logging.getLogger(__name__)
@@ -23,7 +25,8 @@ def log_session(stream: str, session: Session) -> None:
         stats.ending,
         extra={
             "stream": stream,
-            "session": stats.kind,
+            "session": shown_id(session.id),
+            "kind": stats.kind,
             "ending": stats.ending,
             "seconds": round(seconds, 3),
             "ice_failure": stats.ice_failure,

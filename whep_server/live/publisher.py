@@ -24,6 +24,7 @@ from whep_server.live.session import Departed, Ending, Session, answer_peer
 from whep_server.live.speech_queue import SpeechQueue
 from whep_server.live.telling import tell
 from whep_server.live.utterances import Entry, Stage
+from whep_server.log import about, shown_id
 from whep_server.rtc.peer import publisher_peer
 from whep_server.settings import BargeIn
 from whep_server.signaling.ingest import plan_ingest
@@ -81,7 +82,8 @@ class Floor:
         return StreamEvent("publisher", {"publisher": self.taken, "listens": self.taken and not self.speaks})
 
     def check_free(self) -> None:
-        """For who wants to speak. Errors: AlreadyPublishing."""
+        """For who wants to speak. Errors: AlreadyPublishing, BeingEnded."""
+        self._house.check_open()
         if self.speaks:
             raise AlreadyPublishing("a publisher has this stream; it has one voice at a time")
 
@@ -108,6 +110,7 @@ class Floor:
         Errors: MalformedSdp, NotAcceptable, AlreadyPublishing, Unavailable, TooManySpeak.
         """
         plan = plan_ingest(parse_offer(offer))
+        self._house.check_open()
         if self.taken:
             raise AlreadyPublishing("somebody publishes to this stream; it has one publisher at a time")
         if self._worker.state is not WorkerState.READY:
@@ -132,7 +135,8 @@ class Floor:
 
     async def _run(self, session: Session) -> None:
         try:
-            await session.run(self._house.settings.join_timeout_s)
+            with about(stream=self._stream, session=shown_id(session.id)):
+                await session.run(self._house.settings.join_timeout_s)
         finally:
             self._session = None
             self._departed.note(session)

@@ -44,6 +44,7 @@ from avatar.messages import (
 from whep_server.errors import AlreadyOnAir, BadRequest, NoSuchAvatar, NotOnAir, TooMany, Unavailable
 from whep_server.live.admission import Admission
 from whep_server.live.capacity import most_speaking
+from whep_server.live.drain import Drain
 from whep_server.live.gallery import Dropped, Gallery
 from whep_server.live.house import House
 from whep_server.live.idle import VIDEO_CODECS, IdleLoops
@@ -53,6 +54,7 @@ from whep_server.live.speech_recording import Recording
 from whep_server.live.stream import Stream, StreamState
 from whep_server.live.telling import tell
 from whep_server.live.worker_terms import facts_of, worker_config, worker_limits
+from whep_server.log import about
 from whep_server.metrics.facts import LiveFacts, WorkerFacts
 from whep_server.metrics.ledger import Ledger
 from whep_server.rtc.ice import ice_policy, warn_of_reach
@@ -80,6 +82,7 @@ class Registry:
         self.gallery = Gallery(settings, self._shown)
         self.ledger = Ledger()
         """What is added up of what is gone."""
+        self.draining = Drain(self._owed)
         self._settings = settings
         self._ports: Ports = ANY
         self._streams: dict[str, Stream] = {}
@@ -106,6 +109,8 @@ class Registry:
     @property
     def ready(self) -> bool:
         """Whether a player would see the demo stream, and could make it speak."""
+        if self.draining.begun:
+            return False
         demo = self._streams.get(self._settings.demo_stream)
         shown = demo is not None and demo.state is not StreamState.PREPARING
         return self.worker.state is WorkerState.READY and (shown or not self._settings.demo_stream)
@@ -113,8 +118,16 @@ class Registry:
     def facts(self) -> LiveFacts:
         """All that is on air, as of now."""
         sessions = [session.stats() for stream in self.streams() for session in stream.sessions()]
-        streams = [stream.stats() for stream in self.streams()]
-        return LiveFacts(self.ready, streams, sessions, self.worker_facts, self._places.limit)
+        streams, drain = [stream.stats() for stream in self.streams()], self.draining
+        return LiveFacts(
+            self.ready,
+            streams,
+            sessions,
+            self.worker_facts,
+            self._places.limit,
+            draining=drain.begun,
+            owed=sum(drain.waits_for.values()),
+        )
 
     @property
     def worker_facts(self) -> WorkerFacts:
@@ -144,6 +157,7 @@ class Registry:
 
         Errors: BadRequest, AlreadyOnAir, NoSuchAvatar, TooMany; Unavailable before the worker has named its avatars.
         """
+        self.check_open()
         if not STREAM_NAME.fullmatch(name) or name in CLAIMED:
             raise BadRequest("a stream's name has 1 to 64 letters, digits, dots, dashes, underscores or tildes")
         if name in self._streams or key_of(name, listed=listed) in self._by_key:
@@ -168,6 +182,7 @@ class Registry:
             self.ledger,
             self._check_room,
             self._places.check,
+            self.check_open,
             self._ports,
         )
 
@@ -187,6 +202,7 @@ class Registry:
 
         Errors: BadRequest, NotAvatarVideo, AvatarKept, TooMany, WorkerLost, Unavailable.
         """
+        self.check_open()
         return await self.gallery.prepare(self.worker, name, video, title, replace=replace)
 
     async def delete_avatar(self, name: str, *, from_disk: bool) -> Dropped:
@@ -207,7 +223,8 @@ class Registry:
         return any(stream.avatar == avatar for stream in self._streams.values())
 
     def _check_room(self) -> None:
-        """Errors: Unavailable where as many viewers are there, all streams together, as may be."""
+        """Errors: Unavailable where as many viewers are there, all streams together, as may be; BeingEnded."""
+        self.check_open()
         if sum(stream.claimed for stream in self._streams.values()) >= self._settings.max_viewers:
             raise Unavailable(f"{self._settings.max_viewers} viewers are watching, and no more can")
 
@@ -221,6 +238,7 @@ class Registry:
         Errors: NoSuchAvatar, BadRequest, TooLarge, TooMany, TooSlow, WorkerLost, Unavailable. The recording: NotSpeech,
         TooLarge, WorkerLost, Unavailable.
         """
+        self.check_open()
         programme = Programme("", self._avatar(avatar, video), video)
         return await self._renders.begin(programme, pieces, chunk_frames=chunk_frames, whole=whole)
 
@@ -234,11 +252,24 @@ class Registry:
         async with asyncio.timeout(OFF_AIR_TIMEOUT_S):
             await stream.ended.wait()
 
+    def check_open(self) -> None:
+        """For whatever is new. Errors: BeingEnded."""
+        self.draining.check_open()
+
+    async def drain(self, longest_s: float) -> None:
+        """From now on nothing new is taken; returns when what was accepted is spoken, or after so long."""
+        await self.draining.until_spoken(longest_s)
+
+    def _owed(self) -> dict[str, int]:
+        owed = {key: stream.owed for key, stream in self._by_key.items()}
+        return {key: count for key, count in {**owed, "recordings": len(self._renders)}.items() if count}
+
     async def _run(self, stream: Stream, key: str) -> None:
         try:
-            await stream.run()
+            with about(stream=key):
+                await stream.run()
         except* Exception:  # one stream's mistake must not take the others off the air
-            logger.exception("stream %s failed", key)
+            logger.exception("stream %s failed", key, extra={"stream": key})
         finally:
             del self._streams[stream.name], self._by_key[key]
             self.ledger.stream_over(stream.stats())
@@ -313,7 +344,8 @@ class Registry:
                 self.gallery.answered(message)
             case PcmTaken(stream=name) | Interrupted(stream=name) | VoiceHeard(stream=name):
                 if name in self._by_key:
-                    self._by_key[name].message(message)
+                    with about(stream=name):
+                        self._by_key[name].message(message)
             case (
                 Unit(stream=name)
                 | WentIdle(stream=name)
@@ -330,10 +362,11 @@ class Registry:
                 | StreamFailed(stream=name)
             ):
                 stream = self._by_key.get(name)
-                if stream is not None:
-                    stream.message(message)
-                else:
-                    self._renders.message(name, message)
+                with about(stream=name):
+                    if stream is not None:
+                        stream.message(message)
+                    else:
+                        self._renders.message(name, message)
 
     def _idle_loop(self, message: IdleLoop) -> None:
         loops = self._loops.get((message.avatar, message.format))

@@ -66,6 +66,11 @@ class SpeechQueue:
         return sum(entry.stage is Stage.QUEUED for entry in self._entries.values())
 
     @property
+    def owed(self) -> int:
+        """Those that have an end of their own and are not heard up to it: all but a publisher's."""
+        return sum(not entry.live for entry in self._entries.values())
+
+    @property
     def pending(self) -> bool:
         """Whether something is yet to be told."""
         return len(self._notices) > 0

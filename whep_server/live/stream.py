@@ -118,6 +118,11 @@ class Stream:
         """Whether it has one of the places of those that may speak at one time."""
         return self._talk.talks
 
+    @property
+    def owed(self) -> int:
+        """Utterances that were begun to be taken and are not heard to their end, the mouth eased shut, by now."""
+        return self._talk.queue.owed or int(self._air.unfinished and not self._floor.taken)
+
     def remaining_s(self) -> float | None:
         """How long until it has spoken; None where nobody knows."""
         return self._talk.remaining_s()

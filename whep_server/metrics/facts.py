@@ -197,3 +197,7 @@ class LiveFacts:
     worker: WorkerFacts
     max_speaking: int = 0
     """How many streams may speak at one time; 0: as many as want to."""
+    draining: bool = False
+    """Whether the server is to end, and takes nothing new."""
+    owed: int = 0
+    """Utterances that it speaks to their end before; 0 while it is not to end."""

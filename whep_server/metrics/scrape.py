@@ -79,6 +79,8 @@ class LiveCollector(Collector):
             return
         facts, ledger = live.facts(), live.ledger
         yield _gauge("ready", "Whether a viewer would be served and speech be spoken", facts.ready)
+        yield _gauge("draining", "Whether the server is to end, and takes nothing new", facts.draining)
+        yield _gauge("draining_utterances", "Utterances that it waits for before it ends", facts.owed)
         yield from _streams(facts, ledger)
         yield from _sessions(facts, ledger)
         yield from _media(facts, ledger)

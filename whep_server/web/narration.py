@@ -56,7 +56,7 @@ async def narrate(stream: Stream, turn: asyncio.Lock, sound: Sound, accepted: Ac
                 await _until_handed_on(speech, feeding, following)
         except ServerError as error:
             if backlog.error is error:  # the operator's business, too
-                logger.warning("text for %s was not synthesized: %s", stream.name, error.detail)
+                logger.warning("a text was not synthesized: %s", error.detail)
             _refuse(accepted, error)
         finally:
             making.cancel()
@@ -92,7 +92,8 @@ async def _feed(speech: PcmSpeech, first: Pcm, backlog: Backlog) -> None:
         if backlog.error is None:
             speech.commit()
         else:
-            logger.warning("utterance %s breaks off: %s", speech.id, backlog.error.detail)
+            detail, about = backlog.error.detail, {"utterance": speech.id}
+            logger.warning("utterance %s breaks off: %s", speech.id, detail, extra=about)
             speech.break_off(backlog.error.detail)
 
 

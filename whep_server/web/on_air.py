@@ -275,6 +275,14 @@ class Registry(Protocol):
         """What is added up of what is gone."""
         ...
 
+    def check_open(self) -> None:
+        """For whatever is new. Errors: BeingEnded."""
+        ...
+
+    async def drain(self, longest_s: float) -> None:
+        """From now on nothing new is taken; returns when what was accepted is spoken, or after so long."""
+        ...
+
     def facts(self) -> LiveFacts:
         """All that is on air, as of now."""
         ...

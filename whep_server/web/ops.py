@@ -46,7 +46,8 @@ async def healthz(request: HttpRequest) -> ASGIResponse:
 
 @route("/readyz", http_method=READ, status_code=200, opt=describe(Operation(OPERATIONS, reply=Health)))
 async def readyz(request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
-    """200 when a viewer would see a face that can speak. Errors: 503 with the reasons."""
+    """200 when a viewer would see a face that can speak. Errors: 503 with the reasons, or as it is to end."""
+    live.check_open()
     if reasons := unready(live, config.demo_stream):
         raise Unavailable("; ".join(reasons), retry_after_s=1)
     return json_reply(request, Health("ready"))

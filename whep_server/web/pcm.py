@@ -18,6 +18,7 @@ from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
 from whep_server.errors import BadRequest, ServerError, UpgradeRequired
+from whep_server.log import begin
 from whep_server.web.auth import OFFERED
 from whep_server.web.bodies import Socket
 from whep_server.web.closing import Closing, ClosingEvent
@@ -48,6 +49,7 @@ from whep_server.web.pcm_messages import (
 )
 from whep_server.web.pcm_turn import PcmTurn
 from whep_server.web.replies import READ
+from whep_server.web.subject import subject
 
 logger = logging.getLogger(__name__)
 
@@ -209,14 +211,16 @@ class PcmConnection:
 
 @websocket(PATH)
 async def stream_pcm(stream: FromPath[str], socket: Socket, live: Live, cors: Sharing, closing: ClosingEvent) -> None:
-    """See the module. Refused as any other request is: 400 for another subprotocol, 401, 403, 404, 429."""
+    """See the module. Refused as any other request is: 400 for another subprotocol, 401, 403, 404, 429, 503."""
     try:
         live.stream(stream)
+        live.check_open()
         subprotocol = agreed_subprotocol(socket.scope["subprotocols"])
     except ServerError as error:
         await refuse(socket.send, error, cors.headers(socket.headers.get("origin")))
         return
     await socket.accept(subprotocol)
+    begin(subject(socket.path_params, live))
     try:
         with closing.staying():
             await PcmConnection(socket, lambda: live.stream(stream), closing).run()
