@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
-from tests.clients.chromium import EXECUTABLE, FLAGS, PROBE
+from tests.clients.chromium import EXECUTABLE, FLAGS, PROBE, launched
 from tests.clients.firefox_viewer import Session, firefox
 from tests.clients.peers import PAGES, Report, need
 from tests.clients.static_pages import serving_folder
@@ -65,15 +65,11 @@ class Firefox:
 async def chromium_on(url: str) -> AsyncIterator[Chromium]:
     """A fresh Chromium on a page."""
     flags = [flag for flag in FLAGS if not (os.environ.get("HOST_NAMES") and "HideLocalIps" in flag)]
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=need(EXECUTABLE), headless=True, args=flags)
-        try:
-            page = await browser.new_page(viewport={"width": 960, "height": 608})
-            await page.add_init_script(path=PROBE)
-            await page.goto(url)
-            yield Chromium(page)
-        finally:
-            await browser.close()
+    async with launched(flags, need(EXECUTABLE)) as browser:
+        page = await browser.new_page(viewport={"width": 960, "height": 608})
+        await page.add_init_script(path=PROBE)
+        await page.goto(url)
+        yield Chromium(page)
 
 
 @asynccontextmanager

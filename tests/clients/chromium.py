@@ -1,15 +1,18 @@
 """Debian's Chromium, driven through Playwright: a page with a probe in it and real mouse clicks."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright
 
 from bench.chromium_joins import EXECUTABLE as EXECUTABLE
 from bench.chromium_joins import FLAGS as FLAGS
 
 PROBE = Path(__file__).with_name("probe.js")
+END_S = 20.0
+"""How long the end of a browser is waited for."""
 
 
 def microphone_flags(speech: Path) -> list[str]:
@@ -18,14 +21,31 @@ def microphone_flags(speech: Path) -> list[str]:
 
 
 @asynccontextmanager
+async def launched(flags: Sequence[str], executable: str = EXECUTABLE) -> AsyncIterator[Browser]:
+    """A Chromium of its own. Playwright now and then never says that one which has gone is closed, or that it ends."""
+    playwright = await async_playwright().start()
+    try:
+        browser = await playwright.chromium.launch(executable_path=executable, headless=True, args=list(flags))
+        try:
+            yield browser
+        finally:
+            await _at_last(browser.close())
+    finally:
+        await _at_last(playwright.stop())
+
+
+async def _at_last(ending: Coroutine[object, object, None]) -> None:
+    """Wait for it, but not for ever."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(END_S):
+            await ending
+
+
+@asynccontextmanager
 async def chromium_page(url: str, *, width: int = 1280, height: int = 900) -> AsyncIterator[Page]:
     """A page of a fresh browser, loaded, with ``window.__probe`` in it and nothing clicked yet."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=EXECUTABLE, headless=True, args=FLAGS)
-        try:
-            page = await browser.new_page(viewport={"width": width, "height": height})
-            await page.add_init_script(path=PROBE)
-            await page.goto(url)
-            yield page
-        finally:
-            await browser.close()
+    async with launched(FLAGS) as browser:
+        page = await browser.new_page(viewport={"width": width, "height": height})
+        await page.add_init_script(path=PROBE)
+        await page.goto(url)
+        yield page

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
-from tests.clients.chromium import EXECUTABLE, FLAGS, PROBE
+from tests.clients.chromium import FLAGS, PROBE, launched
 from tests.clients.player_page import PLAY
 from tests.clients.waiting import until_page
 
@@ -18,17 +18,13 @@ async def playing(base: str) -> AsyncIterator[Page]:
     """The player's page, which has played for a second."""
     flags = [flag for flag in FLAGS if not flag.startswith("--host-resolver-rules")]
     rules = f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {urlsplit(base).hostname}"
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=EXECUTABLE, args=[*flags, rules])
-        try:
-            page = await browser.new_page()
-            await page.add_init_script(path=PROBE)
-            await page.goto(f"{base}/player/demo", timeout=WAIT_MS)
-            await page.click(PLAY)
-            await until_page(page, "document.querySelector('#live').currentTime > 1", WAIT_MS / 1000)
-            yield page
-        finally:
-            await browser.close()
+    async with launched([*flags, rules]) as browser:
+        page = await browser.new_page()
+        await page.add_init_script(path=PROBE)
+        await page.goto(f"{base}/player/demo", timeout=WAIT_MS)
+        await page.click(PLAY)
+        await until_page(page, "document.querySelector('#live').currentTime > 1", WAIT_MS / 1000)
+        yield page
 
 
 async def shown(page: Page, pictures: int) -> int:

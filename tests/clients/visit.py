@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tests.clients.chromium import EXECUTABLE, FLAGS, microphone_flags
+from tests.clients.chromium import FLAGS, launched, microphone_flags
 from tests.clients.scripted_whep import ScriptedWhep, scripted_whep
 from tests.clients.speech_files import DATA
 from tests.clients.waiting import until_page
@@ -75,12 +75,8 @@ class Visit:
 async def visitors_browser() -> AsyncIterator[Browser]:
     """A Chromium for many visits."""
     flags = [*FLAGS, *microphone_flags(SPEECH)]
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=EXECUTABLE, args=flags)
-        try:
-            yield browser
-        finally:
-            await browser.close()
+    async with launched(flags) as browser:
+        yield browser
 
 
 @asynccontextmanager

@@ -158,7 +158,7 @@ async def test_a_publisher_that_goes_before_its_turn_is_not_heard(on_air):
         await stream.speak(once(speech(100)))
         await eventually(lambda: stream.state is StreamState.SPEAKING)
         await said.publish(stream)
-        await eventually(lambda: bool(told(opener, OpenLive)))
+        await eventually(lambda: stream.queued == 1)
         live = told(opener, OpenLive)[0].utterance
         with stream.listen() as events:
             await stream.publisher_session(said.session.id).close()

@@ -101,7 +101,8 @@ def test_whatever_a_network_does_it_is_heard_without_a_click(
     assert steps(heard) <= CLICKLESS and same_in_both_rates(heard)
     assert np.abs(heard.play).max() <= LEVEL
     came = {packet.at: packet.comes_s for packet in sorted(packets, key=lambda packet: -packet.comes_s)}
-    longest = MAX_DELAY / AUDIO_HZ + 1 / fps + 0.06
+    # where nine of ten are lost, how late the others are is learnt late
+    longest = MAX_DELAY / AUDIO_HZ + 1 / fps + (0.16 if loss > 0.5 else 0.06)
     for (_, delay_s), at in zip(heard.delays, heard.decoded, strict=True):
         assert at / AUDIO_HZ / rate + delay_s - came[at] <= longest or came[at] < heard.delays[0][0]
 
