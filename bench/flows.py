@@ -134,10 +134,17 @@ def feedback(flows: Sequence[Flow], now_s: float, *, reports: bool) -> list[byte
             continue
         if given_up:
             packets.append(bytes(RtcpPsfbPacket(fmt=RTCP_PSFB_PLI, ssrc=OUR_SSRC, media_ssrc=flow.ssrc)))
-        if asked := flow.to_ask(now_s):
+        for asked in unwrapped(flow.to_ask(now_s)):
             nack = RtcpRtpfbPacket(fmt=RTCP_RTPFB_NACK, ssrc=OUR_SSRC, media_ssrc=flow.ssrc, lost=asked)
             packets.append(bytes(nack))
     return packets
+
+
+def unwrapped(numbers: Sequence[int]) -> list[list[int]]:
+    """Sequence numbers in ascending pieces: aiortc (1.16) cannot pack what goes on from 65535 to 0."""
+    ahead = [number for at, number in enumerate(numbers) if at == 0 or number > numbers[0]]
+    behind = [number for number in numbers if number < numbers[0]] if numbers else []
+    return [piece for piece in (ahead, behind) if piece]
 
 
 def payload_at(packet: bytes) -> int:

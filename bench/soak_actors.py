@@ -56,7 +56,9 @@ class Talker:
 
     async def run(self) -> None:
         """For ever."""
-        async with httpx.AsyncClient(base_url=self._served.base, timeout=WAIT_S, trust_env=False) as http:
+        # the server closes what was idle for 5 s, which must not be just when it is used again
+        kept = httpx.Limits(keepalive_expiry=2.0)
+        async with httpx.AsyncClient(base_url=self._served.base, timeout=WAIT_S, trust_env=False, limits=kept) as http:
             while True:
                 async with self.turn:
                     way = self._chance.choice(["a file", "PCM at once", "PCM in real time"])

@@ -8,7 +8,7 @@ from aiortc.rtp import RtcpPacket, RtcpPsfbPacket, RtcpRrPacket, RtcpRtpfbPacket
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.flows import PATIENCE_S, Flow, feedback, restored
+from bench.flows import PATIENCE_S, Flow, feedback, restored, unwrapped
 from bench.observations import Arrival, Observation, SenderReport, Track, load, save
 
 SSRC = 0x01020304
@@ -131,3 +131,9 @@ def test_what_was_kept_is_read_again(tmp_path: Path):
     seen.report("video", 7.0, 9)
     save(tmp_path / "seen", [seen, Observation("b")])
     assert load(tmp_path / "seen") == [seen, Observation("b")]
+
+
+def test_what_is_asked_for_again_may_go_over_the_end_of_the_numbers():
+    assert unwrapped([]) == []
+    assert unwrapped([7, 8, 10]) == [[7, 8, 10]]
+    assert unwrapped([65534, 65535, 0, 3]) == [[65534, 65535], [0, 3]]
