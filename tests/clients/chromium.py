@@ -1,10 +1,11 @@
 """Debian's Chromium, driven through Playwright: a page with a probe in it and real mouse clicks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import psutil
 from playwright.async_api import Browser, Page, async_playwright
 
 from bench.chromium_joins import EXECUTABLE as EXECUTABLE
@@ -22,23 +23,34 @@ def microphone_flags(speech: Path) -> list[str]:
 
 @asynccontextmanager
 async def launched(flags: Sequence[str], executable: str = EXECUTABLE) -> AsyncIterator[Browser]:
-    """A Chromium of its own. Playwright now and then never says that one which has gone is closed, or that it ends."""
+    """A Chromium of its own. Playwright's driver now and then stays, and says nothing, when the browser has gone."""
+    before = {child.pid for child in psutil.Process().children()}
     playwright = await async_playwright().start()
+    drivers = [child for child in psutil.Process().children() if child.pid not in before]
     try:
         browser = await playwright.chromium.launch(executable_path=executable, headless=True, args=list(flags))
         try:
             yield browser
         finally:
-            await _at_last(browser.close())
+            await _at_last(browser.close(), drivers)
     finally:
-        await _at_last(playwright.stop())
+        await _at_last(playwright.stop(), drivers)
 
 
-async def _at_last(ending: Coroutine[object, object, None]) -> None:
-    """Wait for it, but not for ever."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(END_S):
-            await ending
+async def _at_last(ending: Coroutine[object, object, None], drivers: Iterable[psutil.Process]) -> None:
+    """Wait for it, but not for ever: a driver that is killed ends it, one way or another."""
+    ended = asyncio.ensure_future(ending)
+    await asyncio.wait([ended], timeout=END_S)
+    if ended.done():
+        await ended
+        return
+    for driver in drivers:
+        with suppress(psutil.NoSuchProcess):
+            if "run-driver" in driver.cmdline():
+                driver.kill()
+    await asyncio.wait([ended], timeout=END_S)
+    if ended.done():
+        ended.exception()  # that the driver has gone
 
 
 @asynccontextmanager
