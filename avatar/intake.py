@@ -36,7 +36,7 @@ Key = tuple[str, str]
 """Stream and utterance."""
 
 
-def _about(key: Key) -> dict[str, str]:
+def about(key: Key) -> dict[str, str]:
     """For the log."""
     return dict(zip(("stream", "utterance"), key, strict=True))
 
@@ -128,7 +128,7 @@ class Intake:
             except NotSpeech as refusal:
                 self._refuse(key, upload, refusal.reason, refusal.detail)
             except OSError as error:
-                log.warning("no room for an upload: %s", error, extra=_about(key))
+                log.warning("no room for an upload: %s", error, extra=about(key))
                 self._refuse(key, upload, SpeechRefusal.TOO_LARGE, "there is no room to keep the upload")
         if piece.last:
             del self._uploads[key]
@@ -257,9 +257,9 @@ class _Job:
             else:
                 self._report(Refused(self._key, refusal.reason, refusal.detail))
         except Abandoned:
-            log.debug("%s: nobody waits for the rest", self._key[1], extra=_about(self._key))
+            log.debug("%s: nobody waits for the rest", self._key[1], extra=about(self._key))
         except Exception:  # the boundary of a thread that reads hostile bytes
-            log.exception("decoding failed", extra=_about(self._key))
+            log.exception("decoding failed", extra=about(self._key))
             if self._reported:
                 self._end("decoding the file failed")
             else:

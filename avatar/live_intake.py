@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+from avatar.intake import Key, about
 from avatar.listener import Listener
 from avatar.live_source import LiveSource
 from avatar.messages import (
@@ -20,9 +21,6 @@ from avatar.messages import (
 from avatar.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
-
-Key = tuple[str, str]
-"""Stream and utterance."""
 
 
 @dataclass(slots=True)
@@ -85,8 +83,7 @@ class LiveIntake:
         if source is not None:
             source.close()
             counts = ", ".join(f"{name} {count}" for name, count in asdict(source.counts).items() if count)
-            about = dict(zip(("stream", "utterance"), key, strict=True))
-            log.info("stream %s: the publisher of %s went: %s", *key, counts or "it sent nothing", extra=about)
+            log.info("stream %s: the publisher of %s went: %s", *key, counts or "it sent nothing", extra=about(key))
 
     def outlasts(self, stream: str, utterance: str) -> bool:
         """Whether an utterance stays when all is interrupted: it barges in, and that is what it waits for."""

@@ -142,8 +142,8 @@ def feedback(flows: Sequence[Flow], now_s: float, *, reports: bool) -> list[byte
 
 def unwrapped(numbers: Sequence[int]) -> list[list[int]]:
     """Sequence numbers in ascending pieces: aiortc (1.16) cannot pack what goes on from 65535 to 0."""
-    ahead = [number for at, number in enumerate(numbers) if at == 0 or number > numbers[0]]
-    behind = [number for number in numbers if number < numbers[0]] if numbers else []
+    ahead = [number for number in numbers if number >= numbers[0]]
+    behind = [number for number in numbers if number < numbers[0]]
     return [piece for piece in (ahead, behind) if piece]
 
 

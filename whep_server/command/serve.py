@@ -107,8 +107,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def is_exposed(settings: Settings) -> bool:
     """Whether strangers could make it speak."""
-    home = settings.host == "localhost" or is_loopback(settings.host)
-    return not home and not is_asked(settings, Scope.SPEAK)
+    return not is_loopback(settings.host) and not is_asked(settings, Scope.SPEAK)
 
 
 def check_exposure(settings: Settings) -> None:

@@ -20,7 +20,7 @@ import aioice.ice
 from aioice import stun, turn
 from aiortc.rtcicetransport import parse_stun_turn_uri
 
-from whep_server.rtc.ice import ice_policy
+from whep_server.rtc import addresses
 from whep_server.settings import Settings
 
 ANSWER_S: Final = 5.0
@@ -56,8 +56,7 @@ class Answer:
 
 def offered_addresses(settings: Settings) -> list[str]:
     """The machine's addresses that are told to peers, in their order."""
-    with ice_policy(settings):
-        return list(aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True))
+    return addresses.offered(settings, aioice.ice.get_host_addresses)
 
 
 async def ask_stun(url: str) -> Answer:

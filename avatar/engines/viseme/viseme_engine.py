@@ -198,7 +198,8 @@ class VisemeEngine:
         For each shape that it has not seen PyTorch compiles its kernels, 2 to 20 ms, and keeps them, 0.3 MB.
         """
         _take_in(slots)
-        rows, spare = _padded(len(slots)), _padded(len(slots)) - len(slots)
+        rows = _padded(len(slots))
+        spare = rows - len(slots)
         mel = np.zeros((rows, FRAMES_A_STEP * max(2, _padded(max(counts))), MELS), np.float32)  # (B, T, 80)
         for row, (slot, count) in enumerate(zip(slots, counts, strict=True)):
             mel[row, : FRAMES_A_STEP * count] = slot.waiting[: FRAMES_A_STEP * count]
