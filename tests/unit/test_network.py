@@ -1,6 +1,7 @@
 """The network: streaming equals offline, padding is harmless, weights survive the disk."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,18 @@ def test_any_chunking_says_what_the_whole_says(steps: list[int]) -> None:
     torch.testing.assert_close(mouth, whole, atol=1e-5, rtol=0)
     for one, other in zip(state, after, strict=True):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
+
+
+def test_what_was_heard_minutes_ago_does_not_change_what_is_said() -> None:
+    network = load_network(WEIGHTS)
+    syllable = torch.cat([speechlike(1, 16), torch.full((1, 44, MELS), SILENCE)], 1)
+    said, state = [], rest_state(network)
+    for _ in range(10):
+        mouth, _, state = network(syllable.repeat(1, 100, 1), state)  # a minute
+        said.append(mouth[0, -len(syllable[0]) // FRAMES_A_STEP :])
+    steps = [float((one - other).abs().max()) for one, other in pairwise(said)]
+    assert float(said[0].max() - said[0].min()) > 0.1, "it moves"
+    assert max(steps) < 1e-3
 
 
 def test_the_network_is_causal() -> None:

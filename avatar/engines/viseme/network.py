@@ -22,6 +22,9 @@ from avatar.engines.viseme.phonemes import VISEMES
 STEP_RATE = 50
 """Units: Hz."""
 FRAMES_A_STEP = 2
+FORGET = 0.002
+"""Of what is remembered, with each step, so that it fades within 10 s. The lessons are sentences of a few seconds: for
+minutes after them the GRU alone drifts on, and the mouth of who speaks evenly opens ever later, by 4 ms at last."""
 
 _HOVER = np.full(len(PARAMETERS), 0.05, np.float32)
 _HOVER[WIDE] = 0.02
@@ -94,10 +97,26 @@ class VisemeNetwork(nn.Module):
             both = torch.cat([heard, x], 2)  # (B, C, 2 d + N)
             after.append(_last(both.transpose(1, 2), steps, heard.shape[2]).transpose(1, 2))
             x = x + torch.relu(layer(both))
-        y, _ = self.remember(x.transpose(1, 2), state[-1][None])  # (B, N, H)
+        y = self._remembered(x.transpose(1, 2), state[-1])  # (B, N, H)
         # A GRU's output is its hidden state, so the state after the last real step is that step's output.
         after.append(_last(torch.cat([state[-1][:, None], y], 1), steps, 1)[:, 0])
         return torch.sigmoid(self.mouth(y)), self.viseme(y), after
+
+    def _remembered(self, x: Tensor, hidden: Tensor) -> Tensor:
+        """What the GRU (as ``torch.nn.GRU``; Cho et al. 2014, arXiv:1406.1078) says where it forgets with each step.
+
+        Shapes: (B, N, C), (B, H) -> (B, N, H).
+        """
+        gru = self.remember
+        heard = nn.functional.linear(x, gru.weight_ih_l0, gru.bias_ih_l0)  # (B, N, 3 H)
+        after = []
+        for step in heard.unbind(1):
+            known = nn.functional.linear(hidden, gru.weight_hh_l0, gru.bias_hh_l0)
+            reset, update = torch.sigmoid(step[:, : -gru.hidden_size] + known[:, : -gru.hidden_size]).chunk(2, 1)
+            new = torch.tanh(step[:, -gru.hidden_size :] + reset * known[:, -gru.hidden_size :])
+            hidden = torch.lerp(new, hidden, update) * (1 - FORGET)
+            after.append(hidden)
+        return torch.stack(after, 1)
 
 
 def _last(sequence: Tensor, length: Tensor, count: int) -> Tensor:
