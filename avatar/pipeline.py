@@ -1,7 +1,7 @@
 """One stream on air: its timeline, its engine slot and its encoders, from granted frames to encoded units.
 
 A live stretch is planned by the render thread (``prepare``: samples pushed, jobs for the engine) and finished by any
-one thread (``finish``: composed, encoded, sent), stretch after stretch on one clock.
+one thread (``send_sound``, then ``finish``: composed, encoded, sent), stretch after stretch on one clock.
 """
 
 import logging
@@ -59,6 +59,7 @@ class Prepared:
     first: int
     jobs: list[FrameJob]
     blocks: list[Block]
+    """The sound of these frames, and what is there of the frames granted after them."""
     shown: list[bool]
     """Whether a frame is sent at all; one that is sent and not drawn is the last one again."""
     idle_frame: int | None
@@ -192,10 +193,20 @@ class Pipeline:
             prepared.jobs.append(FrameJob(picture, strength, shown and self._drawn(frame)))
             prepared.shown.append(shown)
         self._next_frame = turn.first + len(prepared.jobs)
-        prepared.blocks = self._sound.take(self._next_frame * self._frame_samples)
+        prepared.blocks = self._sound.take(self._sound_until())
         if prepared.idle_frame is not None:
             self.live, self._ended_at = False, prepared.idle_frame
         return prepared
+
+    def _sound_until(self) -> int:
+        """Sound before it can be sent: soonest missed and soonest made, it need not wait for all granted pictures.
+
+        A recording takes sound with its pictures, and where the voice ends, the stretch may.
+        """
+        of_frames = self._next_frame * self._frame_samples
+        if self._recordings:
+            return of_frames
+        return max(of_frames, min(self._until * self._frame_samples, self.timeline.voiced_until))
 
     def _make_block(self) -> None:
         block = self.timeline.next_block()
@@ -222,12 +233,15 @@ class Pipeline:
         said = not self.timeline.busy and self.timeline.voiced_until <= frame * self._frame_samples
         return on_grid and self._ease.shut and said
 
+    def send_sound(self, prepared: Prepared, send: Send) -> None:
+        """Encode and send the turn's sound."""
+        for block in prepared.blocks:
+            self._send_block(block, send)
+
     def finish(
         self, prepared: Prepared, drawings: Sequence[Drawing | None], compose: Compose, send: Send, meter: Meter
     ) -> None:
-        """Draw, encode and send the turn's frames: their sound first, which is soonest missed and soonest made."""
-        for block in prepared.blocks:
-            self._send_block(block, send)
+        """Draw, encode and send the turn's frames, after its sound."""
         for index, drawing in enumerate(drawings):
             frame = prepared.first + index
             if drawing is not None:
@@ -354,8 +368,8 @@ class Pipeline:
         """Give the stretch up: the frame from which the stream is idle, and the utterances that are lost."""
         self.live, self._ended_at = False, None
         self._forget_recordings()
-        grid = idle_grid(self.format.fps)
-        return -(-self._next_frame // grid) * grid, self.timeline.clear()
+        grid, made = idle_grid(self.format.fps), max(self._next_frame, self._frame_at(self._sound.sent_until))
+        return -(-made // grid) * grid, self.timeline.clear()
 
     def _forget_recordings(self) -> None:
         self._recordings.clear()

@@ -26,14 +26,15 @@ class Soundtrack:
     def __init__(self) -> None:
         self._ahead: deque[Block] = deque()
         self._sent: deque[Block] = deque(maxlen=REMEMBERED)
-        self._sent_until = 0
+        self.sent_until = 0
+        """No block that was taken stands there or later."""
         self._opus = OpusEncoder()
 
     def begin(self, at: int) -> None:
         """A stretch starts at ``at``. Units here: 48 kHz samples on the stream's clock."""
         self._ahead.clear()
         self._sent.clear()
-        self._sent_until = at
+        self.sent_until = at
         self._opus = OpusEncoder()  # the idle packets before it came from another one: start from silence as they did
 
     def add(self, block: Block) -> None:
@@ -46,12 +47,12 @@ class Soundtrack:
         while self._ahead and self._ahead[0].at < before:
             taken.append(self._ahead.popleft())
         self._sent.extend(taken)
-        self._sent_until = max(self._sent_until, before)
+        self.sent_until = max(self.sent_until, before)
         return taken
 
     def take_again(self, before: int) -> list[Block]:
         """As ``take``, but only those that are made anew."""
-        return self.take(min(before, self._sent_until))
+        return self.take(min(before, self.sent_until))
 
     def encode(self, block: Block) -> bytes:
         """The packet of a block that was taken; all in their order."""

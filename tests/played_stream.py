@@ -164,6 +164,7 @@ class PlayedStream:
             for index, job in enumerate(prepared.jobs):
                 if job.draw:
                     self.strength[turn.first + index] = job.strength
+            self.pipeline.send_sound(prepared, self._hear)
             (drawings,) = self.engine.step([Work(self.pipeline.slot, prepared.jobs)])
             compose = FakeLibrary(WorkerConfig("", "", "")).compose
             self.pipeline.finish(prepared, drawings, compose, self._hear, NoMeter())

@@ -69,6 +69,7 @@ class Stage:
         for index, job in enumerate(prepared.jobs):
             if job.draw:
                 self.drawn[self.frame + index] = job.strength
+        self.pipeline.send_sound(prepared, self.said.append)
         (drawings,) = self.engine.step([Work(self.pipeline.slot, prepared.jobs)])
         drawings[:lost] = [None] * lost
         self.pipeline.finish(
@@ -104,6 +105,29 @@ def test_a_recording_has_every_picture_and_sample(fps: int, seconds: float):
     order = [type(each) for each in stage.said if isinstance(each, SpeechStarted | SpeechChunk | SpeechFinished)]
     assert order == [SpeechStarted, *[SpeechChunk] * len(chunks), SpeechFinished]
     assert not [unit for unit in stage.units() if unit.keyframe][len(chunks) + 1 :], "one a chunk, one at the start"
+
+
+def test_sound_that_is_granted_does_not_wait_for_its_pictures():
+    stage = Stage()
+    stage.engine.lookahead_samples = 1_920  # 6 blocks
+    stage.say(2.0)
+    stage.pipeline.go_live(0)
+    stage.pipeline.advance(10, 0)
+    prepared = stage.pipeline.prepare(Turn("a", 0, 1, 0))
+    assert [block.at for block in prepared.blocks] == list(range(0, 8 * 960, 960)), "a frame's, and what it looks at"
+    stage.pipeline.send_sound(prepared, stage.said.append)
+    frame, lost = stage.pipeline.fail()
+    assert lost == ["u"] and frame * 1920 >= 8 * 960, "nothing is idle while something was sent that is heard"
+
+
+def test_sound_that_is_not_granted_or_after_which_the_stretch_may_end_waits():
+    for granted, spoken_s, blocks in ((2, 2.0, 4), (10, 0.06, 3)):
+        stage = Stage()
+        stage.engine.lookahead_samples = 1_920
+        stage.say(spoken_s)
+        stage.pipeline.go_live(0)
+        stage.pipeline.advance(granted, 0)
+        assert len(stage.pipeline.prepare(Turn("a", 0, 1, 0)).blocks) == blocks
 
 
 def test_two_recordings_and_what_is_between_them_do_not_mix():
