@@ -1,7 +1,8 @@
 """One stream on air: its timeline, its engine slot and its encoders, from granted frames to encoded units.
 
 A live stretch is planned by the render thread (``prepare``: samples pushed, jobs for the engine) and finished by any
-one thread (``send_sound``, then ``finish``: composed, encoded, sent), stretch after stretch on one clock.
+one thread (``finish``: composed, encoded, sent), stretch after stretch on one clock. The render thread sends the sound,
+also while others finish: it is soonest missed and soonest made.
 """
 
 import logging
@@ -58,12 +59,12 @@ class Prepared:
 
     first: int
     jobs: list[FrameJob]
-    blocks: list[Block]
-    """The sound of these frames, and what is there of the frames granted after them."""
     shown: list[bool]
     """Whether a frame is sent at all; one that is sent and not drawn is the last one again."""
     idle_frame: int | None
     """Where the stretch ends, after these frames."""
+    marks: list[Mark]
+    """Of blocks that are then never to be played."""
 
 
 class Pipeline:
@@ -178,11 +179,11 @@ class Pipeline:
         """Whether all that was said has been heard by now; where there is no now, at once."""
         return self._now == 0 or self.timeline.voiced_until <= self._now * self._frame_samples
 
-    def prepare(self, turn: Turn) -> Prepared:
-        """Push what the turn's frames need and say how each is to be drawn."""
+    def prepare(self, turn: Turn, send: Send) -> Prepared:
+        """Push what the turn's frames need, send their sound and say how each is to be drawn."""
         while self._engine.ready(self.slot) < turn.count:
             self._make_block()
-        prepared = Prepared(turn.first, [], [], [], None)
+        prepared = Prepared(turn.first, [], [], None, [])
         for frame in range(turn.first, turn.first + turn.count):
             if self._idle_at(frame):
                 prepared.idle_frame = frame if self._may_end() else None
@@ -193,20 +194,28 @@ class Pipeline:
             prepared.jobs.append(FrameJob(picture, strength, shown and self._drawn(frame)))
             prepared.shown.append(shown)
         self._next_frame = turn.first + len(prepared.jobs)
-        prepared.blocks = self._sound.take(self._sound_until())
+        self._send_sound(self._next_frame * self._frame_samples, send)
         if prepared.idle_frame is not None:
             self.live, self._ended_at = False, prepared.idle_frame
+            prepared.marks = self._sound.marks_ahead(self.timeline.at)
         return prepared
 
-    def _sound_until(self) -> int:
-        """Sound before it can be sent: soonest missed and soonest made, it need not wait for all granted pictures.
+    def sound_ahead(self, send: Send) -> None:
+        """Send what is granted of the sound of an utterance. The render thread, also while another one finishes.
 
-        A recording takes sound with its pictures, and where the voice ends, the stretch may.
+        A recording takes sound with its pictures, and the first picture of a stretch is waited for more than its sound.
+        Where the voice ends the stretch may end, and what is idle has a sound of its own.
         """
-        of_frames = self._next_frame * self._frame_samples
-        if self._recordings:
-            return of_frames
-        return max(of_frames, min(self._until * self._frame_samples, self.timeline.voiced_until))
+        if not self.live or self._recordings or self._next_frame == self._first_frame:
+            return
+        granted = self._allowed_until() * self._frame_samples
+        while self.timeline.busy and self.timeline.at < granted:
+            self._make_block()
+        self._send_sound(min(granted, self.timeline.voiced_until), send)
+
+    def _send_sound(self, before: int, send: Send) -> None:
+        for block in self._sound.take(before):
+            self._send_block(block, send)
 
     def _make_block(self) -> None:
         block = self.timeline.next_block()
@@ -233,15 +242,10 @@ class Pipeline:
         said = not self.timeline.busy and self.timeline.voiced_until <= frame * self._frame_samples
         return on_grid and self._ease.shut and said
 
-    def send_sound(self, prepared: Prepared, send: Send) -> None:
-        """Encode and send the turn's sound."""
-        for block in prepared.blocks:
-            self._send_block(block, send)
-
     def finish(
         self, prepared: Prepared, drawings: Sequence[Drawing | None], compose: Compose, send: Send, meter: Meter
     ) -> None:
-        """Draw, encode and send the turn's frames, after its sound."""
+        """Draw, encode and send the turn's frames."""
         for index, drawing in enumerate(drawings):
             frame = prepared.first + index
             if drawing is not None:
@@ -252,7 +256,7 @@ class Pipeline:
                 self._recordings.repeat(frame)
             self._recordings.send(send)
         if prepared.idle_frame is not None:
-            self._tell(self._sound.marks_ahead(self.timeline.at), send)  # of blocks that are never to be played
+            self._tell(prepared.marks, send)
             self._recordings.end(send)
             send(WentIdle(self.name, prepared.idle_frame))
         self._encoders.record(bool(self._recordings))

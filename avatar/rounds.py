@@ -1,15 +1,14 @@
 """Rounds of frames: which streams are heard together, and which thread draws and encodes what came of it.
 
-The render thread plans and hears, all streams in one call of the engine; the threads of a pool send the sound of all
-and then finish, each a stream at a time. A round begins as soon as the pool would run dry, not when the last one is
-finished: nobody waits for the slowest. A stream that is being finished is ``busy``, and what is to be done with it has
-to wait.
+The render thread plans and hears, all streams in one call of the engine; the threads of a pool finish, each a stream at
+a time. A round begins as soon as the pool would run dry, not when the last one is finished: nobody waits for the
+slowest. A stream that is being finished is ``busy``, and what is to be done with it has to wait.
 """
 
 import logging
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -38,13 +37,12 @@ class Landed:
 class _Planned:
     stream: Pipeline
     prepared: Prepared
-    sound: Future[None]
-    """Done when its sound was sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    planned: _Planned
+    stream: Pipeline
+    prepared: Prepared
     drawings: Sequence[Drawing | None]
 
 
@@ -107,10 +105,9 @@ class Rounds:
             stream.hurry(quick)
             prepared = self._prepare(stream, turn)
             if prepared is not None:
-                sound = self._pool.submit(stream.send_sound, prepared, self._send)
-                planned.append(_Planned(stream, prepared, sound))
+                planned.append(_Planned(stream, prepared))
         for heard in self._hear(planned) if planned else []:
-            self._busy[heard.planned.stream.name] = time.monotonic()
+            self._busy[heard.stream.name] = time.monotonic()
             self._pool.submit(self._finish, heard)
 
     def _demands(self, streams: dict[str, Pipeline]) -> list[Demand]:
@@ -120,7 +117,7 @@ class Rounds:
 
     def _prepare(self, stream: Pipeline, turn: Turn) -> Prepared | None:
         try:
-            prepared = stream.prepare(turn)
+            prepared = stream.prepare(turn, self._send)
         except Exception as error:
             log.exception("stream %s: planning failed", stream.name, extra={"stream": stream.name})
             self._fail(stream, error)
@@ -141,7 +138,7 @@ class Rounds:
             log.exception("the engine failed for %d streams at once", len(planned))
             alone = [self._hear_alone(each, before) for each, before in zip(planned, ready, strict=True)]
             return [heard for heard in alone if heard is not None]
-        return [_Heard(each, made) for each, made in zip(planned, drawings, strict=True)]
+        return [_Heard(each.stream, each.prepared, made) for each, made in zip(planned, drawings, strict=True)]
 
     def _hear_alone(self, planned: _Planned, ready_before: int) -> _Heard | None:
         """One stream's drawings after a failed batch; None where it fails by itself.
@@ -154,10 +151,9 @@ class Rounds:
             (rest,) = self._step([Work(stream.slot, jobs[lost:])])
         except Exception as error:
             log.exception("stream %s: the engine failed", stream.name, extra={"stream": stream.name})
-            wait([planned.sound])
             self._fail(stream, error)
             return None
-        return _Heard(planned, [*[None] * lost, *rest])
+        return _Heard(stream, planned.prepared, [*[None] * lost, *rest])
 
     def _step(self, work: list[Work]) -> list[list[Drawing | None]]:
         began_s = time.perf_counter()
@@ -166,11 +162,11 @@ class Rounds:
         return drawings
 
     def _finish(self, heard: _Heard) -> None:
-        stream, error = heard.planned.stream, None
+        error: Exception | None = None
         try:
-            heard.planned.sound.result()  # begun before this, so that threads never wait for what waits for them
-            stream.finish(heard.planned.prepared, heard.drawings, self._compose, self._send, self.meter)
+            heard.stream.finish(heard.prepared, heard.drawings, self._compose, self._send, self.meter)
         except Exception as problem:
-            log.exception("stream %s: drawing or encoding failed", stream.name, extra={"stream": stream.name})
+            name = heard.stream.name
+            log.exception("stream %s: drawing or encoding failed", name, extra={"stream": name})
             error = problem
-        self._land(Landed(stream, error))
+        self._land(Landed(heard.stream, error))

@@ -2,7 +2,7 @@
 
 It sleeps until a message comes, and between two messages begins what has been granted (``rounds``). A stream that fails
 is taken out of its stretch and reported; the others go on. What comes for a stream whose frames are being finished
-waits until they are.
+waits until they are, but for the frames that it is granted next, whose sound is sent at once.
 """
 
 import logging
@@ -108,6 +108,8 @@ class Studio:
         self._rounds = Rounds(config.threads, self._engine, library.compose, send, self.put, self._fail)
         self._waiting: defaultdict[str, list[Item]] = defaultdict(list)
         """What has come for streams that are busy."""
+        self._broken: dict[str, Exception] = {}
+        """Busy streams that are to fail when they are not."""
         self._pinged: Ping | None = None
         """The last one, where it is yet to be answered."""
         self._idle = IdleEncoder(config, self._avatars.get, library.compose, self._engine, self.run_errand, send)
@@ -156,7 +158,7 @@ class Studio:
         stream = _stream_of(item)
         if isinstance(item, Landed):
             self._landed(item)
-        elif self._rounds.busy(stream):
+        elif self._rounds.busy(stream) and (stream in self._waiting or not isinstance(item, Advance)):
             self._waiting[stream].append(item)
         else:
             self._act(item, stream)
@@ -181,8 +183,13 @@ class Studio:
                     self._order(item)
         except Exception as error:
             log.exception("%s failed", type(item).__name__)
-            if stream in self._streams:
-                self._fail(self._streams[stream], error)
+            self._broke(stream, error)
+
+    def _broke(self, stream: str, error: Exception) -> None:
+        if self._rounds.busy(stream):
+            self._broken[stream] = error
+        elif stream in self._streams:
+            self._fail(self._streams[stream], error)
 
     def _order(self, item: EncodeIdle | PrepareAvatar | DropAvatar) -> None:
         """What takes long and is not for a stream, which it must not hold up: others do it."""
@@ -305,13 +312,15 @@ class Studio:
                 stream.go_live(message.frame)
             case Advance() if stream.live:
                 stream.advance(message.until, message.now)
+                stream.sound_ahead(self._send)
             case _:
                 return
 
     def _landed(self, landed: Landed) -> None:
         self._rounds.landed(landed)
-        if landed.error is not None:
-            self._fail(landed.stream, landed.error)
+        error = landed.error or self._broken.pop(landed.stream.name, None)
+        if error is not None:
+            self._fail(landed.stream, error)
         for item in self._waiting.pop(landed.stream.name, []):
             self._take(item)
         if self._pinged is not None:

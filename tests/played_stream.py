@@ -98,6 +98,7 @@ class PlayedStream:
     def go_live(self, frame: int) -> None:
         self.pipeline.go_live(frame)
         self.pipeline.advance(self.clock + self.lead + 1, self.clock)
+        self.pipeline.sound_ahead(self._hear)
 
     def say(self, samples: int, name: str = "", *, chunk_frames: int = 0) -> str:
         """An utterance that is decoded whole."""
@@ -120,6 +121,7 @@ class PlayedStream:
             self.clock += 1
             if self.pipeline.live:
                 self.pipeline.advance(self.clock + max(self.lead + 1, far), max(0, self.clock))
+                self.pipeline.sound_ahead(self._hear)
             if works:
                 self.work()
 
@@ -160,11 +162,10 @@ class PlayedStream:
         """Make all that is granted."""
         while self.pipeline.live and (turns := plan([self.pipeline.demand()], 8)):
             (turn,) = turns
-            prepared = self.pipeline.prepare(turn)
+            prepared = self.pipeline.prepare(turn, self._hear)
             for index, job in enumerate(prepared.jobs):
                 if job.draw:
                     self.strength[turn.first + index] = job.strength
-            self.pipeline.send_sound(prepared, self._hear)
             (drawings,) = self.engine.step([Work(self.pipeline.slot, prepared.jobs)])
             compose = FakeLibrary(WorkerConfig("", "", "")).compose
             self.pipeline.finish(prepared, drawings, compose, self._hear, NoMeter())

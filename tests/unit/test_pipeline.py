@@ -65,11 +65,10 @@ class Stage:
     def play(self, frames: int, *, late: int = 0, lost: int = 0) -> None:
         """Make so many frames; the first ``late`` are past their time, and drawing failed for the first ``lost``."""
         self.pipeline.advance(self.frame + frames, self.frame + late)
-        prepared = self.pipeline.prepare(Turn("a", self.frame, frames, late))
+        prepared = self.pipeline.prepare(Turn("a", self.frame, frames, late), self.said.append)
         for index, job in enumerate(prepared.jobs):
             if job.draw:
                 self.drawn[self.frame + index] = job.strength
-        self.pipeline.send_sound(prepared, self.said.append)
         (drawings,) = self.engine.step([Work(self.pipeline.slot, prepared.jobs)])
         drawings[:lost] = [None] * lost
         self.pipeline.finish(
@@ -107,27 +106,30 @@ def test_a_recording_has_every_picture_and_sample(fps: int, seconds: float):
     assert not [unit for unit in stage.units() if unit.keyframe][len(chunks) + 1 :], "one a chunk, one at the start"
 
 
-def test_sound_that_is_granted_does_not_wait_for_its_pictures():
+def test_sound_that_is_granted_waits_for_no_picture_but_the_first():
     stage = Stage()
-    stage.engine.lookahead_samples = 1_920  # 6 blocks
     stage.say(2.0)
     stage.pipeline.go_live(0)
     stage.pipeline.advance(10, 0)
-    prepared = stage.pipeline.prepare(Turn("a", 0, 1, 0))
-    assert [block.at for block in prepared.blocks] == list(range(0, 8 * 960, 960)), "a frame's, and what it looks at"
-    stage.pipeline.send_sound(prepared, stage.said.append)
+    stage.pipeline.sound_ahead(stage.said.append)
+    assert not stage.said
+    stage.play(1)
+    assert len(stage.units(Codec.OPUS)) == 2
+    stage.pipeline.sound_ahead(stage.said.append)
+    assert [unit.media_time for unit in stage.units(Codec.OPUS)] == list(range(0, 10 * 1920, 960))
     frame, lost = stage.pipeline.fail()
-    assert lost == ["u"] and frame * 1920 >= 8 * 960, "nothing is idle while something was sent that is heard"
+    assert lost == ["u"] and frame >= 10, "nothing is idle while something was sent that is heard"
 
 
-def test_sound_that_is_not_granted_or_after_which_the_stretch_may_end_waits():
-    for granted, spoken_s, blocks in ((2, 2.0, 4), (10, 0.06, 3)):
+def test_sound_waits_after_its_end_and_where_it_is_recorded():
+    for spoken_s, chunk_frames, packets in ((0.1, 0, 5), (2.0, 5, 2)):
         stage = Stage()
-        stage.engine.lookahead_samples = 1_920
-        stage.say(spoken_s)
+        stage.say(spoken_s, chunk_frames=chunk_frames)
         stage.pipeline.go_live(0)
-        stage.pipeline.advance(granted, 0)
-        assert len(stage.pipeline.prepare(Turn("a", 0, 1, 0)).blocks) == blocks
+        stage.play(1)
+        stage.pipeline.advance(10, 0)
+        stage.pipeline.sound_ahead(stage.said.append)
+        assert len(stage.units(Codec.OPUS)) == packets
 
 
 def test_two_recordings_and_what_is_between_them_do_not_mix():
