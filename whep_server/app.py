@@ -36,6 +36,7 @@ from whep_server.web.auth import Door
 from whep_server.web.bodies import HttpRequest
 from whep_server.web.closing import Closing
 from whep_server.web.cors import Cors
+from whep_server.web.forgetting import Forgetting
 from whep_server.web.on_air import Registry
 from whep_server.web.permissions import check_table
 from whep_server.web.problems import HANDLERS
@@ -121,7 +122,7 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: Closing
         },
         lifespan=[lifespan],
         guards=[door.guard],
-        middleware=[door.crowd],
+        middleware=[door.crowd, Forgetting()],
         before_request=say_what_it_is_about,
         before_send=[tally.count, cors.add, origins.opened(cors)],
         exception_handlers={**HANDLERS, HTTPException: origins.refuse},

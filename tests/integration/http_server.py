@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import httpx
+from litestar import Litestar
 
 from tests.clients.waiting import POLL_S, until
 from whep_server.app import OpenRegistry, create_app
@@ -30,7 +31,14 @@ CORS_NAMES = {
 async def serving(settings: Settings, open_registry: OpenRegistry) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a running server; leaving the block ends the server as SIGTERM would."""
     closing = Closing()
-    server = make_server(create_app(settings, open_registry, closing), closing)
+    async with serving_app(create_app(settings, open_registry, closing), closing) as client:
+        yield client
+
+
+@asynccontextmanager
+async def serving_app(app: Litestar, closing: Closing) -> AsyncIterator[httpx.AsyncClient]:
+    """The same, for who wants to look into the application."""
+    server = make_server(app, closing)
     with listen("127.0.0.1", 0) as listener:
         base = address_of(listener)
         async with asyncio.TaskGroup() as group:

@@ -1,9 +1,11 @@
 """The idle loop in its phases."""
 
+import gc
+
 import pytest
 
 from avatar.messages import IDLE_PHASES, Codec, Encoding, IdleLoop, VideoFormat, idle_grid
-from whep_server.live.idle import IdleLoops
+from whep_server.live.idle import VIDEO_CODECS, IdleLoops, IdlePhase
 
 FPS = 25
 SPS = b"\x00\x00\x00\x01\x67\x42\xe0\x1f"
@@ -45,6 +47,26 @@ def test_every_phase_shows_the_same_loop_frame():
 def test_a_unit_is_cut_once():
     phase = full().phase_at(VP8, 0)
     assert phase.unit(0, 0).payloads is phase.unit(50, 9).payloads
+
+
+def kept_bytes(root: object) -> int:
+    """Of all byte strings that are kept by an object."""
+    found, known = [root], {id(root)}
+    for each in found:
+        further = [one for one in gc.get_referents(each) if not isinstance(one, type) and id(one) not in known]
+        known |= {id(one) for one in further}
+        found += further
+    return sum(len(each) for each in found if isinstance(each, bytes))
+
+
+@pytest.mark.parametrize("codec", VIDEO_CODECS)
+def test_a_loop_that_was_watched_to_its_end_takes_no_more_memory_than_before(codec):
+    units = [bytes([0, 0, 0, 1, 0x65, at]) + 3000 * b"U" for at in range(2 * FPS)]
+    phase = IdlePhase(IdleLoop("nova", VideoFormat(), codec, 0, FPS, 0, units, b"silence"))
+    before = kept_bytes(phase)
+    for frame in range(2 * FPS):
+        phase.unit(frame, 0)
+    assert sum(map(len, units)) < kept_bytes(phase) < 1.01 * before
 
 
 def test_phases_come_one_by_one():

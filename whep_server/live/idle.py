@@ -1,7 +1,7 @@
 """An avatar's encoded idle loop in its phases: which one can be joined at a frame, and what it shows. Pure.
 
-Phases arrive one by one; the first is enough to play, all of them bring a keyframe every 200 ms. Units are packetised
-when first needed and then kept.
+Phases arrive one by one; the first is enough to play, all of them bring a keyframe every 200 ms. A unit is packetised
+when first needed; its payloads are kept in its place, so that a loop takes no more memory the more of it is seen.
 """
 
 from collections.abc import Callable
@@ -17,27 +17,27 @@ class IdlePhase:
     """One encoding of the loop; keyframes every ``interval`` frames from ``first_frame`` on."""
 
     def __init__(self, loop: IdleLoop) -> None:
-        self._loop = loop
-        self._payloads: list[tuple[bytes, ...] | None] = [None] * len(loop.units)
+        self._codec, self._first_frame, self._interval = loop.codec, loop.first_frame, loop.interval
+        self._units: list[bytes | tuple[bytes, ...]] = list(loop.units)
 
     def keyframe_at(self, frame: int) -> bool:
         """Whether the phase has a keyframe at a frame of the stream."""
-        return self._index(frame) % self._loop.interval == 0
+        return self._index(frame) % self._interval == 0
 
     def keyframe_before(self, frame: int) -> int:
         """The last frame up to ``frame`` at which the phase has a keyframe."""
-        return frame - self._index(frame) % self._loop.interval
+        return frame - self._index(frame) % self._interval
 
     def unit(self, frame: int, rtp_time: int) -> Packetised:
         """What the phase shows at a frame of the stream."""
         index = self._index(frame)
-        payloads = self._payloads[index]
-        if payloads is None:
-            payloads = self._payloads[index] = packetize(self._loop.codec, self._loop.units[index])
-        return Packetised(payloads, rtp_time, index % self._loop.interval == 0)
+        payloads = self._units[index]
+        if isinstance(payloads, bytes):
+            payloads = self._units[index] = packetize(self._codec, payloads)
+        return Packetised(payloads, rtp_time, index % self._interval == 0)
 
     def _index(self, frame: int) -> int:
-        return (frame - self._loop.first_frame) % len(self._loop.units)
+        return (frame - self._first_frame) % len(self._units)
 
 
 class IdleLoops:

@@ -4,7 +4,8 @@
 ``SharedPort``: all sessions are on one port, see ``shared_port``. Either way aioice is given protocols whose local
 candidates say where they are reached; ``candidates`` puts the public addresses of a one-to-one NAT before them.
 
-Relied on, read at aioice 0.13.0: ``StunProtocol`` as the protocol of a UDP socket, ``turn.UDP_SOCKET_BUFFER_SIZE``,
+Relied on, read at aioice 0.13.0: ``StunProtocol`` as the protocol of a UDP socket, its
+``transport``, ``turn.UDP_SOCKET_BUFFER_SIZE``,
 ``ice.server_reflexive_candidate``.
 """
 
@@ -27,6 +28,7 @@ from aioice.ice import StunProtocol
 from aioice.turn import UDP_SOCKET_BUFFER_SIZE
 
 from whep_server.rtc import addresses as addressing
+from whep_server.rtc.own_transport import OwnTransport
 from whep_server.rtc.shared_port import Deliver, End, PortTaken, SharedSocket, bound
 from whep_server.settings import Settings
 
@@ -126,7 +128,8 @@ class EachItsOwn:
                 logger.info("no UDP port on %s: %s", host, error.strerror)
                 continue
             address = opened.getsockname()[:2]
-            _, protocol = await loop.create_datagram_endpoint(lambda: StunProtocol(owner), sock=opened)
+            transport, protocol = await loop.create_datagram_endpoint(lambda: StunProtocol(owner), sock=opened)
+            protocol.transport = OwnTransport(transport, opened)
             protocol.local_candidate = host_candidate(*address)
             yield protocol
 
