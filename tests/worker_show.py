@@ -150,12 +150,15 @@ class Show:
         self.granted[stream] = until_frame = first + frames
         self.client.send(Advance(stream, until_frame, first + late))
         heard_until = until_frame * AUDIO_HZ // SHAPE.fps - OPUS_SAMPLES
-        await until(
-            lambda: (
-                self.ended(stream)
-                or any(unit.media_time >= heard_until for unit in reversed(self.seen.units(Codec.OPUS, stream)[-4:]))
-            )
-        )
+        seen_until = (until_frame - 1) * VIDEO_HZ // SHAPE.fps if late < frames else 0
+        await until(lambda: self.ended(stream) or (self._heard(heard_until, stream) and self._seen(seen_until, stream)))
+
+    def _heard(self, media_time: int, stream: str) -> bool:
+        return any(unit.media_time >= media_time for unit in reversed(self.seen.units(Codec.OPUS, stream)[-4:]))
+
+    def _seen(self, media_time: int, stream: str) -> bool:
+        pictures = [unit for unit in self.seen.of(Unit, stream) if unit.codec is not Codec.OPUS]
+        return any(unit.media_time >= media_time for unit in reversed(pictures[-4:]))
 
     async def interrupt(self, at: int, utterance: str = "", stream: str = "a") -> Interrupted:
         """Have it fall silent, and let nothing through that was made before for times from ``at`` on."""

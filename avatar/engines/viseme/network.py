@@ -107,13 +107,13 @@ class VisemeNetwork(nn.Module):
 
         Shapes: (B, N, C), (B, H) -> (B, N, H).
         """
-        gru = self.remember
-        heard = nn.functional.linear(x, gru.weight_ih_l0, gru.bias_ih_l0)  # (B, N, 3 H)
+        of_heard, of_known, heard_bias, known_bias = self.remember.all_weights[0]
+        gates = 2 * self.config.hidden
         after = []
-        for step in heard.unbind(1):
-            known = nn.functional.linear(hidden, gru.weight_hh_l0, gru.bias_hh_l0)
-            reset, update = torch.sigmoid(step[:, : -gru.hidden_size] + known[:, : -gru.hidden_size]).chunk(2, 1)
-            new = torch.tanh(step[:, -gru.hidden_size :] + reset * known[:, -gru.hidden_size :])
+        for step in nn.functional.linear(x, of_heard, heard_bias).unbind(1):  # (B, 3 H)
+            known = nn.functional.linear(hidden, of_known, known_bias)
+            reset, update = torch.sigmoid(step[:, :gates] + known[:, :gates]).chunk(2, 1)
+            new = torch.tanh(step[:, gates:] + reset * known[:, gates:])
             hidden = torch.lerp(new, hidden, update) * (1 - FORGET)
             after.append(hidden)
         return torch.stack(after, 1)
