@@ -42,7 +42,7 @@ TONES = 3
 """Of a stream, taken in turn: what is stale cannot be taken for what is new."""
 LOWEST_HZ, STEP_HZ = 400, 90
 TONE_HZ = 16_000
-TONE_S = 4
+TONE_S = 3
 """Longer than any is spoken before it is interrupted, on a machine that is slow and busy."""
 WINDOW = 2 * OPUS_SAMPLES
 FAINT = 0.15
