@@ -276,7 +276,10 @@ def _speakers(compat: Office, kind: Kind) -> list[Speaker]:
 
 
 @route(
-    "/chunks/{request_id:str}/{name:str}", http_method=READ, status_code=200, opt=describe(Operation(CHUNKS, reply=MP4))
+    "/chunks/{request_id:str}/{name:str}",
+    http_method=READ,
+    status_code=200,
+    opt=describe(Operation(CHUNKS, reply=MP4, others=(206,))),
 )
 async def chunk_file(
     request_id: FromPath[str],

@@ -21,7 +21,7 @@ from whep_server.web.exchange import HeaderLines
 from whep_server.web.narrator import Narrating
 from whep_server.web.on_air import Config, Event, Live
 from whep_server.web.replies import READ, json_reply
-from whep_server.web.text import is_text, read_words
+from whep_server.web.text import PLAIN, TextRequest, is_text, read_words
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,8 @@ class Accepted(msgspec.Struct, frozen=True):
     opt=describe(
         Operation(
             STREAMS,
-            body="audio/*, multipart/form-data with one file, text/plain, or application/json with `text`",
+            files={"file": "speech in any format that is known, under any name"},
+            body=("audio/*", "application/octet-stream", PLAIN, TextRequest),
             reply=Accepted,
         )
     ),
