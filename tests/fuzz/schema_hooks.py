@@ -21,7 +21,7 @@ ENDLESS: Final = "/events"
 TONE: Final = wav(tone(0.2, rate=16_000), 16_000)
 
 BODIES: Final = {
-    "application/sdp": offers().map(str.encode),
+    "application/sdp": offers().map(lambda offer: offer.encode("utf-8", "surrogateescape")),
     "application/trickle-ice-sdpfrag": fragments(),
     "application/octet-stream": st.binary(max_size=2000) | st.just(TONE),
     "audio/*": st.sampled_from([TONE, TONE[:100], b"RIFF", b"ID3\x04", b"OggS" + bytes(50)]) | st.binary(max_size=500),

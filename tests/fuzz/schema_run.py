@@ -90,12 +90,12 @@ def command(asked: Target, options: Sequence[str]) -> list[str]:
 
 def check(options: Sequence[str], deadline_s: float) -> tuple[int, str]:
     """Schemathesis' exit status, and what it says."""
-    with target() as asked:
+    with target() as asked, tempfile.TemporaryDirectory() as notes:  # schemathesis leaves its own where it runs
         worker = asked.server.worker().pid
         env = {**os.environ, LIVE: json.dumps(asked.live), "SCHEMATHESIS_HOOKS": "tests.fuzz.schema_hooks"}
         done = subprocess.run(
             command(asked, options),
-            cwd=ROOT,
+            cwd=notes,
             env={**env, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
