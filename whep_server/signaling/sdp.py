@@ -166,7 +166,7 @@ def parse_description(text: str) -> Description:
     sections: list[tuple[str, list[str]]] = []
     for line in lines:
         if len(line) < 2 or line[1] != "=" or not line[0].isalpha() or not line.isprintable():
-            raise MalformedSdp(f"not an SDP line: {line[:40]!r}")
+            raise MalformedSdp(f"not an SDP line: {line.partition(':')[0][:40]!r}")  # behind the colon: passwords
         if line.startswith("m="):
             sections.append((line, []))
         else:
