@@ -16,8 +16,8 @@ from tests.fuzz.asgi_requests import sending
 from tests.invariants import PLANNERS, check_answer, check_parsed, check_served, check_shown, planned
 from whep_server.errors import MalformedFragment, MalformedSdp, PreconditionFailed, PreconditionMissing, Unauthorized
 from whep_server.signaling.headers import check_if_match, given_token, ice_server_link
-from whep_server.signaling.sdp import parse_offer, usable_candidate
-from whep_server.signaling.sdpfrag import MAX_CANDIDATES, Credentials, parse_fragment
+from whep_server.signaling.sdp import MAX_CANDIDATES, parse_offer, usable_candidate
+from whep_server.signaling.sdpfrag import Credentials, parse_fragment
 from whep_server.signaling.tokens import EVERY, Grant, Keyring, Scope, Secret
 from whep_server.web.bodies import media_type
 from whep_server.web.exchange import ENDPOINT_METHODS, SESSION_METHODS, options_headers

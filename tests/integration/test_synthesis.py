@@ -188,6 +188,23 @@ async def test_who_stops_listening_ends_the_request(remote, client):
     await until(lambda: remote.gone == 1, 5, "the request ended")
 
 
+async def test_an_endpoint_that_points_elsewhere_is_not_followed(client):
+    asked: list[bytes] = []
+
+    async def point_elsewhere(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        here = "http://{}:{}/elsewhere".format(*writer.get_extra_info("sockname"))
+        writer.write(f"HTTP/1.1 307 Temporary Redirect\r\nLocation: {here}\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(point_elsewhere, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        error = await fault(SpeechEndpoint(Settings(tts_url=f"http://{host}:{port}/v1", tts_key=KEY), client))
+    assert isinstance(error, SynthesisFailed) and "307" in error.detail
+    assert asked == [b"POST /v1/audio/speech HTTP/1.1\r\n"]
+
+
 # espeak-ng
 
 needs_espeak = pytest.mark.skipif(not PROGRAM, reason="espeak-ng is not installed")

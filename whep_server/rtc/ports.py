@@ -46,6 +46,11 @@ class Ports(Protocol):
         """Addresses under which a one-to-one NAT shows this machine to others."""
         ...
 
+    @property
+    def loopback(self) -> bool:
+        """Whether peers on this machine's loopback are served; a stranger's candidate must not lead there."""
+        ...
+
     def open(self, owner: aioice.Connection, deliver: Deliver, hosts: Sequence[str]) -> AsyncIterator[StunProtocol]:
         """A protocol on each of our addresses that has room, with its candidate; each is the owner's to close.
 
@@ -108,9 +113,10 @@ async def reflexive_candidates(
 class EachItsOwn:
     """Sockets for every ICE session."""
 
-    def __init__(self, numbers: range = range(1), public: Sequence[str] = ()) -> None:
+    def __init__(self, numbers: range = range(1), public: Sequence[str] = (), *, loopback: bool = True) -> None:
         """``numbers``: ports to choose from; 0 leaves it to the operating system."""
         self.public = public
+        self.loopback = loopback
         self._numbers = numbers
         self._next = random.randrange(len(numbers))
 
@@ -161,9 +167,12 @@ ANY: Final = EachItsOwn()
 class SharedPort:
     """One port for all, on each address that is offered; one that comes later is taken when it is first offered."""
 
-    def __init__(self, number: int, public: Sequence[str] = (), strays: Counter[str] | None = None) -> None:
+    def __init__(
+        self, number: int, public: Sequence[str] = (), strays: Counter[str] | None = None, *, loopback: bool = True
+    ) -> None:
         """``strays``: see ``SharedSocket``."""
         self.public = public
+        self.loopback = loopback
         self._number, self._strays = number, strays
         self._sockets: dict[str, SharedSocket] = {}
 
@@ -234,10 +243,11 @@ def check_port(settings: Settings) -> None:
 @contextmanager
 def open_ports(settings: Settings, strays: Counter[str] | None = None) -> Iterator[Ports]:
     """The ports of a server, inside ``ice_policy``. Errors: PortTaken."""
+    loopback = addressing.loopback_only(settings)
     if not settings.udp_port:
-        yield EachItsOwn(settings.udp_ports, settings.public_ip)
+        yield EachItsOwn(settings.udp_ports, settings.public_ip, loopback=loopback)
         return
-    shared = SharedPort(settings.udp_port, settings.public_ip, strays)
+    shared = SharedPort(settings.udp_port, settings.public_ip, strays, loopback=loopback)
     try:
         shared.take(aioice.ice.get_host_addresses(True, True))
         yield shared
