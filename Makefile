@@ -56,7 +56,7 @@ format: .setup/dev ## let ruff format and fix what it can
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 fuzz: .setup/dev ## look for bad input that breaks the server (FUZZ_S=60 seconds a parser; Linux on x86-64)
-	@for name in offer fragment headers http; do \
+	@for name in offer fragment headers http pcm rtp datagrams audio; do \
 		echo "[fuzz] $$name for $(FUZZ_S) s"; \
 		$(BIN)/python -m tests.fuzz $$name --seconds $(FUZZ_S) 2>.setup/fuzz-$$name.log \
 			|| { tail -40 .setup/fuzz-$$name.log; exit 1; }; \
