@@ -8,6 +8,7 @@ of a connection that streams speech, and streamed WAV. ``audio``: uploads, whole
 import asyncio
 import io
 import socket
+import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from whep_server.rtc.ports import SharedPort
 from whep_server.rtc.reception import Reception
 from whep_server.rtc.sender import Outbound
 from whep_server.rtc.shared_port import MOST_ADDRESSES, End
+from whep_server.rtc.stun_guard import GuardedProtocol
 from whep_server.web.pcm_messages import BadMessage, Intake, Message, State, error_name, parse_message, step
 from whep_server.web.pcm_reader import MalformedSound, PcmFormat, PcmReader
 from whep_server.web.pcm_upload import SampleFrames, read_parameters
@@ -41,7 +43,7 @@ LIMITS: Final = DecodeLimits(max_s=2.0, stall_s=2.0)
 
 @contextmanager
 def datagrams() -> Iterator[Callable[[bytes], None]]:
-    """A shared port with one session on it, whose peer has said where it is."""
+    """A shared port with one session on it, and what would be that session's on a port of its own."""
     number = _free_port()
     with asyncio.Runner() as runner:
         port = runner.run(_taken(number))
@@ -49,10 +51,15 @@ def datagrams() -> Iterator[Callable[[bytes], None]]:
         (end,) = generation._protocols
         shared = cast(End, end)._shared
 
+        own = GuardedProtocol(generation)
+        own.connection_made(end.transport)
+        own.local_candidate = end.local_candidate
+
         async def take(data: bytes) -> None:
             for index, piece in enumerate(data.split(PIECE)[:16]):
                 datagram = _signed(piece[1:]) if piece.startswith(SIGNED) else piece
                 shared._take(datagram, ("127.0.0.1", 1024 + index))
+                own.datagram_received(datagram, ("127.0.0.1", 1024 + index))
             await asyncio.sleep(0)
             assert len(shared._by_address) <= MOST_ADDRESSES
             assert set(shared._by_ufrag) == {UFRAG.encode()}
@@ -98,7 +105,7 @@ def _signed(attributes: bytes) -> bytes:
         message = stun.parse_message(raw)
         message.add_message_integrity(PASSWORD.encode())
         return bytes(message)
-    except (ValueError, KeyError, OverflowError):
+    except (ValueError, struct.error):
         return raw
 
 

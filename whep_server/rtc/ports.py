@@ -28,6 +28,7 @@ from aioice.turn import UDP_SOCKET_BUFFER_SIZE
 
 from whep_server.rtc import addresses as addressing
 from whep_server.rtc.shared_port import Deliver, End, PortTaken, SharedSocket, bound
+from whep_server.rtc.stun_guard import GuardedProtocol
 from whep_server.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ class EachItsOwn:
                 logger.info("no UDP port on %s: %s", host, error.strerror)
                 continue
             address = opened.getsockname()[:2]
-            _, protocol = await loop.create_datagram_endpoint(lambda: StunProtocol(owner), sock=opened)
+            _, protocol = await loop.create_datagram_endpoint(lambda: GuardedProtocol(owner), sock=opened)
             protocol.local_candidate = host_candidate(*address)
             yield protocol
 
