@@ -236,7 +236,9 @@ async def test_a_candidate_on_loopback_is_checked_only_where_peers_on_it_are_ser
     await ours.close()
 
 
-@pytest.mark.parametrize(("host", "served"), [("127.0.0.1", True), ("0.0.0.0", False)])
-def test_who_serves_others_serves_nobody_on_loopback(host: str, served: bool):
-    with open_ports(Settings(host=host)) as ports:
+@pytest.mark.parametrize(
+    ("settings", "served"), [({}, True), ({"host": "0.0.0.0"}, False), ({"public_ip": "203.0.113.9"}, False)]
+)
+def test_who_serves_others_serves_nobody_on_loopback(settings: dict[str, str], served: bool):
+    with open_ports(Settings(**settings)) as ports:
         assert ports.loopback is served

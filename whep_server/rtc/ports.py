@@ -244,7 +244,7 @@ def check_port(settings: Settings) -> None:
 @contextmanager
 def open_ports(settings: Settings, strays: Counter[str] | None = None) -> Iterator[Ports]:
     """The ports of a server, inside ``ice_policy``. Errors: PortTaken."""
-    loopback = addressing.loopback_only(settings)
+    loopback = addressing.serves_loopback(settings)
     if not settings.udp_port:
         yield EachItsOwn(settings.udp_ports, settings.public_ip, loopback=loopback)
         return
