@@ -31,10 +31,10 @@ pytest = $(BIN)/python -m pytest -q $(1) $(TESTS) || { failed=$$?; [ $$failed = 
 
 RIVALS := .cache/rivals
 
-.PHONY: help run test check format debian peers rivals fuzz bench screenshot clean
+.PHONY: help run test check format debian peers rivals fuzz schemathesis bench screenshot clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .setup/run ## start the server on 127.0.0.1:8000 with the stream `demo` on air (ARGS="--port 8001 ...")
 	@echo "[server] starting; press Ctrl-C to stop"
@@ -56,11 +56,14 @@ format: .setup/dev ## let ruff format and fix what it can
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 fuzz: .setup/dev ## look for bad input that breaks the server (FUZZ_S=60 seconds a parser; Linux on x86-64)
-	@for name in offer fragment headers http; do \
+	@for name in offer fragment headers http pcm rtp datagrams audio; do \
 		echo "[fuzz] $$name for $(FUZZ_S) s"; \
 		$(BIN)/python -m tests.fuzz $$name --seconds $(FUZZ_S) 2>.setup/fuzz-$$name.log \
 			|| { tail -40 .setup/fuzz-$$name.log; exit 1; }; \
 	done
+
+schemathesis: .setup/dev ## hold every route against the API's description (FUZZ_S=60 seconds; a real server is started)
+	@$(BIN)/python -m tests.fuzz.schema_run --seconds $(FUZZ_S)
 
 bench: .setup/run ## the benchmarks of docs/benchmarks.md
 	@for name in all idle stages families; do $(BIN)/whep-avatar bench $$name || exit 1; done

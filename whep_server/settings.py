@@ -50,6 +50,9 @@ class BargeIn(StrEnum):
     """It interrupts that, each time it begins, and is never spoken itself: a microphone before an assistant."""
 
 
+LENT: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "ESPEAK_DATA_PATH", "TMPDIR")
+
+
 class ConfigFileError(ValueError):
     """The file named by ``WHEP_AVATAR_CONFIG`` cannot be read."""
 
@@ -368,3 +371,8 @@ def unknown_variables() -> list[str]:
     """Those of the environment that are called as ours are and that nobody reads."""
     ours = [name for name in sorted(os.environ) if name.upper().startswith((PREFIX, "WEBRTC_"))]
     return [name for name in ours if name.upper() not in variables()]
+
+
+def lent_environment() -> dict[str, str]:
+    """What other people's programs get of the environment: what they need to find their files, and no secret."""
+    return {name: os.environ[name] for name in LENT if name in os.environ}

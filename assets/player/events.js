@@ -35,6 +35,7 @@ export class StreamEvents extends EventTarget {
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.open(), backoffMs((this.#attempt += 1)));
     };
+    source.addEventListener("expired", () => this.close()); // asking again would be refused: until there is a new token
     for (const kind of KINDS) {
       source.addEventListener(kind, ({ data }) => this.#tell(kind, JSON.parse(data)));
     }

@@ -29,7 +29,7 @@ def seeds(name: str, folder: Path) -> list[str]:
 
 def main() -> None:
     """Read the command line and hand over to libFuzzer, which ends the process."""
-    with atheris.instrument_imports(include=["whep_server"]):
+    with atheris.instrument_imports(include=["whep_server", "avatar", "aioice", "aiortc.rtp"]):
         from tests.fuzz.harnesses import FOLDER, HARNESSES
 
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)

@@ -12,15 +12,27 @@ from typing import Final
 
 from aiortc.sdp import candidate_from_sdp
 
+from tests.fuzz import media_harnesses
 from tests.fuzz.asgi_requests import sending
 from tests.invariants import PLANNERS, check_answer, check_parsed, check_served, check_shown, planned
-from whep_server.errors import MalformedFragment, MalformedSdp, PreconditionFailed, PreconditionMissing, Unauthorized
+from whep_server.compat.announcements import Announcements
+from whep_server.compat.downloads import check_range
+from whep_server.errors import (
+    MalformedFragment,
+    MalformedSdp,
+    PreconditionFailed,
+    PreconditionMissing,
+    RangeUnsatisfiable,
+    Unauthorized,
+)
 from whep_server.signaling.headers import check_if_match, given_token, ice_server_link
-from whep_server.signaling.sdp import parse_offer, usable_candidate
-from whep_server.signaling.sdpfrag import MAX_CANDIDATES, Credentials, parse_fragment
+from whep_server.signaling.sdp import MAX_CANDIDATES, parse_offer, usable_candidate
+from whep_server.signaling.sdpfrag import Credentials, parse_fragment
 from whep_server.signaling.tokens import EVERY, Grant, Keyring, Scope, Secret
+from whep_server.web.auth import OFFERED, offered_token
 from whep_server.web.bodies import media_type
 from whep_server.web.exchange import ENDPOINT_METHODS, SESSION_METHODS, options_headers
+from whep_server.web.files import parse_range
 
 FOLDER: Final = Path(__file__).parent
 KNOWN: Final = Credentials("abcd", "p" * 22)
@@ -65,11 +77,16 @@ KEYS: Final = Keyring(
 
 
 def fuzz_headers(data: bytes) -> None:
-    """Lines that stand for If-Match, Authorization, ``?token=``, Content-Type, Origin and an ICE server's parts."""
+    """Lines that stand for If-Match, Authorization, ``?token=``, Content-Type, Origin, an ICE server's parts, Range,
+    Last-Event-ID and a subprotocol.
+    """
     lines = data.decode("latin-1").split("\n")
-    values = [line if line != "-" else None for line in lines[:8]]  # "-": the header is not there
-    values += [None] * (8 - len(values))
-    if_match, authorization, query, content_type, origin, asked, user, secret = values
+    values = [line if line != "-" else None for line in lines[:11]]  # "-": the header is not there
+    values += [None] * (11 - len(values))
+    if_match, authorization, query, content_type, origin, asked, user, secret, part, last, protocol = values
+    check_places(part, last)
+    token = offered_token([protocol or ""])
+    assert token is None or (protocol or "").startswith(OFFERED)
     for strict in (False, True):
         try:
             check_if_match(if_match, '"tag"', strict=strict)
@@ -90,6 +107,22 @@ def fuzz_headers(data: bytes) -> None:
     assert ice_server_link("turn:a.example", user, secret).startswith('<turn:a.example>; rel="ice-server"')
 
 
+def check_places(part: str | None, last: str | None) -> None:
+    """Where a client goes on: in a file, or in what it was told."""
+    for size in (0, 1, 1000):
+        found = parse_range(part, size)
+        assert found is None or 0 <= found[0] < found[1] <= size
+        try:
+            check_range(part, size)
+        except RangeUnsatisfiable:
+            assert found is None
+    told = Announcements()
+    account = told.begin("nova_req_0123abcd", 0.0)
+    account.tell({"event": "chunk"})
+    listener = told.listen(last)
+    assert 0 <= listener._position <= len(account.events)
+
+
 Harness = Callable[[bytes], None]
 
 HARNESSES: Final[dict[str, Callable[[], AbstractContextManager[Harness]]]] = {
@@ -97,6 +130,10 @@ HARNESSES: Final[dict[str, Callable[[], AbstractContextManager[Harness]]]] = {
     "fragment": lambda: nullcontext(fuzz_fragment),
     "headers": lambda: nullcontext(fuzz_headers),
     "http": sending,
+    "pcm": lambda: nullcontext(media_harnesses.pcm),
+    "rtp": media_harnesses.rtp,
+    "datagrams": media_harnesses.datagrams,
+    "audio": lambda: nullcontext(media_harnesses.audio),
 }
 """Each opens its harness: an application must be running while requests are sent to it."""
 

@@ -226,7 +226,7 @@ async def test_a_stun_server_is_asked_on_either_way(shared):
 @pytest.mark.parametrize("shared", [False, True])
 async def test_a_relay_carries_media_on_either_way(shared):
     """A server that offers none of its own addresses, so that there is no other way."""
-    settings = {"host": "0.0.0.0", "ice_interfaces": "nothing0", "turn_user": USER, "turn_pass": PASSWORD}
+    settings = {"ice_loopback": False, "ice_interfaces": "nothing0", "turn_user": USER, "turn_pass": PASSWORD}
     settings |= {"udp_port": free_udp_port()} if shared else {}
     async with turn_server() as (turn, url), player() as peer:
         with loopback_candidates():

@@ -8,7 +8,7 @@ import pytest
 from tests.clients.pcm_socket import pcm_socket
 from tests.clients.waiting import until
 from tests.integration.http_server import assert_problem
-from tests.integration.pcm_server import heard, samples
+from tests.integration.pcm_server import heard, pcm_serving, samples
 from whep_server.errors import AlreadyPublishing, TooMany
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -229,3 +229,23 @@ async def test_a_stream_that_is_taken_off_the_air(pcm_server, socket):
     assert await socket.error() == "not-on-air"
     await socket.say("interrupt")
     assert await socket.error() == "not-on-air"
+
+
+async def test_who_begins_and_sends_nothing_loses_the_place():
+    async with pcm_serving(pcm_gap_s=1) as server, pcm_socket(server.base) as silent:
+        voice = server.registry.stream("demo").pcm
+        await silent.begin()
+        await silent.say("mark", name="which is no sample")
+        async with pcm_socket(server.base) as other:
+            await other.say("begin", sample_rate=24_000)
+            assert await other.error() == "already-speaking"
+            assert await silent.error() == "no-samples"
+            assert "no samples came for 1 s" in (await silent.until("failed"))["detail"]
+            assert (await other.begin())["utterance"] == "u2"
+            await other.samples(samples(960))
+            await other.until("started")  # from here on it is the worker that is patient
+            await silent.samples(samples(960))  # passed over: it is over
+            await silent.say("commit")
+        await until(lambda: voice.made[1].committed, 5, "spoken as far as it came")
+        assert voice.made[0].heard == b"" and voice.made[1].heard == samples(960)
+        assert (await silent.begin())["utterance"] == "u3"

@@ -16,7 +16,7 @@ from tests.unit.test_pcm_reader import streamed, wav
 from whep_server.command.check_machine import check_text
 from whep_server.command.findings import Finding
 from whep_server.errors import NotSpeech, ServerError, SynthesisFailed, Unavailable
-from whep_server.settings import Settings
+from whep_server.settings import LENT, Settings
 from whep_server.web.espeak_ng import EspeakNg
 from whep_server.web.pcm_reader import PcmFormat
 from whep_server.web.speech_endpoint import SpeechEndpoint
@@ -188,6 +188,23 @@ async def test_who_stops_listening_ends_the_request(remote, client):
     await until(lambda: remote.gone == 1, 5, "the request ended")
 
 
+async def test_an_endpoint_that_points_elsewhere_is_not_followed(client):
+    asked: list[bytes] = []
+
+    async def point_elsewhere(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        here = "http://{}:{}/elsewhere".format(*writer.get_extra_info("sockname"))
+        writer.write(f"HTTP/1.1 307 Temporary Redirect\r\nLocation: {here}\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(point_elsewhere, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        error = await fault(SpeechEndpoint(Settings(tts_url=f"http://{host}:{port}/v1", tts_key=KEY), client))
+    assert isinstance(error, SynthesisFailed) and "307" in error.detail
+    assert asked == [b"POST /v1/audio/speech HTTP/1.1\r\n"]
+
+
 # espeak-ng
 
 needs_espeak = pytest.mark.skipif(not PROGRAM, reason="espeak-ng is not installed")
@@ -252,6 +269,19 @@ async def test_a_program_that_cannot_be_started_or_fails_is_told(tmp_path):
     error = await fault(EspeakNg(str(program), Settings(tts_timeout_s=0.2)))
     assert isinstance(error, Unavailable) and "silent for 0.2 s" in error.detail
     assert not [child for child in psutil.Process().children() if "sleep" in child.name()]
+
+
+async def test_a_program_is_told_nothing_of_our_secrets(tmp_path, monkeypatch):
+    monkeypatch.setenv("WHEP_AVATAR_TTS_KEY", KEY)
+    monkeypatch.setenv("SOMEBODY_S_TOKEN", KEY)
+    told = tmp_path / "told"
+    program = tmp_path / "espeak-ng"
+    program.write_text(f"#!/bin/sh\nenv >{told}\ncat >/dev/null\n")
+    program.chmod(0o755)
+    await fault(EspeakNg(str(program), Settings()))
+    names = {line.partition("=")[0] for line in told.read_text().splitlines()}
+    assert "PATH" in names and names - {"PWD", "OLDPWD", "SHLVL", "_"} <= set(LENT)  # those are the shell's own
+    assert KEY not in told.read_text()
 
 
 # the doctor

@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 
 from tests.offers import FINGERPRINT, offer, section
 from whep_server.errors import MalformedSdp
-from whep_server.signaling.sdp import parse_description, parse_offer, usable_candidate
+from whep_server.signaling.sdp import (
+    MAX_CANDIDATES,
+    parse_description,
+    parse_offer,
+    usable_candidate,
+    usable_candidates,
+)
 
 
 @given(st.text(max_size=2000) | st.lists(st.sampled_from(offer().splitlines()), max_size=60).map("\r\n".join))
@@ -96,6 +102,13 @@ def test_too_many_sections_are_malformed():
         ("1 1 udp 1 0d6ba5e4.local 5000 typ host", None),
         ("1 1 udp 1 example.com 5000 typ host", None),
         ("1 1 udp 1 fe80::1 5000 typ host", None),
+        ("1 1 udp 1 169.254.169.254 80 typ host", None),
+        ("1 1 udp 1 224.0.0.251 5353 typ host", None),
+        ("1 1 udp 1 255.255.255.255 9 typ host", None),
+        ("1 1 udp 1 0.1.2.3 9 typ host", None),
+        ("1 1 udp 1 ff02::fb 5353 typ host", None),
+        ("1 1 udp 1 ::ffff:127.0.0.1 53 typ host", None),
+        ("1 1 udp 1 ::ffff:a9fe:a9fe 80 typ host", None),
         ("1 2 udp 1 192.0.2.1 5000 typ host", None),
         ("1 1 udp 1 192.0.2.1 0 typ host", None),
         ("1 1 udp 1 192.0.2.1 99999 typ host", None),
@@ -105,3 +118,8 @@ def test_too_many_sections_are_malformed():
 )
 def test_only_candidates_that_ice_can_use_are_kept(value, usable):
     assert usable_candidate(value) == usable
+
+
+def test_no_more_candidates_are_kept_than_a_peer_can_need():
+    values = [f"1 1 udp 1 192.0.2.1 {port} typ host" for port in range(1000, 1000 + MAX_CANDIDATES + 1)]
+    assert len(usable_candidates(values)) == MAX_CANDIDATES == len(usable_candidates(values[:-1]))

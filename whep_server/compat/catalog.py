@@ -160,7 +160,12 @@ async def list_catalog(request: HttpRequest, live: Live) -> ASGIResponse:
     return ok(request, Catalog([Entry(info.name, info.engine) for info in live.avatars]))
 
 
-@route(f"{AVATAR}/video", http_method=READ, status_code=200, opt=describe(Operation(AVATARS, params=Film, reply=MP4)))
+@route(
+    f"{AVATAR}/video",
+    http_method=READ,
+    status_code=200,
+    opt=describe(Operation(AVATARS, params=Film, reply=MP4, others=(206,))),
+)
 async def show_film(avatar_id: FromPath[str], request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
     """The idle loop as a film, or a part of it. Errors: 400 (role), 401, 404, 416."""
     check_name(avatar_id)
@@ -203,7 +208,7 @@ async def prepare(request: HttpRequest, compat: Compat, config: Config) -> ASGIR
 async def forget(avatar_id: FromPath[str], request: HttpRequest, compat: Compat, config: Config) -> ASGIResponse:
     """Take an avatar out of memory, with ``from_disk`` also from disk.
 
-    Errors: 401, 404, 409 (on air, or shipped), 503.
+    Errors: 401, 404, 409 (on air, or shipped), 422, 503.
     """
     check_name(avatar_id)
     from_disk = read_params(Forget, request).from_disk
@@ -248,7 +253,11 @@ def cache_state(office: Office, avatar: str, *, deduped: bool = False) -> CacheS
     )
 
 
-@post(f"{AVATAR}/cache/warm", status_code=200, opt=describe(Operation(AVATARS, params=Warm, reply=CacheState)))
+@post(
+    f"{AVATAR}/cache/warm",
+    status_code=200,
+    opt=describe(Operation(AVATARS, params=Warm, reply=CacheState, others=(202,))),
+)
 async def warm(avatar_id: FromPath[str], request: HttpRequest, compat: Compat, config: Config) -> ASGIResponse:
     """Load an avatar before its first session: 200 when it is there, 202 while it comes.
 

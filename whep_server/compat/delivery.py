@@ -10,8 +10,9 @@ from whep_server.compat.chunks import ChunkStore, chunk_name
 from whep_server.errors import ServerError
 from whep_server.web.closing import Closing
 from whep_server.web.exchange import HeaderLines
+from whep_server.web.lease import Lease
 from whep_server.web.on_air import Recording
-from whep_server.web.speech import EventStream
+from whep_server.web.speech import EventStream, Farewells
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +80,11 @@ class Delivery:
         return {"event": "complete", "total_chunks": count}
 
 
-def event_stream(listening: AbstractContextManager[Listener], listener: Listener, closing: Closing) -> EventStream:
-    """What a listener is told, as the original sends it; ``listening`` is held as long as it is there."""
-    return EventStream(listening, closing, listener.last_words, HEADERS)
+def event_stream(
+    listening: AbstractContextManager[Listener], listener: Listener, closing: Closing, lease: Lease | None = None
+) -> EventStream:
+    """What a listener is told, as the original sends it; ``listening`` is held as long as it is there.
+
+    Nothing is said where the ``lease`` ends: who comes back with a good token and its ``Last-Event-ID`` misses nothing.
+    """
+    return EventStream(listening, closing, Farewells(listener.last_words), HEADERS, lease)

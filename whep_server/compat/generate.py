@@ -123,7 +123,7 @@ async def film_status(job_id: FromPath[str], request: HttpRequest, compat: Compa
     return ok(request, JobState("completed", result))
 
 
-@route(f"{JOB}/download", http_method=READ, status_code=200, opt=describe(Operation(CHUNKS, reply=MP4)))
+@route(f"{JOB}/download", http_method=READ, status_code=200, opt=describe(Operation(CHUNKS, reply=MP4, others=(206,))))
 async def download_film(job_id: FromPath[str], request: HttpRequest, compat: Compat, config: Config) -> ASGIResponse:
     """The film, or part of it. Errors: 400 (not done), 401, 404, 416, 500 (failed)."""
     film = compat.films.made(job_id)

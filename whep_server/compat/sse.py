@@ -40,6 +40,7 @@ from whep_server.web.auth import DoorKept
 from whep_server.web.bodies import HttpRequest
 from whep_server.web.closing import ClosingEvent
 from whep_server.web.describe import Operation, describe
+from whep_server.web.lease import lease_of
 from whep_server.web.on_air import Config
 from whep_server.web.replies import READ
 from whep_server.web.speech import EVENTS_TYPE, events_head
@@ -201,7 +202,7 @@ async def session_events(
         return events_head(HEADERS)
     session.told.forget(time.monotonic() - config.chunk_ttl_s)
     listener = session.told.listen(request.headers.get("last-event-id"))
-    return event_stream(_listening(session, listener), listener, closing)
+    return event_stream(_listening(session, listener), listener, closing, lease_of(request.scope))
 
 
 @contextmanager
@@ -276,7 +277,10 @@ def _speakers(compat: Office, kind: Kind) -> list[Speaker]:
 
 
 @route(
-    "/chunks/{request_id:str}/{name:str}", http_method=READ, status_code=200, opt=describe(Operation(CHUNKS, reply=MP4))
+    "/chunks/{request_id:str}/{name:str}",
+    http_method=READ,
+    status_code=200,
+    opt=describe(Operation(CHUNKS, reply=MP4, others=(206,))),
 )
 async def chunk_file(
     request_id: FromPath[str],

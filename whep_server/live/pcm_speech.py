@@ -122,7 +122,7 @@ class PcmSpeech:
         """It is whole. Errors: NotSpeech where nothing was appended; Conflict where it is over; WorkerLost."""
         self._check()
         if not self._sent:
-            error = NotSpeech("no samples were sent")
+            error = NotSpeech(self._entry.broken_off or "no samples were sent")
             self._way.queue.fail(error, 0, [self.id])
             raise error
         self.committed = True

@@ -33,6 +33,11 @@ def loopback_only(settings: Settings) -> bool:
     return settings.ice_loopback and is_loopback(settings.host) and not settings.public_ip
 
 
+def serves_loopback(settings: Settings) -> bool:
+    """Whether peers may be on this machine's loopback: where HTTP listens there, and no address is told to others."""
+    return is_loopback(settings.host) and not settings.public_ip
+
+
 def interfaces() -> dict[str, str]:
     """Names of this machine's interfaces, by address."""
     found: dict[str, str] = {}

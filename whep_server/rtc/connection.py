@@ -28,6 +28,7 @@ from aioice.utils import random_string
 from aiortc import RTCRtpReceiver, RTCRtpSender
 
 from whep_server.metrics.facts import CandidatePair
+from whep_server.rtc.addresses import is_loopback
 from whep_server.rtc.ports import ANY, Ports, candidates, reflexive_candidates
 from whep_server.signaling.sdpfrag import Credentials, LocalIce
 
@@ -79,6 +80,11 @@ class Generation(aioice.Connection):
             super().get_component_candidates(component, [], timeout),  # without addresses: TURN's alone
         )
         return [*candidates(hosts, self.ports.public), *mapped, *relayed]
+
+    async def add_remote_candidate(self, remote_candidate: aioice.Candidate | None) -> None:
+        """Checks are sent there. Not to this machine's loopback, where strangers would have us knock for them."""
+        if remote_candidate is None or self.ports.loopback or not is_loopback(remote_candidate.host):
+            await super().add_remote_candidate(remote_candidate)
 
     async def connect(self) -> None:
         """Wait for a pair. Errors: ConnectionError where there will be none."""

@@ -4,7 +4,7 @@ We are a full ICE agent, never lite.  [I-MS-02] [E-SE-11]
 
 aioice and aiortc take all this from module names, so that it holds for the whole process: ``ice_policy`` puts ours
 there and puts back what it found. Relied on, read at aioice 0.13.0 and aiortc 1.16.0:
-``aioice.ice.get_host_addresses``, ``CONSENT_INTERVAL``, ``aiortc.rtcicetransport.Connection``,
+``aioice.ice.get_host_addresses``, ``CONSENT_INTERVAL``, ``StunProtocol``, ``aiortc.rtcicetransport.Connection``,
 ``aiortc.rtcrtpreceiver.RemoteBitrateEstimator``.
 """
 
@@ -23,6 +23,7 @@ from aiortc.rtcconfiguration import RTCBundlePolicy
 from whep_server.rtc import addresses
 from whep_server.rtc.connection import RestartableConnection
 from whep_server.rtc.estimator import LateEstimator
+from whep_server.rtc.stun_guard import GuardedProtocol
 from whep_server.settings import Settings
 from whep_server.signaling.ice_servers import ice_servers
 
@@ -54,12 +55,15 @@ def ice_policy(settings: Settings) -> Iterator[None]:
     aiortc.rtcrtpreceiver.RemoteBitrateEstimator = LateEstimator  # type: ignore[attr-defined, assignment]  # likewise
     aioice.ice.get_host_addresses = host_addresses
     aioice.ice.CONSENT_INTERVAL = CONSENT_INTERVAL_S
+    protocol = aioice.ice.StunProtocol
+    aioice.ice.StunProtocol = GuardedProtocol  # type: ignore[misc]  # for what comes through a TURN server
     try:
         yield
     finally:
         aiortc.rtcicetransport.Connection = plain  # type: ignore[attr-defined]  # likewise
         aiortc.rtcrtpreceiver.RemoteBitrateEstimator = estimator  # type: ignore[attr-defined]  # likewise
         aioice.ice.get_host_addresses, aioice.ice.CONSENT_INTERVAL = found, interval_s
+        aioice.ice.StunProtocol = protocol  # type: ignore[misc]  # likewise
 
 
 def warn_of_reach(settings: Settings) -> None:

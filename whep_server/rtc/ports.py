@@ -4,9 +4,8 @@
 ``SharedPort``: all sessions are on one port, see ``shared_port``. Either way aioice is given protocols whose local
 candidates say where they are reached; ``candidates`` puts the public addresses of a one-to-one NAT before them.
 
-Relied on, read at aioice 0.13.0: ``StunProtocol`` as the protocol of a UDP socket, its
-``transport``, ``turn.UDP_SOCKET_BUFFER_SIZE``,
-``ice.server_reflexive_candidate``.
+Relied on, read at aioice 0.13.0: ``StunProtocol`` as the protocol of a UDP socket, its ``transport``,
+``turn.UDP_SOCKET_BUFFER_SIZE``, ``ice.server_reflexive_candidate``.
 """
 
 import asyncio
@@ -30,6 +29,7 @@ from aioice.turn import UDP_SOCKET_BUFFER_SIZE
 from whep_server.rtc import addresses as addressing
 from whep_server.rtc.own_transport import OwnTransport
 from whep_server.rtc.shared_port import Deliver, End, PortTaken, SharedSocket, bound
+from whep_server.rtc.stun_guard import GuardedProtocol
 from whep_server.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -46,6 +46,11 @@ class Ports(Protocol):
     @property
     def public(self) -> Sequence[str]:
         """Addresses under which a one-to-one NAT shows this machine to others."""
+        ...
+
+    @property
+    def loopback(self) -> bool:
+        """Whether peers on this machine's loopback are served; a stranger's candidate must not lead there."""
         ...
 
     def open(self, owner: aioice.Connection, deliver: Deliver, hosts: Sequence[str]) -> AsyncIterator[StunProtocol]:
@@ -110,9 +115,10 @@ async def reflexive_candidates(
 class EachItsOwn:
     """Sockets for every ICE session."""
 
-    def __init__(self, numbers: range = range(1), public: Sequence[str] = ()) -> None:
+    def __init__(self, numbers: range = range(1), public: Sequence[str] = (), *, loopback: bool = True) -> None:
         """``numbers``: ports to choose from; 0 leaves it to the operating system."""
         self.public = public
+        self.loopback = loopback
         self._numbers = numbers
         self._next = random.randrange(len(numbers))
 
@@ -128,7 +134,7 @@ class EachItsOwn:
                 logger.info("no UDP port on %s: %s", host, error.strerror)
                 continue
             address = opened.getsockname()[:2]
-            transport, protocol = await loop.create_datagram_endpoint(lambda: StunProtocol(owner), sock=opened)
+            transport, protocol = await loop.create_datagram_endpoint(lambda: GuardedProtocol(owner), sock=opened)
             protocol.transport = OwnTransport(transport, opened)
             protocol.local_candidate = host_candidate(*address)
             yield protocol
@@ -164,9 +170,12 @@ ANY: Final = EachItsOwn()
 class SharedPort:
     """One port for all, on each address that is offered; one that comes later is taken when it is first offered."""
 
-    def __init__(self, number: int, public: Sequence[str] = (), strays: Counter[str] | None = None) -> None:
+    def __init__(
+        self, number: int, public: Sequence[str] = (), strays: Counter[str] | None = None, *, loopback: bool = True
+    ) -> None:
         """``strays``: see ``SharedSocket``."""
         self.public = public
+        self.loopback = loopback
         self._number, self._strays = number, strays
         self._sockets: dict[str, SharedSocket] = {}
 
@@ -237,10 +246,11 @@ def check_port(settings: Settings) -> None:
 @contextmanager
 def open_ports(settings: Settings, strays: Counter[str] | None = None) -> Iterator[Ports]:
     """The ports of a server, inside ``ice_policy``. Errors: PortTaken."""
+    loopback = addressing.serves_loopback(settings)
     if not settings.udp_port:
-        yield EachItsOwn(settings.udp_ports, settings.public_ip)
+        yield EachItsOwn(settings.udp_ports, settings.public_ip, loopback=loopback)
         return
-    shared = SharedPort(settings.udp_port, settings.public_ip, strays)
+    shared = SharedPort(settings.udp_port, settings.public_ip, strays, loopback=loopback)
     try:
         shared.take(aioice.ice.get_host_addresses(True, True))
         yield shared

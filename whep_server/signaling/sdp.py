@@ -16,6 +16,8 @@ from whep_server.errors import MalformedSdp
 MAX_LINES: Final = 4000
 """Browsers send 60 to 300 lines; conferencing code up to 1500."""
 MAX_SECTIONS: Final = 64
+MAX_CANDIDATES: Final = 50
+"""An offer's, or a fragment's; further ones are ignored. Browsers gather 2 to 12."""
 DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
 DIGEST_BYTES: Final = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 """Fingerprint algorithms that aiortc can check; a peer whose only one is another could never connect."""
@@ -166,7 +168,7 @@ def parse_description(text: str) -> Description:
     sections: list[tuple[str, list[str]]] = []
     for line in lines:
         if len(line) < 2 or line[1] != "=" or not line[0].isalpha() or not line.isprintable():
-            raise MalformedSdp(f"not an SDP line: {line[:40]!r}")
+            raise MalformedSdp(f"not an SDP line: {line.partition(':')[0][:40]!r}")  # behind the colon: passwords
         if line.startswith("m="):
             sections.append((line, []))
         else:
@@ -207,12 +209,15 @@ def usable_candidates(values: list[str]) -> list[str]:
     """The candidates ICE can use, each once: UDP with a literal address; component 0 is written 1.
 
     Left out: TCP (no stack of ours speaks it), host names and mDNS (a second of waiting each, and a browser without
-    camera permission never answers us), link-local IPv6 (useless without a scope), and what does not parse.
+    camera permission never answers us), addresses where no peer is, link-local ones among them, and what does not
+    parse. No more than ``MAX_CANDIDATES``: each is sent checks, whoever is there.
     """
     found = (usable_candidate(value) for value in values)
-    return list(dict.fromkeys(value for value in found if value is not None))
+    return list(dict.fromkeys(value for value in found if value is not None))[:MAX_CANDIDATES]
 
 
+_THIS_NETWORK: Final = ipaddress.ip_network("0.0.0.0/8")
+_MAPPED: Final = ipaddress.ip_network("::ffff:0:0/96")
 _CANDIDATE: Final = re.compile(
     r"([A-Za-z0-9+/_-]{1,64}) ([0-9]{1,3}) (udp) ([0-9]{1,10}) ([0-9a-fA-F.:]{2,45}) ([0-9]{1,5}) "
     r"typ (host|srflx|prflx|relay)((?: [!-~]+)*)",
@@ -238,7 +243,17 @@ def _literal(address: str) -> str | None:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return None
-    return None if parsed.is_unspecified or (parsed.version == 6 and parsed.is_link_local) else str(parsed)
+    return None if _is_nobody(parsed) else str(parsed)
+
+
+def _is_nobody(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether no one peer can be there: it is this network's, many hosts' or a cloud's own (169.254.169.254).
+
+    IPv4 written as IPv6 would pass such questions by, and is no candidate's address (RFC 8445 section 5.1.1.1).
+    """
+    if isinstance(address, ipaddress.IPv6Address):
+        return address.is_unspecified or address.is_link_local or address.is_multicast or address in _MAPPED
+    return address.is_link_local or address.is_multicast or address.is_reserved or address in _THIS_NETWORK
 
 
 def _nearest(levels: list[tuple[str, ...]], name: str) -> list[str]:

@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from whep_server.errors import MalformedFragment
-from whep_server.signaling.sdp import ice_credential, usable_candidate
+from whep_server.signaling.sdp import MAX_CANDIDATES, ice_credential, usable_candidate
 
-MAX_CANDIDATES: Final = 50
-"""A fragment's; further ones are ignored. Browsers gather 2 to 12."""
 KNOWN: Final = (
     "a=candidate:",
     "a=end-of-candidates",

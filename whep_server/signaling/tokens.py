@@ -8,7 +8,7 @@ tokens are refused: the first signs, all are believed, a token's ``kid`` names i
 import hmac
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -52,6 +52,8 @@ class Grant:
     scopes: frozenset[Scope]
     stream: str
     """A stream's name, or the beginning of names and ``*``."""
+    until_s: float | None = field(default=None, compare=False)
+    """When it ends, clocks that are apart allowed for; None: never. Units: seconds since 1970."""
 
     def reaches(self, stream: str | None) -> bool:
         """Whether it is for a stream; None: for all of them."""
@@ -157,7 +159,7 @@ class Keyring:
         if not is_pattern(claims.stream):
             raise Unauthorized("the token is for no stream that could be", wrong=True)
         scopes = frozenset(Scope(each) for each in claims.scope.split() if each in set(Scope))
-        return Grant(scopes, claims.stream)
+        return Grant(scopes, claims.stream, claims.exp + LEEWAY_S)
 
     def _claims(self, token: str) -> Claims:
         if len(token) <= MAX_TOKEN_CHARS:

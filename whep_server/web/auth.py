@@ -36,6 +36,7 @@ from whep_server.signaling.headers import given_token
 from whep_server.signaling.tokens import EVERY, Grant, Keyring, Scope, parse_secrets
 from whep_server.web.bodies import HttpRequest, Socket
 from whep_server.web.handshake import refuse
+from whep_server.web.lease import note_lease
 from whep_server.web.pace import paces
 from whep_server.web.permissions import WEBSOCKET, Limit, Reach, Rule, rule_of
 
@@ -145,6 +146,7 @@ class Door:
             return
         grant = self._keys.read(token, time.time(), expired_too=lenient)
         grant.check(rule.scope, stream, anywhere=rule.reach in (Reach.ANY, Reach.LATER))
+        note_lease(connection.scope, None if rule.capability else grant.until_s)
 
     def _check_origin(self, connection: Connection) -> None:
         """CORS keeps no page from a WebSocket. Errors: Forbidden for one of a page of another origin."""

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Sequence
 from typing import Final, TypeVar
 
 from whep_server.errors import NotSpeech, SynthesisFailed, Unavailable
-from whep_server.settings import Settings
+from whep_server.settings import Settings, lent_environment
 from whep_server.web.synthesis import Samples, Sound, Words
 
 Result = TypeVar("Result")
@@ -95,7 +95,9 @@ class Running:
         with tempfile.TemporaryFile() as words:  # not a pipe: one that does not read would hold up who writes
             words.write(text.encode())
             words.seek(0)
-            process = subprocess.Popen(self._command, stdin=words, stdout=subprocess.PIPE, stderr=self._complaints)
+            process = subprocess.Popen(
+                self._command, stdin=words, stdout=subprocess.PIPE, stderr=self._complaints, env=lent_environment()
+            )
         self._process = process
         if self._unwanted:
             self._end(process)

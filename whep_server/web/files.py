@@ -122,7 +122,12 @@ def file_response(
     return response
 
 
-@route("/assets/{name:path}", http_method=READ, status_code=200, opt=describe(Operation(OPERATIONS, reply="*/*")))
+@route(
+    "/assets/{name:path}",
+    http_method=READ,
+    status_code=200,
+    opt=describe(Operation(OPERATIONS, reply="*/*", others=(206, 304))),
+)
 async def asset(name: FromPath[str], request: HttpRequest, config: Config) -> ASGIResponse:
     """One file. Errors: 404."""
     found = await asyncio.to_thread(find, config.assets, name)

@@ -28,6 +28,7 @@ SCHEME: Final = {"type": "http", "scheme": "bearer", "description": "asked for w
 WHO: Final = "x-who-may"
 DOOR: Final = (401, 403, 429)
 """What is answered before a route's handler is called (``web/auth.py``)."""
+BODILESS: Final = (204, 304)
 CLAUSE: Final = re.compile(r"\s*\[[IEX]-[A-Z]+-\d\d\]")
 Schema = dict[str, object]
 
@@ -114,15 +115,15 @@ def _query_parameters(operation: Operation) -> list[Schema]:
 
 
 def _body(operation: Operation, components: Schema) -> Schema:
+    content: Schema = {}
     if operation.files:
         files = {
             name: {"type": "string", "format": "binary", "description": is_} for name, is_ in operation.files.items()
         }
-        form: Schema = {"type": "object", "properties": files, "required": list(files)}
-        return {"required": True, "content": {"multipart/form-data": {"schema": form}}}
-    if operation.body is None:
-        return {}
-    return {"required": True, "content": _content(operation.body, components)}
+        content["multipart/form-data"] = {"schema": {"type": "object", "properties": files, "required": list(files)}}
+    for each in operation.body if isinstance(operation.body, tuple) else (operation.body,):
+        content |= _content(each, components)
+    return {"required": True, "content": content} if content else {}
 
 
 def _content(what: type | str, components: Schema) -> Schema:
@@ -173,6 +174,12 @@ def _responses(handler: HTTPRouteHandler, operation: Operation, statuses: list[i
             name: {"description": says, "schema": {"type": "string"}} for name, says in operation.headers.items()
         }
     responses: Schema = {str(handler.status_code): success}
+    for status in operation.others:
+        bare = status in BODILESS
+        responses[str(status)] = {
+            **({key: value for key, value in success.items() if key != "content"} if bare else success),
+            "description": http.HTTPStatus(status).phrase,
+        }
     for status in statuses:
         responses[str(status)] = {"description": http.HTTPStatus(status).phrase, "content": {error_type(handler): {}}}
     return responses

@@ -27,7 +27,8 @@ from whep_server.web.describe import STREAMS, Operation, describe
 from whep_server.web.endpoints import empty
 from whep_server.web.handshake import refuse
 from whep_server.web.interrupt import Silenced, silenced
-from whep_server.web.on_air import Live, Stream
+from whep_server.web.lease import OVER, lease_of
+from whep_server.web.on_air import Config, Live, Stream
 from whep_server.web.pcm_messages import (
     SUBPROTOCOL,
     Append,
@@ -71,16 +72,18 @@ class End:
 GONE: Final = End()
 GOING_AWAY: Final = End(1001, "the server ends")
 TOO_LARGE: Final = End(1009, "a message is too large")
+EXPIRED: Final = End(1008, OVER)
 
 
 class PcmConnection:
     """One client; see the module."""
 
-    def __init__(self, socket: Socket, find_stream: Callable[[], Stream], closing: Closing) -> None:
-        """``find_stream`` raises NotOnAir where it is taken off the air."""
+    def __init__(self, socket: Socket, find_stream: Callable[[], Stream], closing: Closing, gap_s: float) -> None:
+        """``find_stream`` raises NotOnAir where it is taken off the air; ``gap_s``: as ``pcm_gap_s``."""
         self._socket = socket
         self._find_stream = find_stream
         self._closing = closing
+        self._gap_s = gap_s
         self._outbox: asyncio.Queue[Told | End] = asyncio.Queue(OUTBOX)
         self._gone = False
         self._state = State.IDLE
@@ -93,8 +96,10 @@ class PcmConnection:
         async with self._group as group:
             reader = group.create_task(self._read(), name="pcm-read")
             closer = group.create_task(self._until_closing(), name="pcm-closing")
+            expiry = group.create_task(self._until_expired(), name="pcm-lease")
             await self._write()
             reader.cancel()
+            expiry.cancel()
             self._forget_outbox()
             self._leave(at_once=self._closing.is_set())
             for turn in self._turns:
@@ -144,6 +149,12 @@ class PcmConnection:
         if self._gone:
             self._leave(at_once=True)
 
+    async def _until_expired(self) -> None:
+        await lease_of(self._socket.scope).until_over()
+        name = self._turn.id if self._turn is not None else None
+        await self._tell(Fault(name, "token-expired", OVER, fatal=True))
+        await self._tell(EXPIRED)
+
     # --- what comes
 
     async def _read(self) -> None:
@@ -191,7 +202,7 @@ class PcmConnection:
         self._turns = [turn for turn in self._turns if not turn.over]
         stream = self._find_stream()
         speech = stream.open_pcm(begin.sample_rate, begin.channels, start_ms=begin.start_ms)
-        self._turn = PcmTurn(speech, begin, self._tell)
+        self._turn = PcmTurn(speech, begin, self._tell, self._gap_s)
         self._turns.append(self._turn)
         await self._turn.begin(self._group)
 
@@ -210,7 +221,9 @@ class PcmConnection:
 
 
 @websocket(PATH)
-async def stream_pcm(stream: FromPath[str], socket: Socket, live: Live, cors: Sharing, closing: ClosingEvent) -> None:
+async def stream_pcm(
+    stream: FromPath[str], socket: Socket, live: Live, config: Config, cors: Sharing, closing: ClosingEvent
+) -> None:
     """See the module. Refused as any other request is: 400 for another subprotocol, 401, 403, 404, 429, 503."""
     try:
         live.stream(stream)
@@ -223,7 +236,7 @@ async def stream_pcm(stream: FromPath[str], socket: Socket, live: Live, cors: Sh
     begin(subject(socket.path_params, live))
     try:
         with closing.staying():
-            await PcmConnection(socket, lambda: live.stream(stream), closing).run()
+            await PcmConnection(socket, lambda: live.stream(stream), closing, config.pcm_gap_s).run()
     except* Exception as faults:  # the ASGI edge: who is connected learns that it is our fault, and no more
         logger.error("a connection that streams speech failed", exc_info=faults)
         await socket.close(1011, "the server made a mistake")

@@ -21,7 +21,8 @@ Tell = Callable[[Told], Awaitable[None]]
 class PcmTurn:
     """See the module."""
 
-    def __init__(self, speech: PcmSpeech, begin: Begin, tell: Tell) -> None:
+    def __init__(self, speech: PcmSpeech, begin: Begin, tell: Tell, gap_s: float) -> None:
+        """Until it is accepted, ``gap_s`` without a sample end it; from then on the worker sees to that."""
         self.id = speech.id
         self.over = False
         """Whether it takes nothing any more: interrupted, cancelled, broken off or spoken."""
@@ -30,6 +31,9 @@ class PcmTurn:
         self._speech = speech
         self._intake = Intake(PcmFormat(begin.sample_rate, begin.channels))
         self._tell = tell
+        self._gap_s = gap_s
+        self._accepted = False
+        self._came_s = self._now_s()  # when samples came last
         self._more = asyncio.Event()
         self._room = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -49,6 +53,8 @@ class PcmTurn:
     async def take(self, samples: bytes) -> None:
         """Samples; returns when more may be read. Errors: BadMessage."""
         self._intake.append(samples)
+        if samples:
+            self._came_s = self._now_s()
         self._more.set()
         if self._intake.overrun():
             error = BadMessage("credit-exceeded", "more came than there is credit for: it is read as it is played")
@@ -102,6 +108,11 @@ class PcmTurn:
         try:
             while not self.over and await self._hand_on_next():
                 self._room.set()
+        except TimeoutError:
+            detail = f"no samples came for {self._gap_s:g} s"
+            self._speech.break_off(detail)
+            self.forget()
+            await self._tell(fault(BadMessage("no-samples", detail), self.id))
         except ServerError:  # the live layer has ended it, which its events tell
             self.forget()
         finally:
@@ -110,11 +121,11 @@ class PcmTurn:
             self.handed_on.set()
 
     async def _hand_on_next(self) -> bool:
-        """Whether that was not its end. Errors: those of ``PcmSpeech``."""
+        """Whether that was not its end. Errors: those of ``PcmSpeech``; TimeoutError where no samples come."""
         match self._intake.take():
             case None:
                 self._more.clear()
-                await self._more.wait()
+                await self._until_more()
             case Mark(name):
                 await self._mark(name)
             case Commit():
@@ -126,6 +137,21 @@ class PcmTurn:
                 await self._speech.append(samples)
         return True
 
+    async def _until_more(self) -> None:
+        """Marks are no samples, and do not hold a place. Errors: TimeoutError."""
+        while not self._more.is_set():
+            left_s = None if self._accepted else self._came_s + self._gap_s - self._now_s()
+            try:
+                async with asyncio.timeout(left_s):
+                    await self._more.wait()
+            except TimeoutError:
+                if not self._accepted:  # by now; if it is, there is no limit here
+                    raise
+
+    @staticmethod
+    def _now_s() -> float:
+        return asyncio.get_running_loop().time()
+
     async def _mark(self, name: str) -> None:
         try:
             self._speech.mark(name)
@@ -136,6 +162,7 @@ class PcmTurn:
         """Until it is over."""
         async for event in self._speech:
             self._allow(event)
+            self._accepted = self._accepted or event.kind == "accepted"
             await self._tell({"type": event.kind, "utterance": self.id, **event.data})
         self.forget()
 

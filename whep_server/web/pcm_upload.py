@@ -100,9 +100,7 @@ class SampleFrames:
 @post(
     "/streams/{stream:str}/pcm",
     status_code=202,
-    opt=describe(
-        Operation(STREAMS, params=PcmParameters, body="audio/L16;rate=…;channels=…, or audio/pcm;…", reply=Streamed)
-    ),
+    opt=describe(Operation(STREAMS, params=PcmParameters, body=("audio/L16", "audio/pcm"), reply=Streamed)),
 )
 async def speak_pcm(stream: FromPath[str], request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
     """Samples, spoken while they arrive and read no faster; answered when all are on their way.

@@ -20,7 +20,7 @@ from whep_server.web.describe import STANDARDS, Operation, describe
 from whep_server.web.endpoints import Protocol, empty
 from whep_server.web.on_air import Config, Live
 from whep_server.web.replies import READ
-from whep_server.web.speech import EVENTS_TYPE, EventStream, encode_event, encoded, events_head
+from whep_server.web.speech import EVENTS_TYPE, EventStream, Farewells, encode_event, encoded, events_head
 
 ENTRY = "/{stream:str}/{session:str}/events"
 STREAM = "/{stream:str}/{session:str}/events/{events:str}"
@@ -72,7 +72,7 @@ async def all_events(
     if request.method == "HEAD":
         return events_head()
     name = events.open(direction.events, target.session_events())
-    return EventStream(encoded(events.reading(name, once=True)), closing, farewell)
+    return EventStream(encoded(events.reading(name, once=True)), closing, Farewells(farewell))
 
 
 @route(STREAM, http_method=READ, status_code=200, opt=describe(Operation(STANDARDS, reply=EVENTS_TYPE)))
@@ -90,7 +90,7 @@ async def read_events(
     last_words = farewell if RECONNECT in found.types(events) else bytes
     if request.method == "HEAD":
         return events_head()
-    return EventStream(encoded(found.reading(events)), closing, last_words)
+    return EventStream(encoded(found.reading(events)), closing, Farewells(last_words))
 
 
 @delete(STREAM, status_code=200, opt=describe(Operation(STANDARDS)))

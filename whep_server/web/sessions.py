@@ -15,7 +15,11 @@ from whep_server.web.on_air import Config, Live
 PATH = "/{stream:str}/{session:str}"
 
 
-@patch(PATH, status_code=200, opt=describe(Operation(STANDARDS, body=exchange.FRAGMENT, reply=exchange.FRAGMENT)))
+@patch(
+    PATH,
+    status_code=200,
+    opt=describe(Operation(STANDARDS, body=exchange.FRAGMENT, reply=exchange.FRAGMENT, others=(204,))),
+)
 async def change_session(
     stream: FromPath[str],
     session: FromPath[str],

@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, aclosing
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -14,14 +15,16 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Send
 
 from whep_server.errors import NotSpeech
+from whep_server.live.events import StreamEvent
 from whep_server.web.bodies import HttpRequest, Upload, file_pieces
 from whep_server.web.closing import Closing, ClosingEvent
 from whep_server.web.describe import STREAMS, Operation, describe
 from whep_server.web.exchange import HeaderLines
+from whep_server.web.lease import OVER, Lease, lease_of
 from whep_server.web.narrator import Narrating
 from whep_server.web.on_air import Config, Event, Live
 from whep_server.web.replies import READ, json_reply
-from whep_server.web.text import is_text, read_words
+from whep_server.web.text import PLAIN, TextRequest, is_text, read_words
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +50,8 @@ class Accepted(msgspec.Struct, frozen=True):
     opt=describe(
         Operation(
             STREAMS,
-            body="audio/*, multipart/form-data with one file, text/plain, or application/json with `text`",
+            files={"file": "speech in any format that is known, under any name"},
+            body=("audio/*", "application/octet-stream", PLAIN, TextRequest),
             reply=Accepted,
         )
     ),
@@ -80,9 +84,14 @@ async def speak(
 async def events(
     stream: FromPath[str], request: HttpRequest, live: Live, config: Config, closing: ClosingEvent
 ) -> ASGIResponse:
-    """Server-sent events: ``state``, ``viewers``, ``publisher``, ``speech``, ``worker``. Errors: 401, 404."""
+    """Server-sent events: ``state``, ``viewers``, ``publisher``, ``speech``, ``worker``; ``expired`` with the token.
+
+    Errors: 401, 404.
+    """
     target = live.stream(stream)
-    return events_head() if request.method == "HEAD" else EventStream(encoded(target.listen()), closing)
+    if request.method == "HEAD":
+        return events_head()
+    return EventStream(encoded(target.listen()), closing, Farewells(expired=EXPIRED), lease=lease_of(request.scope))
 
 
 def encode_event(event: Event) -> bytes:
@@ -121,8 +130,25 @@ def events_head(headers: HeaderLines = EVENTS_HEADERS) -> ASGIResponse:
     return ASGIResponse(body=b"", media_type=EVENTS_TYPE, headers=headers)
 
 
+EXPIRED: Final = encode_event(StreamEvent("expired", {"detail": OVER}))
+"""The listener may come back with another token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Farewells:
+    """What is sent last, by what ends an event stream."""
+
+    closing: Callable[[], bytes] = bytes
+    """Where the server ends."""
+    expired: bytes = b""
+    """Where the listener's token does."""
+
+
+FAREWELLS: Final = Farewells()
+
+
 class EventStream(ASGIResponse):
-    """Events until their source ends, the listener goes or does not read, or the server ends."""
+    """Events until their source ends, the listener goes or does not read, its token ends, or the server does."""
 
     _should_set_content_length = False
 
@@ -130,30 +156,36 @@ class EventStream(ASGIResponse):
         self,
         source: AbstractContextManager[AsyncIterator[bytes]],
         closing: Closing,
-        farewell: Callable[[], bytes] = bytes,
+        farewells: Farewells = FAREWELLS,
         headers: HeaderLines = EVENTS_HEADERS,
+        lease: Lease | None = None,
     ) -> None:
-        """``farewell`` gives what is sent last where the server ends."""
         super().__init__(media_type=EVENTS_TYPE, headers=headers)
         self._source = source
         self._closing = closing
-        self._farewell = farewell
+        self._farewells = farewells
+        self._lease = lease or Lease()
         self._stuck = False
 
     async def send_body(self, send: Send, receive: Receive) -> None:
         """Send until one of the reasons to end comes."""
         with self._source as source:
             async with asyncio.TaskGroup() as group:
+                expiry = group.create_task(self._lease.until_over(), name="sse-lease")
                 enders = [
+                    expiry,
                     group.create_task(self._until_gone(receive), name="sse-gone"),
                     group.create_task(self._until_closing(), name="sse-closing"),
                     group.create_task(self._send_events(source, send), name="sse-events"),
                     group.create_task(self._send_heartbeats(send), name="sse-heartbeat"),
                 ]
                 await asyncio.wait(enders, return_when=asyncio.FIRST_COMPLETED)
+                expired = expiry.done()
                 for task in enders:
                     task.cancel()
-            last = self._farewell() if self._closing.is_set() else b""
+            last = self._farewells.expired if expired else b""
+            if self._closing.is_set():
+                last = self._farewells.closing()
         if self._stuck:
             logger.info("a listener to events does not read; cut off")
         else:

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import msgspec
-from litestar import delete, post, route
+from litestar import HttpMethod, delete, post, route
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
@@ -14,6 +14,7 @@ from whep_server.signaling.tokens import Scope
 from whep_server.web.auth import DoorKept
 from whep_server.web.bodies import HttpRequest, Upload
 from whep_server.web.describe import STREAMS, Operation, describe
+from whep_server.web.endpoints import empty
 from whep_server.web.on_air import Config, Live, Stream
 from whep_server.web.replies import READ, json_reply
 
@@ -130,4 +131,16 @@ async def take_off_air(stream: FromPath[str], request: HttpRequest, live: Live, 
     await live.take_off_air(stream)
 
 
-ROUTES = [list_streams, put_on_air, show_stream, take_off_air]
+@route("/streams", http_method=[HttpMethod.OPTIONS])
+async def streams_options() -> ASGIResponse:
+    """What may be sent here. The framework's own answer knows only the methods of the handler that came first."""
+    return empty(204, [("Allow", "GET, HEAD, POST, OPTIONS"), ("Accept-Post", "application/json")])
+
+
+@route("/streams/{stream:str}", http_method=[HttpMethod.OPTIONS])
+async def stream_options() -> ASGIResponse:
+    """What may be sent here."""
+    return empty(204, [("Allow", "GET, HEAD, DELETE, OPTIONS")])
+
+
+ROUTES = [streams_options, stream_options, list_streams, put_on_air, show_stream, take_off_air]
