@@ -70,8 +70,16 @@ def compat_router() -> Router:
     return Router("/", route_handlers=handlers, exception_handlers=dialect.HANDLERS)
 
 
-def create_app(settings: Settings, open_registry: OpenRegistry, closing: Closing | None = None) -> Litestar:
-    """The application. ``closing`` is set by who ends the server, so that open event streams do not hold it up."""
+def create_app(
+    settings: Settings,
+    open_registry: OpenRegistry,
+    closing: Closing | None = None,
+    certificate_expires_s: Callable[[], float] | None = None,
+) -> Litestar:
+    """The application. ``closing`` is set by who ends the server, so that open event streams do not hold it up.
+
+    ``certificate_expires_s`` tells when the certificate does, where the server has one (seconds since 1970).
+    """
     held: list[Registry] = []
     offices: list[Office] = []
     narrators: list[narrator.Narrator] = []
@@ -101,7 +109,7 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: Closing
         log.begin(subject(request.path_params, held[0]) if held else {})
 
     tally = Tally()
-    scrape = open_scrape(lambda: held[0] if held else None, tally.counts, __version__)
+    scrape = open_scrape(lambda: held[0] if held else None, tally.counts, __version__, certificate_expires_s)
     door, cors = Door(settings), Cors(settings)
     page_set = pages.load_pages(settings.templates)
     routers = (avatars, files, interrupt, ops, pages, pcm, pcm_upload, reference, speech, streams)
@@ -133,5 +141,5 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: Closing
     app.state["cors"] = cors
     document = openapi.build(app.routes, __version__)
     app.state["openapi"] = msgspec.json.encode(document)
-    app.state["reference"] = reference.reference_page(page_set.reference, document, settings.public_base_path)
+    app.state["reference"] = reference.reference_page(page_set.reference, document, settings.base_path)
     return app

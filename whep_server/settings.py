@@ -5,9 +5,9 @@ Read, first wins: keyword arguments (the command line), environment variables ``
 """
 
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import Final, Literal, Self
+from urllib.parse import urlsplit
 
 from platformdirs import user_cache_path, user_data_path
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
@@ -18,12 +18,14 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from whep_server.setting_types import BargeIn as BargeIn
 from whep_server.setting_types import (
     HeaderSecret,
     IceUrls,
     Interfaces,
     Origins,
     PortRange,
+    Proxies,
     PublicAddresses,
     TokenSecrets,
     TurnName,
@@ -37,17 +39,6 @@ PREFIX: Final = "WHEP_AVATAR_"
 CONFIG_VARIABLE: Final = f"{PREFIX}CONFIG"
 FRAME_RATES: Final = (10, 15, 20, 25, 30)
 """Those at which pictures and 20 ms audio packets meet often enough (``avatar.messages`` has the same)."""
-
-
-class BargeIn(StrEnum):
-    """What the voice of a publisher does to speech that is being spoken when it begins."""
-
-    NO = "no"
-    """Nothing: it is heard after what was accepted before."""
-    SPEECH = "speech"
-    """It interrupts that and is spoken itself."""
-    LISTEN = "listen"
-    """It interrupts that, each time it begins, and is never spoken itself: a microphone before an assistant."""
 
 
 class ConfigFileError(ValueError):
@@ -84,6 +75,22 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="TCP port of HTTP; 0 takes a free one")
     public_base_path: str = Field(
         "", pattern=r"^(/[\w.~-]+)*/?$", description="Path prefix a reverse proxy strips, put before every path we name"
+    )
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/?#@\"<>,;]+(/[\w.~-]+)*/?)?$",
+        description="Address under which clients reach this server, as https://example.org/avatar: put before what "
+        "Location, Link and the addresses of streams name; its path is the prefix above. Empty: paths alone",
+    )
+    tls_certificate: str = Field(
+        "", description="PEM file of a certificate and what it is signed by: HTTPS without a proxy. Read anew on change"
+    )
+    tls_key: str = Field("", description="PEM file of its private key; empty: it is in the same file")
+    trusted_proxies: Proxies = Field(
+        default=["127.0.0.1", "::1"],
+        validation_alias=AliasChoices(f"{PREFIX}TRUSTED_PROXIES", "FORWARDED_ALLOW_IPS"),
+        description="Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses or networks, "
+        "comma-separated; *: everybody's",
     )
     max_sdp_bytes: int = Field(128 * 1024, ge=1024, description="Largest offer or fragment; browsers send 3 to 8 KiB")
     max_upload_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Largest speech upload: 10 minutes of WAV fit")
@@ -233,7 +240,7 @@ class Settings(BaseSettings):
     keyframe_interval_ms: int = Field(500, ge=100, description="At most one requested keyframe in so long")
     ice_loopback: bool = Field(
         True,
-        description="Offer 127.0.0.1 as a candidate where HTTP listens on loopback",
+        description="Offer 127.0.0.1 alone where HTTP listens on loopback and public_url names nothing else",
     )
     udp_port: UdpPort = Field(
         0,
@@ -300,6 +307,16 @@ class Settings(BaseSettings):
     log_json: bool = Field(False, description="One JSON object a log line")
 
     @property
+    def base_path(self) -> str:
+        """What is put before a path in a page of ours, and for clients of the original server's."""
+        return self.public_base_path or urlsplit(self.public_url).path
+
+    @property
+    def base_url(self) -> str:
+        """What is put before a path that a client resolves, or that is handed on: all of it where it is known."""
+        return self.public_url or self.public_base_path
+
+    @property
     def turn_login(self) -> TurnLogin:
         """How peers log in at the TURN servers."""
         return TurnLogin(
@@ -321,7 +338,16 @@ class Settings(BaseSettings):
             raise ValueError("udp_port and udp_port_range exclude each other: one port for all, or one for each")
         return self
 
-    @field_validator("public_base_path")
+    @model_validator(mode="after")
+    def check_addresses(self) -> Self:
+        """One public address; no key alone."""
+        if self.public_url and self.public_base_path not in ("", urlsplit(self.public_url).path):
+            raise ValueError("public_url has another path than public_base_path: leave that one out")
+        if self.tls_key and not self.tls_certificate:
+            raise ValueError("tls_key is of no use without tls_certificate")
+        return self
+
+    @field_validator("public_base_path", "public_url")
     @classmethod
     def strip_slash(cls, path: str) -> str:
         """``/`` and ``/avatar/`` mean the same as the empty path and ``/avatar``."""

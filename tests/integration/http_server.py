@@ -30,7 +30,7 @@ CORS_NAMES = {
 async def serving(settings: Settings, open_registry: OpenRegistry) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a running server; leaving the block ends the server as SIGTERM would."""
     closing = Closing()
-    server = make_server(create_app(settings, open_registry, closing), closing)
+    server = make_server(create_app(settings, open_registry, closing), closing, settings)
     with listen("127.0.0.1", 0) as listener:
         base = address_of(listener)
         async with asyncio.TaskGroup() as group:
