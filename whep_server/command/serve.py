@@ -117,7 +117,8 @@ def check_exposure(settings: Settings) -> None:
     if settings.insecure or not is_exposed(settings):
         return
     raise Exposed(
-        f"not serving on {settings.public_url or settings.host}: whoever reaches that address could watch, and make it speak.\n"
+        f"not serving on {settings.public_url or settings.host}: whoever reaches that address could watch, and make it "
+        "speak.\n"
         "Set WHEP_AVATAR_PUBLISH_TOKEN or WHEP_AVATAR_TOKEN_SECRETS (docs/security.md), or say that it is meant: "
         "--insecure"
     )

@@ -152,7 +152,7 @@ class Door:
         if connection.scope["type"] != ScopeType.WEBSOCKET or origin is None or "*" in allowed:
             return
         ours = {connection.headers.get("host", ""), urlsplit(self._settings.public_url).netloc}
-        own = urlsplit(origin).netloc in ours
+        own = urlsplit(origin).netloc in ours - {""}  # "null" has none
         if not own and origin.lower() not in allowed:
             raise Forbidden("pages of this origin may not connect here")
 
