@@ -192,12 +192,15 @@ def token(
     scope: Annotated[list[Scope], typer.Option(help="What it allows; may be given more than once.")],
     stream: Annotated[str, typer.Option(help="The stream it is for; * for all, lobby-* for those that begin so.")],
     minutes: Annotated[float, typer.Option(min=0.1, max=5_256_000, help="How long it is good.")] = 60.0,
+    link: Annotated[bool, typer.Option("--link", help="Print the player's address with the token in it.")] = False,
 ) -> None:
     """Print a token, signed with the first secret of WHEP_AVATAR_TOKEN_SECRETS."""
     from whep_server.command import issue
 
+    settings = read_settings()
     try:
-        typer.echo(issue.signed(read_settings(), scope, stream, minutes))
+        signed = issue.signed(settings, scope, stream, minutes)
+        typer.echo(issue.link(settings, stream, signed) if link else signed)
     except issue.NoSecretError as error:
         raise stop(str(error)) from None
     except ValueError as error:

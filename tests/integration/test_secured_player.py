@@ -119,3 +119,17 @@ async def test_what_is_meant_guarded_or_at_home_may_be_served():
         for open_ in ({}, {"watch_token": "watch"}):
             with pytest.raises(Exposed):
                 check_exposure(Settings(**where, **open_))
+
+
+async def test_a_link_is_to_the_address_that_clients_use():
+    wanted = ("token", "--scope", "watch", "--stream", "demo", "--link")
+    for settings, base in (
+        ({}, "http://127.0.0.1:8000"),
+        ({"host": "0.0.0.0", "port": "8001"}, "http://127.0.0.1:8001"),
+        ({"public_url": "https://a.example/nova/"}, "https://a.example/nova"),
+        ({"tls_certificate": "cert.pem", "host": "::1"}, "https://[::1]:8000"),
+    ):
+        status, said = await command(*wanted, **settings)
+        assert status == 0 and said.startswith(f"{base}/player/demo#token=ey"), said
+    status, said = await command("token", "--scope", "watch", "--stream", "lobby-*", "--link")
+    assert status == 2 and "one stream" in said

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
+import httpx
+
 from whep_server.command.certificate import Certificate, WrongCertificate, files_of, read_certificate
 from whep_server.command.findings import Finding
 from whep_server.rtc.addresses import only_here
 from whep_server.settings import PREFIX, Settings
 
+ANSWER_S: Final = 5.0
 SOON: Final = 0.15
 """Of its life left: certbot and Caddy renew with a third left."""
 
@@ -19,7 +22,7 @@ def check_certificate(settings: Settings) -> Iterator[Finding]:
     """The files, their dates, and a handshake with a client that trusts what this machine does."""
     files = files_of(settings)
     if files is None:
-        yield _without(settings)
+        yield _through(settings) if settings.public_url else _without(settings)
         return
     try:
         found = read_certificate(files, time.time())
@@ -37,10 +40,27 @@ def check_certificate(settings: Settings) -> Iterator[Finding]:
 
 
 def _without(settings: Settings) -> Finding:
-    if only_here(settings) or settings.public_url.startswith("https:"):
-        return Finding("https", True, "left to a proxy" if settings.public_url else "not needed on this machine alone")
+    if only_here(settings):
+        return Finding("https", True, "not needed on this machine alone")
     fix = f"a proxy in front (docs/deployment.md), or {PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY"
     says = "HTTP alone: no microphone in browsers elsewhere, and tokens can be read on the way"
+    return Finding("https", False, says, fix, fatal=False)
+
+
+def _through(settings: Settings) -> Finding:
+    """Whether a client of this machine gets to a server of ours under the public address."""
+    url = f"{settings.public_url}/healthz"
+    try:
+        reply = httpx.get(url, timeout=ANSWER_S, trust_env=False, verify=ssl.create_default_context())
+    except httpx.HTTPError as error:
+        fix = (
+            "the proxy must run, its name lead here and its port be open; SSL_CERT_FILE names an authority of your own"
+        )
+        return Finding("https", False, f"{settings.public_url}: {error or type(error).__name__}", fix, fatal=False)
+    if reply.status_code == httpx.codes.OK and reply.text == '{"status":"ok"}':
+        return Finding("https", True, f"a server of ours answers at {settings.public_url}")
+    says = f"{settings.public_url} answers {reply.status_code}, and not as a server of ours"
+    fix = f"start the server; the proxy must lead to port {settings.port} and strip the path, if there is one"
     return Finding("https", False, says, fix, fatal=False)
 
 

@@ -225,6 +225,9 @@ async def report_start(registry: Registry, settings: Settings, base: str, say: C
             await asyncio.sleep(PROGRESS_S)
     say(f"ready; the API is at {base}, press Ctrl-C to stop")
     path = f"/player/{settings.demo_stream}" if settings.demo_stream else "/"
+    if settings.demo_stream and settings.token_secrets.get_secret_value():
+        command = f"whep-avatar token --scope watch --stream {settings.demo_stream} --link"
+        say(f"tokens are asked for; a link with one: {command}")
     say(f"Player: {base}{path}")
 
 
