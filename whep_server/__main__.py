@@ -127,11 +127,12 @@ def start(settings: Settings) -> None:
     from whep_server.command.certificate import WrongCertificate
     from whep_server.live.registry import open_registry
     from whep_server.rtc.shared_port import PortTaken
+    from whep_server.tracing.endpoint import TracingMissing
 
     log.configure(settings.log_level, as_json=settings.log_json)
     try:
         serving.serve(settings, open_registry, say_line)
-    except (serving.Exposed, WrongCertificate) as error:
+    except (serving.Exposed, WrongCertificate, TracingMissing) as error:
         raise stop(str(error)) from None
     except serving.PortTaken as error:
         raise stop(f"{error}\nanother one: whep-avatar serve --port 0", 1) from None

@@ -15,6 +15,7 @@ from whep_server.compat import catalog, dialect, generate, origins, players, ser
 from whep_server.compat.office import Office, open_office
 from whep_server.metrics.scrape import open_scrape
 from whep_server.settings import Settings
+from whep_server.tracing import spans
 from whep_server.web import (
     avatars,
     endpoints,
@@ -107,6 +108,7 @@ def create_app(
 
     async def say_what_it_is_about(request: HttpRequest) -> None:
         log.begin(subject(request.path_params, held[0]) if held else {})
+        spans.begin(request.headers)
 
     tally = Tally()
     scrape = open_scrape(lambda: held[0] if held else None, tally.counts, __version__, certificate_expires_s)

@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -14,6 +15,8 @@ from whep_server.signaling.web_origins import origins
 
 BREAKS_HEADERS: Final = frozenset(' <>"\\,;')
 """Naive players cut ``Link`` headers at commas and semicolons."""
+FRAME_RATES: Final = (10, 15, 20, 25, 30)
+"""Those at which pictures and 20 ms audio packets meet often enough (``avatar.messages`` has the same)."""
 ICE_SCHEMES: Final = ("stun:", "stuns:", "turn:", "turns:")
 
 
@@ -26,6 +29,12 @@ class BargeIn(StrEnum):
     """It interrupts that and is spoken itself."""
     LISTEN = "listen"
     """It interrupts that, each time it begins, and is never spoken itself: a microphone before an assistant."""
+
+
+def shipped(name: str) -> Path:
+    """A folder of package data: inside the package when installed, beside it in a checkout."""
+    inside = Path(__file__).with_name(name)
+    return inside if inside.is_dir() else Path(__file__).parents[1] / name
 
 
 def _listed(value: object) -> object:
@@ -84,6 +93,13 @@ def _proxies(addresses: Sequence[str]) -> Sequence[str]:
     return addresses
 
 
+def _frame_rate(fps: int) -> int:
+    """Only rates whose frames and audio packets meet on the grid."""
+    if fps not in FRAME_RATES:
+        raise ValueError(f"must be one of {', '.join(map(str, FRAME_RATES))}")
+    return fps
+
+
 def _port(value: object) -> object:
     """Empty as 0."""
     return 0 if value == "" else value
@@ -96,6 +112,7 @@ PublicAddresses = Annotated[Listed, AfterValidator(media_addresses.public_addres
 """No names: they would be looked up once, and be wrong later."""
 Proxies = Annotated[Listed, AfterValidator(_proxies)]
 IceUrls = Annotated[Listed, AfterValidator(_ice_urls)]
+FrameRate = Annotated[int, AfterValidator(_frame_rate)]
 PortRange = Annotated[str, AfterValidator(_in_order)]
 UdpPort = Annotated[int, Field(ge=0, le=65535), BeforeValidator(_port)]
 TurnName = Annotated[str, AfterValidator(_credential)]

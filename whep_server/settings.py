@@ -18,8 +18,10 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from whep_server.setting_types import FRAME_RATES as FRAME_RATES
 from whep_server.setting_types import BargeIn as BargeIn
 from whep_server.setting_types import (
+    FrameRate,
     HeaderSecret,
     IceUrls,
     Interfaces,
@@ -31,24 +33,17 @@ from whep_server.setting_types import (
     TurnName,
     TurnPassword,
     UdpPort,
+    shipped,
 )
 from whep_server.signaling import media_addresses
 from whep_server.signaling.ice_servers import TurnLogin
 
 PREFIX: Final = "WHEP_AVATAR_"
 CONFIG_VARIABLE: Final = f"{PREFIX}CONFIG"
-FRAME_RATES: Final = (10, 15, 20, 25, 30)
-"""Those at which pictures and 20 ms audio packets meet often enough (``avatar.messages`` has the same)."""
 
 
 class ConfigFileError(ValueError):
     """The file named by ``WHEP_AVATAR_CONFIG`` cannot be read."""
-
-
-def _shipped(name: str) -> Path:
-    """A folder of package data: inside the package when installed, beside it in a checkout."""
-    inside = Path(__file__).with_name(name)
-    return inside if inside.is_dir() else Path(__file__).parents[1] / name
 
 
 class Settings(BaseSettings):
@@ -63,8 +58,8 @@ class Settings(BaseSettings):
     )
 
     # where things are
-    assets: Path = Field(default_factory=lambda: _shipped("assets"), description="Shipped avatars, models, player")
-    templates: Path = Field(default_factory=lambda: _shipped("templates"), description="The pages a person sees")
+    assets: Path = Field(default_factory=lambda: shipped("assets"), description="Shipped avatars, models, player")
+    templates: Path = Field(default_factory=lambda: shipped("templates"), description="The pages a person sees")
     cache: Path = Field(
         default_factory=lambda: user_cache_path("whep-avatar"),
         description="Encoded idle loops, so that a second start is quick; may be deleted at any time",
@@ -79,8 +74,8 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "",
         pattern=r"^(https?://[^\s/?#@\"<>,;]+(/[\w.~-]+)*/?)?$",
-        description="Address under which clients reach this server, as https://example.org/avatar: put before what "
-        "Location, Link and the addresses of streams name; its path is the prefix above. Empty: paths alone",
+        description="Address under which clients come, as https://example.org/avatar: written into Location, Link and "
+        "addresses of streams; its path is the prefix above. Empty: paths alone",
     )
     tls_certificate: str = Field(
         "", description="PEM file of a certificate and what it is signed by: HTTPS without a proxy. Read anew on change"
@@ -159,7 +154,7 @@ class Settings(BaseSettings):
     avatar: str = Field("nova", min_length=1, description="Avatar of a stream that names none")
     width: int = Field(1280, ge=16, le=1920, multiple_of=2, description="Width in pixels; even")
     height: int = Field(720, ge=16, le=1920, multiple_of=2, description="Height in pixels; even")
-    fps: int = Field(25, description="Frames a second: 10, 15, 20, 25 or 30")
+    fps: FrameRate = Field(25, description="Frames a second: 10, 15, 20, 25 or 30")
     bitrate_bps: int = Field(
         1_500_000, ge=100_000, le=20_000_000, description="Picture bitrate while it speaks, in bits a second"
     )
@@ -239,8 +234,7 @@ class Settings(BaseSettings):
     join_timeout_s: float = Field(15.0, gt=0, description="ICE and DTLS must be up by then, else the session ends")
     keyframe_interval_ms: int = Field(500, ge=100, description="At most one requested keyframe in so long")
     ice_loopback: bool = Field(
-        True,
-        description="Offer 127.0.0.1 alone where HTTP listens on loopback and public_url names nothing else",
+        True, description="Offer 127.0.0.1 alone where HTTP listens on loopback and public_url names nothing else"
     )
     udp_port: UdpPort = Field(
         0,
@@ -303,6 +297,17 @@ class Settings(BaseSettings):
     worker_dead_s: float = Field(8.0, gt=0, description="A ping unanswered for so long: the worker is killed")
     worker_stop_s: float = Field(5.0, gt=0, description="Time a worker has to end when asked")
 
+    otlp_endpoint: str = Field(
+        "",
+        validation_alias=AliasChoices(f"{PREFIX}OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        pattern=r"^(https?://[^\s@]+)?$",
+        description="Where a span of each utterance is sent, OTLP over HTTP, as http://127.0.0.1:4318; empty: nowhere",
+    )
+    otlp_service_name: str = Field(
+        "whep-avatar",
+        validation_alias=AliasChoices(f"{PREFIX}OTLP_SERVICE_NAME", "OTEL_SERVICE_NAME"),
+        description="What the server is called there",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged")
     log_json: bool = Field(False, description="One JSON object a log line")
 
@@ -352,14 +357,6 @@ class Settings(BaseSettings):
     def strip_slash(cls, path: str) -> str:
         """``/`` and ``/avatar/`` mean the same as the empty path and ``/avatar``."""
         return path.rstrip("/")
-
-    @field_validator("fps")
-    @classmethod
-    def check_rate(cls, fps: int) -> int:
-        """Only rates whose frames and audio packets meet on the grid."""
-        if fps not in FRAME_RATES:
-            raise ValueError(f"must be one of {', '.join(map(str, FRAME_RATES))}")
-        return fps
 
     @classmethod
     def settings_customise_sources(

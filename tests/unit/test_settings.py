@@ -7,9 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from avatar import messages
-from whep_server import settings as module
 from whep_server.command.configuration import as_toml
-from whep_server.settings import ConfigFileError, Settings
+from whep_server.settings import FRAME_RATES, ConfigFileError, Settings
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +118,7 @@ def test_every_setting_says_what_it_is():
 
 
 def test_the_rates_are_those_of_the_worker():
-    assert module.FRAME_RATES == messages.FRAME_RATES
+    assert FRAME_RATES == messages.FRAME_RATES
 
 
 @pytest.mark.parametrize("name", ["turn_user", "turn_pass"])

@@ -21,6 +21,7 @@ from whep_server.rtc.addresses import only_here
 from whep_server.rtc.ports import check_port
 from whep_server.settings import Settings
 from whep_server.signaling.tokens import Scope
+from whep_server.tracing.endpoint import check_installed
 from whep_server.web.auth import is_asked
 from whep_server.web.closing import Closing
 from whep_server.web.handshake import with_refusals
@@ -284,8 +285,12 @@ def open_certificate(settings: Settings, say: Callable[[str], None]) -> LiveCert
 
 
 def serve(settings: Settings, open_registry: OpenRegistry, say: Callable[[str], None]) -> None:
-    """Listen, then serve on uvloop. Errors: Exposed, PortTaken, WrongCertificate, and that of ``rtc.ports``."""
+    """Listen, then serve on uvloop.
+
+    Errors: Exposed, PortTaken, TracingMissing, WrongCertificate, and that of ``rtc.ports``.
+    """
     check_exposure(settings)
+    check_installed(settings)
     certificate = open_certificate(settings, say)
     check_port(settings)  # it is taken only when the event loop runs, where it could not be said so plainly
     with listen(settings.host, settings.port) as listener:
