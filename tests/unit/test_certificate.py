@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from tests.certificates import DAY, Authority
+from tests.clients.otlp_receiver import receiving
+from tests.clients.server_process import free_port
 from whep_server.command.certificate import Files, LiveCertificate, WrongCertificate, files_of, read_certificate
 from whep_server.command.check_certificate import check_certificate
 from whep_server.command.findings import Finding
@@ -167,5 +169,13 @@ def test_the_doctor_says_what_start_would_say_and_warns_of_the_end(files: Files,
 
 
 def test_without_one_the_doctor_warns_of_what_others_reach():
-    assert findings()["https"].ok and findings(host="0.0.0.0", public_url="https://a.example")["https"].ok
+    assert findings()["https"].ok
     assert findings(host="0.0.0.0")["https"].status == "warning"
+
+
+def test_the_doctor_asks_under_the_public_address():
+    closed = findings(public_url=f"http://127.0.0.1:{free_port()}")["https"]
+    assert closed.status == "warning" and "Connection refused" in closed.says and "the proxy must run" in closed.fix
+    with receiving() as other:
+        found = findings(public_url=other.url, port=8001)["https"]
+    assert found.status == "warning" and "not as a server of ours" in found.says and "port 8001" in found.fix
