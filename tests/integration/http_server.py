@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,7 +11,8 @@ import httpx
 
 from tests.clients.waiting import POLL_S, until
 from whep_server.app import OpenRegistry, create_app
-from whep_server.command.serve import address_of, listen, make_server
+from whep_server.command.certificate import LiveCertificate, files_of
+from whep_server.command.serve import address_of, listen, make_server, scheme
 from whep_server.settings import Settings
 from whep_server.web.closing import Closing
 
@@ -30,13 +32,16 @@ CORS_NAMES = {
 async def serving(settings: Settings, open_registry: OpenRegistry) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a running server; leaving the block ends the server as SIGTERM would."""
     closing = Closing()
-    server = make_server(create_app(settings, open_registry, closing), closing, settings)
+    files = files_of(settings)
+    certificate = None if files is None else LiveCertificate(files)
+    server = make_server(create_app(settings, open_registry, closing), closing, settings, certificate=certificate)
     with listen("127.0.0.1", 0) as listener:
-        base = address_of(listener)
+        base = address_of(listener, scheme(certificate))
         async with asyncio.TaskGroup() as group:
             running = group.create_task(server.serve([listener]))
             await until(lambda: server.started or running.done(), 10, "server started")
-            async with httpx.AsyncClient(base_url=base, timeout=10, trust_env=False) as client:
+            trusted = ssl.create_default_context()  # SSL_CERT_FILE names an authority of a test's own
+            async with httpx.AsyncClient(base_url=base, timeout=10, trust_env=False, verify=trusted) as client:
                 try:
                     yield client
                 finally:

@@ -1,6 +1,7 @@
 """HTTPS without a proxy: the real server with a certificate, real clients that trust who signed it and nobody else."""
 
 import asyncio
+import socket
 import ssl
 import subprocess
 import sys
@@ -18,8 +19,11 @@ from tests.clients.pcm_socket import pcm_socket
 from tests.clients.recording_viewer import watching
 from tests.clients.server_process import ROOT, Server, environment, running_server
 from tests.clients.waiting import POLL_S, until
+from tests.fake_live import FakeRegistry
+from tests.integration.http_server import serving
 from whep_server.command.certificate import Files
 from whep_server.command.check_network import check_port
+from whep_server.command.heads import HEAD_S
 from whep_server.settings import Settings
 
 RATE = 24_000
@@ -32,6 +36,7 @@ class Secured:
     server: Server
     authority: Authority
     files: Files
+    silent: socket.socket
 
     @property
     def trusting(self) -> ssl.SSLContext:
@@ -41,14 +46,19 @@ class Secured:
         return httpx.AsyncClient(base_url=self.server.base, verify=self.trusting, trust_env=False, timeout=10)
 
 
+def silence(server: Server) -> socket.socket:
+    """A connection on which nothing is said."""
+    return socket.create_connection(("127.0.0.1", int(server.base.rpartition(":")[2])))
+
+
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     folder = tmp_path_factory.mktemp("certificates")
     authority, files = Authority(folder), Files(folder / "cert.pem", folder / "key.pem")
     authority.issue(files.certificate, files.key)
     given = {"tls_certificate": str(files.certificate), "tls_key": str(files.key)}
-    with running_server(log_name="https", **given) as server:
-        yield Secured(server, authority, files)
+    with running_server(log_name="https", **given) as server, silence(server) as silent:
+        yield Secured(server, authority, files, silent)
 
 
 @pytest.fixture
@@ -112,6 +122,17 @@ async def test_a_renewed_certificate_is_shown_without_a_restart(secured: Secured
     await until(lambda: "new certificate: localhost, 127.0.0.1" in secured.server.log.read_text(), 5, "a line of it")
 
 
+async def test_who_is_idle_and_does_not_answer_holds_up_no_end(
+    trusted: Secured, live: FakeRegistry, caplog: pytest.LogCaptureFixture
+):
+    """TLS says goodbye both ways; who reads nothing just now, as a client between two requests, does not answer."""
+    files = trusted.files
+    settings = Settings(tls_certificate=str(files.certificate), tls_key=str(files.key))
+    async with trusted.client() as idle, serving(settings, live.open) as http:
+        assert (await idle.get(str(http.base_url.join("/healthz")))).status_code == 200
+    assert not [each for each in caplog.records if "graceful shutdown exceeded" in each.getMessage()]
+
+
 def expiry(certificate: bytes) -> str:
     """As OpenSSL writes it."""
     pem = ssl.DER_cert_to_PEM_cert(certificate).encode()
@@ -140,3 +161,8 @@ def test_a_certificate_that_cannot_be_used_ends_the_start_in_words(secured: Secu
     done = command("serve", "--port", "0", "--tls-certificate", str(lost))
     assert done.returncode == 2 and not done.stdout
     assert f"cannot read {lost}: No such file" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_handshake_that_does_not_come_is_not_waited_for_longer_than_a_head(secured: Secured):
+    secured.silent.settimeout(HEAD_S + 10)
+    assert secured.silent.recv(1) == b""

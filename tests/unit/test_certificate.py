@@ -15,6 +15,7 @@ from tests.clients.server_process import free_port
 from whep_server.command.certificate import Files, LiveCertificate, WrongCertificate, files_of, read_certificate
 from whep_server.command.check_certificate import check_certificate
 from whep_server.command.findings import Finding
+from whep_server.command.serve import open_certificate
 from whep_server.settings import Settings
 
 
@@ -137,6 +138,17 @@ def test_a_bad_one_is_told_once_and_the_old_one_goes_on(files: Files, authority:
     for _ in range(2):
         live.look(time.time())
     assert handshake(live.context, authority) == serial
+
+
+def test_the_start_says_for_whom_it_is_and_warns_of_a_key_that_everybody_may_read(files: Files):
+    said: list[str] = []
+    settings = Settings(tls_certificate=str(files.certificate), tls_key=str(files.key))
+    open_certificate(settings, said.append)
+    assert len(said) == 1 and said[0].startswith("certificate: localhost, 127.0.0.1, good until")
+    files.key.chmod(0o644)
+    open_certificate(settings, said.append)
+    assert said[-1] == f"everybody on this machine may read the key: chmod 600 {files.key}"
+    assert open_certificate(Settings(), said.append) is None
 
 
 def findings(**settings: object) -> dict[str, Finding]:

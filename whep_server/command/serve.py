@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 import uvloop
@@ -16,7 +16,7 @@ from litestar import Litestar
 
 from whep_server.app import OpenRegistry, create_app
 from whep_server.command.certificate import LiveCertificate, files_of
-from whep_server.command.heads import PatientProtocol
+from whep_server.command.heads import HEAD_S, PatientProtocol
 from whep_server.rtc.addresses import only_here
 from whep_server.rtc.ports import check_port
 from whep_server.settings import Settings
@@ -51,6 +51,16 @@ class Exposed(Exception):
 
 async def no_drain() -> None:
     """Nothing is waited for."""
+
+
+class Loop(uvloop.Loop):
+    """Uvloop's, whose TLS handshakes are waited for as heads are; by itself it has a minute's patience."""
+
+    async def create_server(self, *args: Any, **options: Any) -> Any:  # uvloop has overloads for it
+        """As uvloop's."""
+        if options.get("ssl") is not None:
+            options["ssl_handshake_timeout"] = HEAD_S
+        return await super().create_server(*args, **options)
 
 
 class Server(uvicorn.Server):
@@ -297,5 +307,5 @@ def serve(settings: Settings, open_registry: OpenRegistry, say: Callable[[str], 
         say(f"listening on {address_of(listener, scheme(certificate))}")
         if is_exposed(settings):
             say("no token is asked for: whoever reaches it may make it speak")
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=Loop) as runner:
             runner.run(run(settings, open_registry, listener, certificate, say))
