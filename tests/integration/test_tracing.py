@@ -129,7 +129,7 @@ async def test_each_utterance_of_a_websocket_may_be_of_another_trace(traced: Tra
 
 async def test_what_is_interrupted_cancelled_or_refused_says_so(traced: Traced):
     async with listening_to(traced) as log, traced.client() as client:
-        spoken = await traced.speak(5)
+        spoken = await traced.speak(20)
         await log.wait(ENDED_S, "speech", utterance=spoken, state="started")
         waiting = await traced.speak()
         assert (await client.post("/streams/demo/interrupt")).json()["dropped"] == [waiting]
