@@ -6,7 +6,7 @@ from typing import Final
 
 NOT_METRICS: Final = frozenset(
     {"and", "or", "unless", "on", "ignoring", "by", "without", "sum", "min", "max"}
-    | {"rate", "increase", "changes", "histogram_quantile", "scalar", "vector", "label_values"}
+    | {"rate", "increase", "changes", "histogram_quantile", "scalar", "vector", "label_values", "time"}
 )
 WORD: Final = re.compile(r"(?<![\w$.])[a-zA-Z_:][\w:]*")
 MATCHER: Final = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')

@@ -25,7 +25,13 @@ FROM_CHECKOUT = {"conformance"}
 """What runs from a checkout and is not in the wheel."""
 MAX_LINES = 400
 
-EVERYONE = {"whep_server", "whep_server.errors", "whep_server.settings", "whep_server.log"}
+EVERYONE = {
+    "whep_server",
+    "whep_server.errors",
+    "whep_server.settings",
+    "whep_server.log",
+    "whep_server.tracing",
+}
 """The package itself (its version) and what every part of the server may use."""
 
 ALLOWED = {
@@ -44,6 +50,7 @@ ALLOWED = {
         "whep_server.signaling.web_origins",
     },
     "whep_server.log": {"whep_server.settings"},
+    "whep_server.tracing": {"whep_server", "whep_server.settings"},
     "whep_server.signaling": {"whep_server.errors"},
     "whep_server.rtc": EVERYONE | {"whep_server.metrics", "whep_server.signaling", "avatar.messages"},
     "whep_server.live": EVERYONE
@@ -199,7 +206,8 @@ def test_the_server_never_imports_what_touches_pixels():
 def test_loading_the_server_loads_neither_torch_nor_pictures():
     script = "import json, sys, whep_server.app; print(json.dumps(sorted(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, check=True, timeout=60)
-    assert not {"torch", "cv2", "thorvg_python", "avatar.worker"} & set(json.loads(result.stdout))
+    loaded = {name.partition(".")[0] for name in json.loads(result.stdout)} | set(json.loads(result.stdout))
+    assert not {"torch", "cv2", "thorvg_python", "avatar.worker", "opentelemetry", "requests"} & loaded
 
 
 def declared_distributions() -> set[str]:

@@ -74,6 +74,13 @@ def serve(
     bitrate: Annotated[int | None, typer.Option(help="Its picture bitrate, bits a second.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Where encoded idle loops are kept.")] = None,
     base_path: Annotated[str | None, typer.Option(help="Path prefix that a reverse proxy strips.")] = None,
+    public_url: Annotated[str | None, typer.Option(help="Address that clients use, https://…")] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(help="HTTPS: PEM file with the certificate and those that signed it.")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="PEM file with its private key, where it is another one.")
+    ] = None,
     insecure: Annotated[
         bool | None, typer.Option("--insecure", help="Serve on any address though no token is asked for.")
     ] = None,
@@ -98,6 +105,9 @@ def serve(
         bitrate_bps=bitrate,
         cache=cache,
         public_base_path=base_path,
+        public_url=public_url,
+        tls_certificate=tls_certificate and str(tls_certificate),
+        tls_key=tls_key and str(tls_key),
         insecure=insecure,
         log_level=log_level and log_level.upper(),
         log_json=log_json,
@@ -114,13 +124,15 @@ def serve(
 def start(settings: Settings) -> None:
     """Serve; what it needs is loaded only now, so that the other commands start quickly."""
     from whep_server.command import serve as serving
+    from whep_server.command.certificate import WrongCertificate
     from whep_server.live.registry import open_registry
     from whep_server.rtc.shared_port import PortTaken
+    from whep_server.tracing.endpoint import TracingMissing
 
     log.configure(settings.log_level, as_json=settings.log_json)
     try:
         serving.serve(settings, open_registry, say_line)
-    except serving.Exposed as error:
+    except (serving.Exposed, WrongCertificate, TracingMissing) as error:
         raise stop(str(error)) from None
     except serving.PortTaken as error:
         raise stop(f"{error}\nanother one: whep-avatar serve --port 0", 1) from None
@@ -181,12 +193,15 @@ def token(
     scope: Annotated[list[Scope], typer.Option(help="What it allows; may be given more than once.")],
     stream: Annotated[str, typer.Option(help="The stream it is for; * for all, lobby-* for those that begin so.")],
     minutes: Annotated[float, typer.Option(min=0.1, max=5_256_000, help="How long it is good.")] = 60.0,
+    link: Annotated[bool, typer.Option("--link", help="Print the player's address with the token in it.")] = False,
 ) -> None:
     """Print a token, signed with the first secret of WHEP_AVATAR_TOKEN_SECRETS."""
     from whep_server.command import issue
 
+    settings = read_settings()
     try:
-        typer.echo(issue.signed(read_settings(), scope, stream, minutes))
+        signed = issue.signed(settings, scope, stream, minutes)
+        typer.echo(issue.link(settings, stream, signed) if link else signed)
     except issue.NoSecretError as error:
         raise stop(str(error)) from None
     except ValueError as error:
@@ -223,8 +238,11 @@ def api(
 
 @app.command()
 def doctor(
-    host: Annotated[str | None, typer.Option(help="As serve takes it, as are the next four.")] = None,
+    host: Annotated[str | None, typer.Option(help="As serve takes it, as are the next seven.")] = None,
     port: Annotated[int | None, typer.Option(help="TCP port.")] = None,
+    public_url: Annotated[str | None, typer.Option(help="Address that clients use, https://…")] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM file with the certificate.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file with its key.")] = None,
     avatar: Annotated[str | None, typer.Option(help="Avatar of the stream put on air.")] = None,
     size: Annotated[str | None, typer.Option(help="Its picture, WIDTHxHEIGHT.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Where encoded idle loops are kept.")] = None,
@@ -241,6 +259,8 @@ def doctor(
         raise stop(f"no such check: {', '.join(unknown)}; there are {', '.join(checking.CHECKS)}")
     width, height = parse_size(size)
     given = {"host": host, "port": port, "avatar": avatar, "width": width, "height": height, "cache": cache}
+    given |= {"public_url": public_url, "tls_certificate": tls_certificate and str(tls_certificate)}
+    given |= {"tls_key": tls_key and str(tls_key)}
     raise typer.Exit(checking.run(given, only or [], as_json=json))
 
 

@@ -15,6 +15,7 @@ from whep_server.compat import catalog, dialect, generate, origins, players, ser
 from whep_server.compat.office import Office, open_office
 from whep_server.metrics.scrape import open_scrape
 from whep_server.settings import Settings
+from whep_server.tracing import spans
 from whep_server.web import (
     avatars,
     endpoints,
@@ -71,8 +72,16 @@ def compat_router() -> Router:
     return Router("/", route_handlers=handlers, exception_handlers=dialect.HANDLERS)
 
 
-def create_app(settings: Settings, open_registry: OpenRegistry, closing: Closing | None = None) -> Litestar:
-    """The application. ``closing`` is set by who ends the server, so that open event streams do not hold it up."""
+def create_app(
+    settings: Settings,
+    open_registry: OpenRegistry,
+    closing: Closing | None = None,
+    certificate_expires_s: Callable[[], float] | None = None,
+) -> Litestar:
+    """The application. ``closing`` is set by who ends the server, so that open event streams do not hold it up.
+
+    ``certificate_expires_s`` tells when the certificate does, where the server has one (seconds since 1970).
+    """
     held: list[Registry] = []
     offices: list[Office] = []
     narrators: list[narrator.Narrator] = []
@@ -100,9 +109,10 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: Closing
 
     async def say_what_it_is_about(request: HttpRequest) -> None:
         log.begin(subject(request.path_params, held[0]) if held else {})
+        spans.begin(request.headers)
 
     tally = Tally()
-    scrape = open_scrape(lambda: held[0] if held else None, tally.counts, __version__)
+    scrape = open_scrape(lambda: held[0] if held else None, tally.counts, __version__, certificate_expires_s)
     door, cors = Door(settings), Cors(settings)
     page_set = pages.load_pages(settings.templates)
     routers = (avatars, files, interrupt, ops, pages, pcm, pcm_upload, reference, speech, streams)
@@ -134,5 +144,5 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: Closing
     app.state["cors"] = cors
     document = openapi.build(app.routes, __version__)
     app.state["openapi"] = msgspec.json.encode(document)
-    app.state["reference"] = reference.reference_page(page_set.reference, document, settings.public_base_path)
+    app.state["reference"] = reference.reference_page(page_set.reference, document, settings.base_path)
     return app

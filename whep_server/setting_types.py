@@ -1,6 +1,9 @@
 """What settings may be: how each kind is written, and what is wrong with a value, in words that never quote it."""
 
+import ipaddress
 from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -12,7 +15,26 @@ from whep_server.signaling.web_origins import origins
 
 BREAKS_HEADERS: Final = frozenset(' <>"\\,;')
 """Naive players cut ``Link`` headers at commas and semicolons."""
+FRAME_RATES: Final = (10, 15, 20, 25, 30)
+"""Those at which pictures and 20 ms audio packets meet often enough (``avatar.messages`` has the same)."""
 ICE_SCHEMES: Final = ("stun:", "stuns:", "turn:", "turns:")
+
+
+class BargeIn(StrEnum):
+    """What the voice of a publisher does to speech that is being spoken when it begins."""
+
+    NO = "no"
+    """Nothing: it is heard after what was accepted before."""
+    SPEECH = "speech"
+    """It interrupts that and is spoken itself."""
+    LISTEN = "listen"
+    """It interrupts that, each time it begins, and is never spoken itself: a microphone before an assistant."""
+
+
+def shipped(name: str) -> Path:
+    """A folder of package data: inside the package when installed, beside it in a checkout."""
+    inside = Path(__file__).with_name(name)
+    return inside if inside.is_dir() else Path(__file__).parents[1] / name
 
 
 def _listed(value: object) -> object:
@@ -60,6 +82,24 @@ def _token_secrets(value: SecretStr) -> SecretStr:
     return value
 
 
+def _proxies(addresses: Sequence[str]) -> Sequence[str]:
+    """Addresses and networks; names are not what a connection has."""
+    for address in addresses:
+        try:
+            if address != "*":
+                ipaddress.ip_network(address)
+        except ValueError:
+            raise ValueError("must be addresses and networks, as 10.0.0.2 or 10.0.0.0/8, or *") from None
+    return addresses
+
+
+def _frame_rate(fps: int) -> int:
+    """Only rates whose frames and audio packets meet on the grid."""
+    if fps not in FRAME_RATES:
+        raise ValueError(f"must be one of {', '.join(map(str, FRAME_RATES))}")
+    return fps
+
+
 def _port(value: object) -> object:
     """Empty as 0."""
     return 0 if value == "" else value
@@ -70,7 +110,9 @@ Origins = Annotated[Listed, AfterValidator(origins)]
 Interfaces = Annotated[Listed, AfterValidator(media_addresses.interfaces)]
 PublicAddresses = Annotated[Listed, AfterValidator(media_addresses.public_addresses)]
 """No names: they would be looked up once, and be wrong later."""
+Proxies = Annotated[Listed, AfterValidator(_proxies)]
 IceUrls = Annotated[Listed, AfterValidator(_ice_urls)]
+FrameRate = Annotated[int, AfterValidator(_frame_rate)]
 PortRange = Annotated[str, AfterValidator(_in_order)]
 UdpPort = Annotated[int, Field(ge=0, le=65535), BeforeValidator(_port)]
 TurnName = Annotated[str, AfterValidator(_credential)]

@@ -5,9 +5,9 @@ Read, first wins: keyword arguments (the command line), environment variables ``
 """
 
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import Final, Literal, Self
+from urllib.parse import urlsplit
 
 from platformdirs import user_cache_path, user_data_path
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
@@ -18,36 +18,28 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from whep_server.setting_types import FRAME_RATES as FRAME_RATES
+from whep_server.setting_types import BargeIn as BargeIn
 from whep_server.setting_types import (
+    FrameRate,
     HeaderSecret,
     IceUrls,
     Interfaces,
     Origins,
     PortRange,
+    Proxies,
     PublicAddresses,
     TokenSecrets,
     TurnName,
     TurnPassword,
     UdpPort,
+    shipped,
 )
 from whep_server.signaling import media_addresses
 from whep_server.signaling.ice_servers import TurnLogin
 
 PREFIX: Final = "WHEP_AVATAR_"
 CONFIG_VARIABLE: Final = f"{PREFIX}CONFIG"
-FRAME_RATES: Final = (10, 15, 20, 25, 30)
-"""Those at which pictures and 20 ms audio packets meet often enough (``avatar.messages`` has the same)."""
-
-
-class BargeIn(StrEnum):
-    """What the voice of a publisher does to speech that is being spoken when it begins."""
-
-    NO = "no"
-    """Nothing: it is heard after what was accepted before."""
-    SPEECH = "speech"
-    """It interrupts that and is spoken itself."""
-    LISTEN = "listen"
-    """It interrupts that, each time it begins, and is never spoken itself: a microphone before an assistant."""
 
 
 LENT: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "ESPEAK_DATA_PATH", "TMPDIR")
@@ -55,12 +47,6 @@ LENT: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "ESPEAK_
 
 class ConfigFileError(ValueError):
     """The file named by ``WHEP_AVATAR_CONFIG`` cannot be read."""
-
-
-def _shipped(name: str) -> Path:
-    """A folder of package data: inside the package when installed, beside it in a checkout."""
-    inside = Path(__file__).with_name(name)
-    return inside if inside.is_dir() else Path(__file__).parents[1] / name
 
 
 class Settings(BaseSettings):
@@ -75,8 +61,8 @@ class Settings(BaseSettings):
     )
 
     # where things are
-    assets: Path = Field(default_factory=lambda: _shipped("assets"), description="Shipped avatars, models, player")
-    templates: Path = Field(default_factory=lambda: _shipped("templates"), description="The pages a person sees")
+    assets: Path = Field(default_factory=lambda: shipped("assets"), description="Shipped avatars, models, player")
+    templates: Path = Field(default_factory=lambda: shipped("templates"), description="The pages a person sees")
     cache: Path = Field(
         default_factory=lambda: user_cache_path("whep-avatar"),
         description="Encoded idle loops, so that a second start is quick; may be deleted at any time",
@@ -87,6 +73,22 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="TCP port of HTTP; 0 takes a free one")
     public_base_path: str = Field(
         "", pattern=r"^(/[\w.~-]+)*/?$", description="Path prefix a reverse proxy strips, put before every path we name"
+    )
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/?#@\"<>,;]+(/[\w.~-]+)*/?)?$",
+        description="Address under which clients come, as https://example.org/avatar: written into Location, Link and "
+        "addresses of streams; its path is the prefix above. Empty: paths alone",
+    )
+    tls_certificate: str = Field(
+        "", description="PEM file of a certificate and what it is signed by: HTTPS without a proxy. Read anew on change"
+    )
+    tls_key: str = Field("", description="PEM file of its private key; empty: it is in the same file")
+    trusted_proxies: Proxies = Field(
+        default=["127.0.0.1", "::1"],
+        validation_alias=AliasChoices(f"{PREFIX}TRUSTED_PROXIES", "FORWARDED_ALLOW_IPS"),
+        description="Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses or networks, "
+        "comma-separated; *: everybody's",
     )
     max_sdp_bytes: int = Field(128 * 1024, ge=1024, description="Largest offer or fragment; browsers send 3 to 8 KiB")
     max_upload_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Largest speech upload: 10 minutes of WAV fit")
@@ -155,7 +157,7 @@ class Settings(BaseSettings):
     avatar: str = Field("nova", min_length=1, description="Avatar of a stream that names none")
     width: int = Field(1280, ge=16, le=1920, multiple_of=2, description="Width in pixels; even")
     height: int = Field(720, ge=16, le=1920, multiple_of=2, description="Height in pixels; even")
-    fps: int = Field(25, description="Frames a second: 10, 15, 20, 25 or 30")
+    fps: FrameRate = Field(25, description="Frames a second: 10, 15, 20, 25 or 30")
     bitrate_bps: int = Field(
         1_500_000, ge=100_000, le=20_000_000, description="Picture bitrate while it speaks, in bits a second"
     )
@@ -235,8 +237,7 @@ class Settings(BaseSettings):
     join_timeout_s: float = Field(15.0, gt=0, description="ICE and DTLS must be up by then, else the session ends")
     keyframe_interval_ms: int = Field(500, ge=100, description="At most one requested keyframe in so long")
     ice_loopback: bool = Field(
-        True,
-        description="Offer 127.0.0.1 as a candidate where HTTP listens on loopback",
+        True, description="Offer 127.0.0.1 alone where HTTP listens on loopback and public_url names nothing else"
     )
     udp_port: UdpPort = Field(
         0,
@@ -299,8 +300,29 @@ class Settings(BaseSettings):
     worker_dead_s: float = Field(8.0, gt=0, description="A ping unanswered for so long: the worker is killed")
     worker_stop_s: float = Field(5.0, gt=0, description="Time a worker has to end when asked")
 
+    otlp_endpoint: str = Field(
+        "",
+        validation_alias=AliasChoices(f"{PREFIX}OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        pattern=r"^(https?://[^\s@]+)?$",
+        description="Where a span of each utterance is sent, OTLP over HTTP, as http://127.0.0.1:4318; empty: nowhere",
+    )
+    otlp_service_name: str = Field(
+        "whep-avatar",
+        validation_alias=AliasChoices(f"{PREFIX}OTLP_SERVICE_NAME", "OTEL_SERVICE_NAME"),
+        description="What the server is called there",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged")
     log_json: bool = Field(False, description="One JSON object a log line")
+
+    @property
+    def base_path(self) -> str:
+        """What is put before a path in a page of ours, and for clients of the original server's."""
+        return self.public_base_path or urlsplit(self.public_url).path
+
+    @property
+    def base_url(self) -> str:
+        """What is put before a path that a client resolves, or that is handed on: all of it where it is known."""
+        return self.public_url or self.public_base_path
 
     @property
     def turn_login(self) -> TurnLogin:
@@ -324,19 +346,20 @@ class Settings(BaseSettings):
             raise ValueError("udp_port and udp_port_range exclude each other: one port for all, or one for each")
         return self
 
-    @field_validator("public_base_path")
+    @model_validator(mode="after")
+    def check_addresses(self) -> Self:
+        """One public address; no key alone."""
+        if self.public_url and self.public_base_path not in ("", urlsplit(self.public_url).path):
+            raise ValueError("public_url has another path than public_base_path: leave that one out")
+        if self.tls_key and not self.tls_certificate:
+            raise ValueError("tls_key is of no use without tls_certificate")
+        return self
+
+    @field_validator("public_base_path", "public_url")
     @classmethod
     def strip_slash(cls, path: str) -> str:
         """``/`` and ``/avatar/`` mean the same as the empty path and ``/avatar``."""
         return path.rstrip("/")
-
-    @field_validator("fps")
-    @classmethod
-    def check_rate(cls, fps: int) -> int:
-        """Only rates whose frames and audio packets meet on the grid."""
-        if fps not in FRAME_RATES:
-            raise ValueError(f"must be one of {', '.join(map(str, FRAME_RATES))}")
-        return fps
 
     @classmethod
     def settings_customise_sources(

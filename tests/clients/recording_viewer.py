@@ -11,6 +11,7 @@ watches so many pictures and prints one JSON object.
 import asyncio
 import json
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -231,7 +232,11 @@ async def watching(whep: str, codec: str | None = "H264", *, leaves: bool = True
     Where it never ``leaves``, it is the server that ends it.
     """
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-    async with httpx.AsyncClient(timeout=30, trust_env=False) as client, asyncio.TaskGroup() as group:
+    trusted = ssl.create_default_context()  # SSL_CERT_FILE names an authority of a test's own
+    async with (
+        httpx.AsyncClient(timeout=30, trust_env=False, verify=trusted) as client,
+        asyncio.TaskGroup() as group,
+    ):
         prefer(connection, codec)
         with loopback_candidates():
             await connection.setLocalDescription(await connection.createOffer())

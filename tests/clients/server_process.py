@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,8 +49,9 @@ class Server:
 
     def is_ready(self) -> bool:
         """Whether it says so itself. False while nobody listens."""
+        anybody = ssl._create_unverified_context()  # whether it is the right one, clients are there to ask
         with suppress(httpx.TransportError):
-            return httpx.get(f"{self.base}/readyz", timeout=5, trust_env=False).status_code == 200
+            return httpx.get(f"{self.base}/readyz", timeout=5, trust_env=False, verify=anybody).status_code == 200
         return False
 
     def codecs(self, stream: str = "demo") -> list[str]:
@@ -129,7 +131,8 @@ def running_server(
     port = free_port()
     env = environment({"host": "127.0.0.1", "port": str(port), "cache": str(CACHE / "idle")} | settings)
     with spawned(command, CACHE / f"{log_name}-{port}.log", env=env, cwd=cwd) as process:
-        server = Server(f"http://127.0.0.1:{port}", process, CACHE / f"{log_name}-{port}.log")
+        scheme = "https" if "tls_certificate" in settings else "http"
+        server = Server(f"{scheme}://127.0.0.1:{port}", process, CACHE / f"{log_name}-{port}.log")
         until_now(lambda: server.is_ready() or not server.is_alive(), START_S, f"server ready; see {server.log}")
         assert server.is_alive(), server.log.read_text(errors="replace")[-4000:]
         yield server

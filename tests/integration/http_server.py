@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,7 +12,8 @@ from litestar import Litestar
 
 from tests.clients.waiting import POLL_S, until
 from whep_server.app import OpenRegistry, create_app
-from whep_server.command.serve import address_of, listen, make_server
+from whep_server.command.certificate import LiveCertificate, files_of
+from whep_server.command.serve import address_of, listen, make_server, scheme
 from whep_server.settings import Settings
 from whep_server.web.closing import Closing
 
@@ -31,20 +33,23 @@ CORS_NAMES = {
 async def serving(settings: Settings, open_registry: OpenRegistry) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a running server; leaving the block ends the server as SIGTERM would."""
     closing = Closing()
-    async with serving_app(create_app(settings, open_registry, closing), closing) as client:
+    async with serving_app(create_app(settings, open_registry, closing), closing, settings) as client:
         yield client
 
 
 @asynccontextmanager
-async def serving_app(app: Litestar, closing: Closing) -> AsyncIterator[httpx.AsyncClient]:
+async def serving_app(app: Litestar, closing: Closing, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """The same, for who wants to look into the application."""
-    server = make_server(app, closing)
+    files = files_of(settings)
+    certificate = None if files is None else LiveCertificate(files)
+    server = make_server(app, closing, settings, certificate=certificate)
     with listen("127.0.0.1", 0) as listener:
-        base = address_of(listener)
+        base = address_of(listener, scheme(certificate))
         async with asyncio.TaskGroup() as group:
             running = group.create_task(server.serve([listener]))
             await until(lambda: server.started or running.done(), 10, "server started")
-            async with httpx.AsyncClient(base_url=base, timeout=10, trust_env=False) as client:
+            trusted = ssl.create_default_context()  # SSL_CERT_FILE names an authority of a test's own
+            async with httpx.AsyncClient(base_url=base, timeout=10, trust_env=False, verify=trusted) as client:
                 try:
                     yield client
                 finally:

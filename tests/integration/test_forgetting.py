@@ -16,8 +16,9 @@ REQUESTS = 3 * MOST_KEPT + MOST_KEPT // 2
 @pytest_asyncio.fixture
 async def app_and_http(live):
     closing = Closing()
-    app = create_app(Settings(watch_token="secret"), live.open, closing)  # so that queries are looked at
-    async with serving_app(app, closing) as http:
+    settings = Settings(watch_token="secret")  # so that queries are looked at
+    app = create_app(settings, live.open, closing)
+    async with serving_app(app, closing, settings) as http:
         yield app, http
 
 

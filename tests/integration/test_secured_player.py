@@ -111,9 +111,25 @@ async def test_serving_strangers_without_a_token_has_to_be_meant():
 async def test_what_is_meant_guarded_or_at_home_may_be_served():
     for host in ("127.0.0.1", "127.0.0.2", "::1", "localhost"):
         check_exposure(Settings(host=host))
-    for host in ("0.0.0.0", "::", "192.0.2.1", "avatar.example"):
+    check_exposure(Settings(public_url="http://localhost:8000/avatar"))
+    reached = [{"host": host} for host in ("0.0.0.0", "::", "192.0.2.1", "avatar.example")]
+    for where in (*reached, {"public_url": "https://avatar.example"}):  # a proxy reaches loopback for everybody
         for guarded in ({"insecure": True}, {"publish_token": "speak"}, {"token_secrets": "s" * 32}):
-            check_exposure(Settings(host=host, **guarded))
+            check_exposure(Settings(**where, **guarded))
         for open_ in ({}, {"watch_token": "watch"}):
             with pytest.raises(Exposed):
-                check_exposure(Settings(host=host, **open_))
+                check_exposure(Settings(**where, **open_))
+
+
+async def test_a_link_is_to_the_address_that_clients_use():
+    wanted = ("token", "--scope", "watch", "--stream", "demo", "--link")
+    for settings, base in (
+        ({}, "http://127.0.0.1:8000"),
+        ({"host": "0.0.0.0", "port": "8001"}, "http://127.0.0.1:8001"),
+        ({"public_url": "https://a.example/nova/"}, "https://a.example/nova"),
+        ({"tls_certificate": "cert.pem", "host": "::1"}, "https://[::1]:8000"),
+    ):
+        status, said = await command(*wanted, **settings)
+        assert status == 0 and said.startswith(f"{base}/player/demo#token=ey"), said
+    status, said = await command("token", "--scope", "watch", "--stream", "lobby-*", "--link")
+    assert status == 2 and "one stream" in said

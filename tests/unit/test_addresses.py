@@ -35,6 +35,8 @@ def machine(monkeypatch: pytest.MonkeyPatch):
     [
         ({}, ["127.0.0.1"]),
         ({"host": "0.0.0.0"}, ["10.0.0.5", "192.168.122.1", "172.17.0.1", "8.8.4.4", "fd00::5"]),
+        ({"public_url": "https://a.example", "ice_interfaces": "eth0"}, ["10.0.0.5", "fd00::5"]),
+        ({"public_url": "http://localhost:8000"}, ["127.0.0.1"]),
         ({"ice_loopback": False, "ice_interfaces": "eth0"}, ["10.0.0.5", "fd00::5"]),
         ({"public_ip": "203.0.113.9", "ice_interfaces": "eth*, virbr?"}, [
             "10.0.0.5", "192.168.122.1", "8.8.4.4", "fd00::5",

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 import yaml
 
 from tests.deploy_files import DEPLOY, ROOT, dockerfile, documents, is_in_context, under, unit_settings
@@ -76,18 +75,12 @@ def test_what_is_set_can_be_used(way: str, monkeypatch: pytest.MonkeyPatch):
         assert all(url.startswith("turn:") for url in settings.turn_urls) and len(settings.turn_urls) == 2
 
 
-def test_the_proxies_that_are_believed_are_named_as_uvicorn_reads_it(monkeypatch: pytest.MonkeyPatch):
-    trusted = objects()["ConfigMap"]["data"]["FORWARDED_ALLOW_IPS"]
-    monkeypatch.setenv("FORWARDED_ALLOW_IPS", trusted)
-    assert uvicorn.Config("app").forwarded_allow_ips == trusted
-
-
 def test_every_path_and_port_named_is_the_servers():
     routes = set(yaml.safe_load(api.as_openapi())["paths"])
     probes = [probe for kind in ("startup", "readiness", "liveness") for probe in under(objects(), f"{kind}Probe")]
     asked = {str(path) for path in under(probes, "path")}
     (health,) = [each.rest for each in dockerfile() if each.name == "HEALTHCHECK"]
-    asked |= set(re.findall(r"http://127\.0\.0\.1:%s(/\w+)", health))
+    asked |= set(re.findall(r"http%s://127\.0\.0\.1:%s(/\w+)", health))
     assert asked == {"/readyz", "/healthz"} and asked <= routes
     assert re.search(r"'WHEP_AVATAR_PORT', '(\d+)'", health)[1] == str(PORT)
     assert [each.words for each in dockerfile() if each.name == "EXPOSE"] == [[str(PORT)]]

@@ -58,7 +58,7 @@ class Source:
 
 
 def page_of(source: Source | None, requests: dict[tuple[str, str], int] | None = None) -> bytes:
-    return generate_latest(open_scrape(lambda: source, requests or {}, "1.2.3"))
+    return generate_latest(open_scrape(lambda: source, requests or {}, "1.2.3", lambda: 1.8e9))
 
 
 def read(page: bytes) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:

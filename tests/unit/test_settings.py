@@ -7,9 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from avatar import messages
-from whep_server import settings as module
 from whep_server.command.configuration import as_toml
-from whep_server.settings import ConfigFileError, Settings
+from whep_server.settings import FRAME_RATES, ConfigFileError, Settings
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +55,9 @@ def test_the_original_names_of_ice_settings_are_read(monkeypatch):
         {"log_level": "LOUD"}, {"no_such_setting": 1}, {"tts_url": "api.openai.com/v1"}, {"tts_url": "file:///etc"},
         {"tts_url": "https://key@a.example/v1"}, {"tts_url": "http://a.example/v1?x=1"}, {"tts_key": "a\r\nX: y"},
         {"tts_timeout_s": 0}, {"max_text_chars": 0},
+        {"public_url": "example.org"}, {"public_url": "https://a.example?x"}, {"public_url": "https://u@a.example"},
+        {"public_url": "https://a.example/x", "public_base_path": "/y"}, {"tls_key": "key.pem"},
+        {"trusted_proxies": ["proxy.example"]}, {"trusted_proxies": ["10.0.0.1/8"]},
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused(wrong):
@@ -66,6 +68,20 @@ def test_what_cannot_be_meant_is_refused(wrong):
 @pytest.mark.parametrize(("given", "kept"), [("", ""), ("/", ""), ("/avatar/", "/avatar"), ("/a/b.c", "/a/b.c")])
 def test_a_base_path_has_no_slash_at_its_end(given, kept):
     assert Settings(public_base_path=given).public_base_path == kept
+
+
+def test_an_address_that_clients_use_has_the_path_in_it():
+    settings = Settings(public_url="https://a.example:8443/avatar/")
+    assert (settings.base_path, settings.base_url) == ("/avatar", "https://a.example:8443/avatar")
+    assert Settings(public_url="https://a.example").base_path == ""
+    assert (Settings(public_base_path="/avatar").base_path, Settings().base_url) == ("/avatar", "")
+
+
+def test_trusted_proxies_are_read_under_uvicorns_name_too(monkeypatch):
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "10.0.0.0/8,::1")
+    assert Settings().trusted_proxies == ["10.0.0.0/8", "::1"]
+    monkeypatch.setenv("WHEP_AVATAR_TRUSTED_PROXIES", "*")
+    assert Settings().trusted_proxies == ["*"]
 
 
 @pytest.mark.parametrize("content", [None, b"fps = ", b"\xff\xfe", b"fps == 3"])
@@ -102,7 +118,7 @@ def test_every_setting_says_what_it_is():
 
 
 def test_the_rates_are_those_of_the_worker():
-    assert module.FRAME_RATES == messages.FRAME_RATES
+    assert FRAME_RATES == messages.FRAME_RATES
 
 
 @pytest.mark.parametrize("name", ["turn_user", "turn_pass"])

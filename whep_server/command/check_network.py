@@ -14,7 +14,7 @@ import httpx
 from whep_server import __version__
 from whep_server.command.findings import Finding
 from whep_server.command.serve import is_exposed
-from whep_server.rtc.addresses import is_loopback, loopback_only
+from whep_server.rtc.addresses import loopback_only, only_here
 from whep_server.rtc.ice_probe import Answer, allocate, ask_stun, offered_addresses, overhearing
 from whep_server.rtc.ports import check_port as check_media_port
 from whep_server.rtc.shared_port import PortTaken
@@ -59,9 +59,10 @@ def _not_free(settings: Settings, address: str, error: OSError) -> Finding:
 def _version_of_ours(settings: Settings) -> str | None:
     """The version of the server of ours that listens there; None where it is none."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
-    base = f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
-    try:
-        with httpx.Client(base_url=base, timeout=ANSWER_S, trust_env=False) as client:
+    scheme = "https" if settings.tls_certificate else "http"
+    base = f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    try:  # whoever it is, nothing is told it
+        with httpx.Client(base_url=base, timeout=ANSWER_S, trust_env=False, verify=False) as client:
             described = client.get("/openapi.json").json()
             alive = client.get("/healthz").json() == {"status": "ok"}
         return str(described["info"]["version"]) if alive and described["info"]["title"] == "whep-avatar" else None
@@ -76,10 +77,10 @@ def check_access(settings: Settings) -> Iterator[Finding]:
     if not open_to:
         yield Finding("access", True, "tokens for whatever is done")
         return
-    says = f"whoever reaches {settings.host} may {' and '.join(open_to)}"
+    says = f"whoever reaches {settings.public_url or settings.host} may {' and '.join(open_to)}"
     fix = f"set {PREFIX}TOKEN_SECRETS, or {PREFIX}WATCH_TOKEN and {PREFIX}PUBLISH_TOKEN, unless it is meant"
     refused = is_exposed(settings) and not settings.insecure
-    yield Finding("access", is_loopback(settings.host), says, fix, fatal=refused)
+    yield Finding("access", only_here(settings), says, fix, fatal=refused)
 
 
 def check_udp(settings: Settings) -> Iterator[Finding]:
@@ -224,7 +225,7 @@ def _reach(settings: Settings, found: Sequence[str]) -> Finding:
     if loopback_only(settings):
         fix = (
             f"only this machine sees a picture; for others set {PREFIX}HOST=0.0.0.0, or behind a proxy here "
-            f"{PREFIX}ICE_LOOPBACK=false"
+            f"{PREFIX}PUBLIC_URL"
         )
         return Finding("addresses", False, says, fix, fatal=False)
     fix = (

@@ -11,6 +11,7 @@ from typing import Final
 from rich.console import Console
 
 from whep_server import __version__
+from whep_server.command.check_certificate import check_certificate
 from whep_server.command.check_machine import (
     check_encoders,
     check_imports,
@@ -40,6 +41,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "time": check_time,
     "port": check_port,
     "access": check_access,
+    "https": check_certificate,
     "udp": check_udp,
     "media": check_media,
     "ice": check_ice,

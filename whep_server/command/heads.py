@@ -16,6 +16,8 @@ from whep_server.web.problems import MEDIA_TYPE, Problem
 
 HEAD_S: Final = 10.0
 """From the connection, or from the first byte after a response; a head is one packet, or a few."""
+GOODBYE_S: Final = 0.5
+"""What who is idle at the server's end has to answer TLS's goodbye."""
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -45,10 +47,20 @@ class PatientProtocol(HttpToolsProtocol):
         self._stop_waiting()
         super().on_headers_complete()
 
+    def shutdown(self) -> None:
+        """The server ends. TLS says goodbye both ways, and a client that reads nothing just now does not answer."""
+        super().shutdown()
+        if self.transport.is_closing() and self.transport.get_extra_info("sslcontext") is not None:
+            self.loop.call_later(GOODBYE_S, self._go_without)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody waits any more."""
         self._stop_waiting()
         super().connection_lost(exc)
+
+    def _go_without(self) -> None:
+        if not self.transport.get_write_buffer_size():
+            self.transport.abort()
 
     def _await_head(self) -> None:
         if self._deadline is None:

@@ -2,23 +2,26 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 import uvloop
 from litestar import Litestar
 
 from whep_server.app import OpenRegistry, create_app
-from whep_server.command.heads import PatientProtocol
-from whep_server.rtc.addresses import is_loopback
+from whep_server.command.certificate import LiveCertificate, files_of
+from whep_server.command.heads import HEAD_S, PatientProtocol
+from whep_server.rtc.addresses import only_here
 from whep_server.rtc.ports import check_port
 from whep_server.settings import Settings
 from whep_server.signaling.tokens import Scope
+from whep_server.tracing.endpoint import check_installed
 from whep_server.web.auth import is_asked
 from whep_server.web.closing import Closing
 from whep_server.web.handshake import with_refusals
@@ -48,6 +51,16 @@ class Exposed(Exception):
 
 async def no_drain() -> None:
     """Nothing is waited for."""
+
+
+class Loop(uvloop.Loop):
+    """Uvloop's, whose TLS handshakes are waited for as heads are; by itself it has a minute's patience."""
+
+    async def create_server(self, *args: Any, **options: Any) -> Any:  # uvloop has overloads for it
+        """As uvloop's."""
+        if options.get("ssl") is not None:
+            options["ssl_handshake_timeout"] = HEAD_S
+        return await super().create_server(*args, **options)
 
 
 class Server(uvicorn.Server):
@@ -107,7 +120,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def is_exposed(settings: Settings) -> bool:
     """Whether strangers could make it speak."""
-    return not is_loopback(settings.host) and not is_asked(settings, Scope.SPEAK)
+    return not only_here(settings) and not is_asked(settings, Scope.SPEAK)
 
 
 def check_exposure(settings: Settings) -> None:
@@ -115,21 +128,39 @@ def check_exposure(settings: Settings) -> None:
     if settings.insecure or not is_exposed(settings):
         return
     raise Exposed(
-        f"not serving on {settings.host}: whoever reaches that address could watch, and make it speak.\n"
+        f"not serving on {settings.public_url or settings.host}: whoever reaches that address could watch, and make it "
+        "speak.\n"
         "Set WHEP_AVATAR_PUBLISH_TOKEN or WHEP_AVATAR_TOKEN_SECRETS (docs/security.md), or say that it is meant: "
         "--insecure"
     )
 
 
-def address_of(server: socket.socket) -> str:
+def address_of(server: socket.socket, scheme: str = "http") -> str:
     """``http://HOST:PORT``, with an address that a browser on this machine can open."""
     host, port = server.getsockname()[:2]
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    return f"http://{shown}:{port}"
+    return f"{scheme}://{shown}:{port}"
 
 
-def make_server(app: Litestar, closing: Closing, drain: Callable[[], Awaitable[None]] = no_drain) -> Server:
-    """Uvicorn as this server needs it. ``drain`` as in ``Server``."""
+def believed(proxies: Iterable[str]) -> list[str]:
+    """As uvicorn compares them: a socket that listens on ``::`` shows IPv4 as ``::ffff:127.0.0.1``."""
+    found: list[str] = []
+    for proxy in proxies:
+        found.append(proxy)
+        if proxy != "*" and (network := ipaddress.ip_network(proxy)).version == 4:
+            found.append(f"::ffff:{network.network_address}/{96 + network.prefixlen}")
+    return found
+
+
+def make_server(
+    app: Litestar,
+    closing: Closing,
+    settings: Settings,
+    *,
+    drain: Callable[[], Awaitable[None]] = no_drain,
+    certificate: LiveCertificate | None = None,
+) -> Server:
+    """Uvicorn as this server needs it. ``drain`` as in ``Server``; without ``certificate`` it is HTTP."""
     logging.getLogger("uvicorn.access").disabled = True  # it writes session URLs, which are capabilities
     config = uvicorn.Config(
         with_refusals(app, app.state["cors"]),
@@ -143,6 +174,8 @@ def make_server(app: Litestar, closing: Closing, drain: Callable[[], Awaitable[N
         ws_ping_timeout=None,  # a pong waits behind what is not read yet, and that is read as it is played
         ws_per_message_deflate=False,  # speech does not shrink, and a message that grows takes memory before it is seen
         http=PatientProtocol,
+        forwarded_allow_ips=believed(settings.trusted_proxies),
+        ssl_context_factory=None if certificate is None else lambda *_: certificate.context,
         timeout_graceful_shutdown=GRACE_S,
         backlog=BACKLOG,
     )
@@ -203,15 +236,22 @@ async def report_start(registry: Registry, settings: Settings, base: str, say: C
             await asyncio.sleep(PROGRESS_S)
     say(f"ready; the API is at {base}, press Ctrl-C to stop")
     path = f"/player/{settings.demo_stream}" if settings.demo_stream else "/"
+    if settings.demo_stream and settings.token_secrets.get_secret_value():
+        command = f"whep-avatar token --scope watch --stream {settings.demo_stream} --link"
+        say(f"tokens are asked for; a link with one: {command}")
     say(f"Player: {base}{path}")
 
 
 async def run(
-    settings: Settings, open_registry: OpenRegistry, listener: socket.socket, say: Callable[[str], None]
+    settings: Settings,
+    open_registry: OpenRegistry,
+    listener: socket.socket,
+    certificate: LiveCertificate | None,
+    say: Callable[[str], None],
 ) -> None:
     """Serve until a signal comes."""
     closing = Closing()
-    base = address_of(listener)
+    base = settings.public_url or address_of(listener, scheme(certificate))
     opened: list[Registry] = []
 
     async def drain() -> None:
@@ -222,23 +262,50 @@ async def run(
     async def open_and_report(given: Settings) -> AsyncIterator[Registry]:
         async with open_registry(given) as registry, asyncio.TaskGroup() as group:
             reporter = group.create_task(report_start(registry, settings, base, say), name="report-start")
+            tasks = [reporter]
+            if certificate is not None:
+                tasks.append(group.create_task(certificate.follow(), name="follow-certificate"))
             opened.append(registry)
             try:
                 yield registry
             finally:
-                reporter.cancel()
+                for task in tasks:
+                    task.cancel()
 
-    app = create_app(settings, open_and_report, closing)
-    await make_server(app, closing, drain).serve([listener])
+    expires_s = None if certificate is None else certificate.expires_s
+    app = create_app(settings, open_and_report, closing, expires_s)
+    await make_server(app, closing, settings, drain=drain, certificate=certificate).serve([listener])
+
+
+def scheme(certificate: LiveCertificate | None) -> str:
+    """Of addresses here."""
+    return "http" if certificate is None else "https"
+
+
+def open_certificate(settings: Settings, say: Callable[[str], None]) -> LiveCertificate | None:
+    """The one to serve with; None without HTTPS. Errors: WrongCertificate."""
+    files = files_of(settings)
+    if files is None:
+        return None
+    certificate = LiveCertificate(files)
+    say(f"certificate: {certificate}")
+    if files.key_is_open:
+        say(f"everybody on this machine may read the key: chmod 600 {files.key}")
+    return certificate
 
 
 def serve(settings: Settings, open_registry: OpenRegistry, say: Callable[[str], None]) -> None:
-    """Listen, then serve on uvloop. Errors: Exposed, PortTaken, and that of ``rtc.ports``."""
+    """Listen, then serve on uvloop.
+
+    Errors: Exposed, PortTaken, TracingMissing, WrongCertificate, and that of ``rtc.ports``.
+    """
     check_exposure(settings)
+    check_installed(settings)
+    certificate = open_certificate(settings, say)
     check_port(settings)  # it is taken only when the event loop runs, where it could not be said so plainly
     with listen(settings.host, settings.port) as listener:
-        say(f"listening on {address_of(listener)}")
+        say(f"listening on {address_of(listener, scheme(certificate))}")
         if is_exposed(settings):
             say("no token is asked for: whoever reaches it may make it speak")
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run(settings, open_registry, listener, say))
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            runner.run(run(settings, open_registry, listener, certificate, say))

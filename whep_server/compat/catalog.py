@@ -302,7 +302,7 @@ async def list_poses(avatar_id: FromPath[str], request: HttpRequest, live: Live,
     check_name(avatar_id)
     if not is_known(live, avatar_id):
         raise NoSuchAvatar("Avatar not found")
-    return ok(request, Poses(avatar_id, [Pose(POSE, f"{config.public_base_path}/avatars/{avatar_id}/video")]))
+    return ok(request, Poses(avatar_id, [Pose(POSE, f"{config.base_path}/avatars/{avatar_id}/video")]))
 
 
 ROUTES = [list_catalog, show_film, prepare, forget, warm, show_cache, list_poses]

@@ -162,7 +162,7 @@ async def _begin(compat: Office, wanted: ChunksRequest, form: Form, told: Announ
         frames = chunk_frames(wanted.chunk_duration, rate)
         recording = await _render(compat, wanted.avatar_id, rate, form, frames)
         account = told.begin(request_id, time.monotonic())
-        delivery = Delivery(account, compat.chunks, compat.settings.public_base_path, rate, held.pop_all())
+        delivery = Delivery(account, compat.chunks, compat.settings.base_path, rate, held.pop_all())
         compat.group.create_task(delivery.run(recording), name="compat-chunks")
     return recording
 

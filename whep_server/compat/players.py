@@ -95,7 +95,7 @@ class Showing:
     @property
     def base(self) -> str:
         """Where the server is mounted."""
-        return self.settings.public_base_path
+        return self.settings.base_path
 
     def page(self, template: jinja2.Template, config: msgspec.Struct, status: int = 200) -> ASGIResponse:
         """The page."""
@@ -195,7 +195,7 @@ def chunk_files(folder: Path) -> list[str]:
 @route("/ui", http_method=READ, status_code=200, opt=describe(Operation(SERVICE, reply=HTML)))
 async def try_page(request: HttpRequest, live: Live, config: Config, pages: PageSet) -> ASGIResponse:
     """A form that has an avatar speak a file, and plays the chunks as they are made."""
-    base = config.public_base_path
+    base = config.base_path
     context = TryPage(
         avatars=[AvatarChoice(info.name, info.title) for info in live.avatars],
         rates=sorted(FRAME_RATES),

@@ -140,7 +140,7 @@ async def make_session(request: HttpRequest, compat: Compat, config: Config) -> 
     compat.group.create_task(_until_off_air(session), name="compat-off-air")
     made = Made(
         session_id=session.id,
-        player_url=f"{config.public_base_path}/player/session/{session.id}",
+        player_url=f"{config.base_path}/player/session/{session.id}",
         avatar_id=session.avatar_id,
         user_id=session.user_id,
         config=session.config,
@@ -181,7 +181,7 @@ async def stream_speech(
         delivery = Delivery(
             account=session.told.begin(request_id, time.monotonic()),
             store=compat.chunks,
-            base=config.public_base_path,
+            base=config.base_path,
             fps=session.stream.format.fps,
             held=held.pop_all(),
         )

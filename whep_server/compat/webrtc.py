@@ -163,7 +163,7 @@ async def create_session(request: HttpRequest, compat: Compat, config: Config, d
     created = Created(
         session_id=session.id,
         player_url=player_url(session, config),
-        whep_url=f"{config.public_base_path}/whep/{session.id}",
+        whep_url=f"{config.base_path}/whep/{session.id}",
         avatar_id=session.avatar_id,
         user_id=session.user_id,
         ice_servers=told_ice_servers(config) if may_watch else [],  # TURN costs money
@@ -175,7 +175,7 @@ async def create_session(request: HttpRequest, compat: Compat, config: Config, d
 
 def player_url(session: CompatSession, settings: Settings) -> str:
     """Where a person watches it."""
-    return f"{settings.public_base_path}/webrtc/player/{session.id}"
+    return f"{settings.base_path}/webrtc/player/{session.id}"
 
 
 @post(f"{PATH}/offer", status_code=200, opt=describe(Operation(WEBRTC, body=Description, reply=Answer)))

@@ -41,7 +41,7 @@ class Conversation:
         wake: Callable[[], None],
     ) -> None:
         """``emit`` takes the stream's events, ``go_live`` opens a live stretch, ``wake`` has what is due be told."""
-        self.voice = Voice(key, house.worker, house.settings, house.ledger, emit, self._check_place)
+        self.voice = Voice(key, house.worker, house.settings, house.ledger, house.spans, emit, self._check_place)
         self.queue = self.voice.speech
         self.floor = Floor(key, self.queue, house, emit, self._check_place)
         self._interruptions = Interruptions(key, house, self.queue, air, wake)

@@ -8,6 +8,7 @@ from whep_server.live.render import Renders
 from whep_server.metrics.ledger import Ledger
 from whep_server.rtc.ports import ANY, Ports
 from whep_server.settings import Settings
+from whep_server.tracing.spans import NO_SPANS, Spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +27,5 @@ class House:
     """Raises BeingEnded where nothing new is taken any more."""
     ports: Ports = ANY
     """Where sessions get their UDP ports."""
+    spans: Spans = NO_SPANS
+    """Where spans of utterances go."""

@@ -1,17 +1,24 @@
 """One line of the log for each session and each utterance at its end, with figures as fields. No secrets in it.
 
+And a span of each utterance, where spans are sent.
+
 ``stream`` is what the log calls a stream (``programme.key_of``); a session's id is a capability:
 ``shown_id`` stands for it.
 """
 
 import logging
+from typing import Final
 
 from whep_server.live.session import Session
 from whep_server.live.utterances import Entry
 from whep_server.log import shown_id
 from whep_server.metrics.facts import SessionStats
+from whep_server.tracing.spans import Span, Spans
 
 logger = logging.getLogger(__name__)
+
+FAILURES: Final = frozenset({"failed", "refused", "abandoned"})
+"""Ends of an utterance that nobody has wished for."""
 
 
 def log_session(stream: str, session: Session) -> None:
@@ -88,3 +95,36 @@ def log_utterance(stream: str, entry: Entry, state: str, detail: str | None) -> 
 
 def _between_ms(earlier_s: float | None, later_s: float | None) -> int | None:
     return None if earlier_s is None or later_s is None else round(1000 * (later_s - earlier_s))
+
+
+def trace_utterance(spans: Spans, stream: str, entry: Entry, state: str, now_s: float, detail: str | None) -> None:
+    """The span of an utterance that has ended now: from when it was asked for to its end, with what it waited for.
+
+    Units: ``now_s`` in seconds of the event loop's clock.
+    """
+    heard_s = entry.started_s
+    parts = (
+        _part("upload", entry.opened_s, entry.uploaded_s or (now_s if entry.accepted_s is None else None)),
+        _part("decode", entry.uploaded_s, entry.accepted_s),
+        _part("wait", entry.accepted_s, heard_s or now_s),
+        _part("first picture", heard_s, entry.pictured_s),
+        _part("speak", heard_s, now_s),
+    )
+    attributes = {"whep_avatar.stream": stream, "whep_avatar.utterance": entry.id, "whep_avatar.way": entry.way}
+    length = {} if entry.seconds is None else {"whep_avatar.seconds": entry.seconds}
+    events = (("accepted", entry.accepted_s), ("heard", heard_s), ("pictured", entry.pictured_s), (state, now_s))
+    span = Span(
+        "utterance",
+        entry.opened_s,
+        now_s,
+        {**attributes, "whep_avatar.state": state, **length},
+        tuple((name, at_s) for name, at_s in events if at_s is not None),
+        (detail or state) if state in FAILURES else None,
+        tuple(part for part in parts if part is not None),
+    )
+    spans.add(span, entry.parent)
+
+
+def _part(name: str, begins_s: float | None, ends_s: float | None) -> Span | None:
+    """None where one of its ends was not reached, or they are the other way round."""
+    return None if begins_s is None or ends_s is None or ends_s < begins_s else Span(name, begins_s, ends_s)

@@ -61,6 +61,8 @@ from whep_server.rtc.ice import ice_policy, warn_of_reach
 from whep_server.rtc.ports import ANY, Ports, open_ports
 from whep_server.rtc.relied_on import check_relied_on
 from whep_server.settings import Settings
+from whep_server.tracing.endpoint import open_spans
+from whep_server.tracing.spans import NO_SPANS, Spans
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +87,7 @@ class Registry:
         self.draining = Drain(self._owed)
         self._settings = settings
         self._ports: Ports = ANY
+        self._spans: Spans = NO_SPANS
         self._streams: dict[str, Stream] = {}
         self._by_key: dict[str, Stream] = {}  # by what the worker calls them
         self._loops: dict[tuple[str, VideoFormat], IdleLoops] = {}
@@ -93,11 +96,11 @@ class Registry:
         self._renders: Renders
         self._places: Admission
 
-    def open(self, worker: Worker, ports: Ports, max_speaking: int) -> None:
+    def open(self, worker: Worker, ports: Ports, spans: Spans, max_speaking: int) -> None:
         """Work with that worker, and sessions on those ports; so many streams may speak at one time, 0: any number."""
-        self.worker, self._ports = worker, ports
+        self.worker, self._ports, self._spans = worker, ports, spans
         self._places = Admission(max_speaking, self.streams, self.ledger)
-        self._renders = Renders(worker, self._settings, self.ledger)
+        self._renders = Renders(worker, self._settings, self.ledger, spans)
 
     # --- what others see
 
@@ -119,15 +122,8 @@ class Registry:
         """All that is on air, as of now."""
         sessions = [session.stats() for stream in self.streams() for session in stream.sessions()]
         streams, drain = [stream.stats() for stream in self.streams()], self.draining
-        return LiveFacts(
-            self.ready,
-            streams,
-            sessions,
-            self.worker_facts,
-            self._places.limit,
-            draining=drain.begun,
-            owed=sum(drain.waits_for.values()),
-        )
+        owed, limit = sum(drain.waits_for.values()), self._places.limit
+        return LiveFacts(self.ready, streams, sessions, self.worker_facts, limit, draining=drain.begun, owed=owed)
 
     @property
     def worker_facts(self) -> WorkerFacts:
@@ -184,6 +180,7 @@ class Registry:
             self._places.check,
             self.check_open,
             self._ports,
+            self._spans,
         )
 
     def _avatar(self, name: str, video: VideoFormat) -> AvatarInfo:
@@ -386,8 +383,9 @@ async def open_registry(settings: Settings, opener: OpenWorker = open_worker) ->
     with ice_policy(settings), open_ports(settings, registry.ledger.strays) as ports:
         await check_relied_on()
         warn_of_reach(settings)
-        async with opener(worker_config(settings), worker_limits(settings), registry) as worker:
-            registry.open(worker, ports, max_speaking)
+        config = worker_config(settings)
+        async with open_spans(settings) as spans, opener(config, worker_limits(settings), registry) as worker:
+            registry.open(worker, ports, spans, max_speaking)
             async with asyncio.TaskGroup() as group:
                 demo = group.create_task(registry.run(group), name="demo")
                 probe = group.create_task(registry.ledger.lag.probe(), name="loop-lag")

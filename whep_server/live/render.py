@@ -30,6 +30,7 @@ from whep_server.live.stream_voice import SpeechMessage, Voice
 from whep_server.live.telling import tell
 from whep_server.metrics.ledger import Ledger
 from whep_server.settings import Settings
+from whep_server.tracing.spans import NO_SPANS, Spans
 
 WINDOW_S: Final = 10
 """So much, and two chunks at least, may be made that has not come yet."""
@@ -45,7 +46,7 @@ class Render:
     """One utterance on its way. Made by ``Renders``."""
 
     def __init__(
-        self, programme: Programme, owner: Programme, worker: Worker, settings: Settings, ledger: Ledger
+        self, programme: Programme, owner: Programme, worker: Worker, settings: Settings, ledger: Ledger, spans: Spans
     ) -> None:
         """``owner``: what is on air under whose name it is made."""
         self.owner = owner
@@ -53,7 +54,7 @@ class Render:
         self._programme = programme
         self._worker = worker
         # it waits for those that are heard, so it needs no place among them
-        self._voice = Voice(programme.key, worker, settings, ledger, lambda _: None, lambda: None)
+        self._voice = Voice(programme.key, worker, settings, ledger, spans, lambda _: None, lambda: None)
         self._call_later = asyncio.get_running_loop().call_later
         self._stall: asyncio.TimerHandle | None = None
         self._live = False
@@ -132,8 +133,8 @@ class Render:
 class Renders:
     """All renders that are under way, at most ``max_renders``."""
 
-    def __init__(self, worker: Worker, settings: Settings, ledger: Ledger) -> None:
-        self._worker, self._settings, self._ledger = worker, settings, ledger
+    def __init__(self, worker: Worker, settings: Settings, ledger: Ledger, spans: Spans = NO_SPANS) -> None:
+        self._worker, self._settings, self._ledger, self._spans = worker, settings, ledger, spans
         self._renders: dict[str, Render] = {}
         self._serial = 0
 
@@ -155,7 +156,7 @@ class Renders:
         self._serial += 1
         key = f"{programme.key}/render/{self._serial}".removeprefix("/")
         made = replace(programme, name=key, listed=True)
-        render = Render(made, programme, self._worker, self._settings, self._ledger)
+        render = Render(made, programme, self._worker, self._settings, self._ledger, self._spans)
         self._renders[key] = render
         return await render.begin(pieces, chunk_frames=chunk_frames, whole=whole)
 

@@ -37,6 +37,7 @@ from whep_server.live.utterances import (
     broken_off,
     speech_event,
 )
+from whep_server.tracing.spans import parent
 
 ROUNDING: Final = AUDIO_HZ // 2
 """The worker ends an utterance, and begins the next one, within half a second: a breath, and the mouth shut."""
@@ -110,9 +111,10 @@ class SpeechQueue:
         return self._new(live=True)
 
     def _new(self, *, live: bool) -> Entry:
-        verdict: asyncio.Future[Utterance] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        verdict: asyncio.Future[Utterance] = loop.create_future()
         verdict.add_done_callback(lambda done: done.cancelled() or done.exception())  # there may be nobody to await it
-        entry = Entry(secrets.token_urlsafe(9), verdict, live=live)
+        entry = Entry(secrets.token_urlsafe(9), verdict, live=live, parent=parent(), opened_s=loop.time())
         self._entries[entry.id] = entry
         return entry
 

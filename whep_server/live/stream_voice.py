@@ -24,7 +24,7 @@ from avatar.messages import (
 )
 from whep_server.errors import ServerError, Unavailable, WorkerLost
 from whep_server.live.events import StreamEvent
-from whep_server.live.journal import log_utterance
+from whep_server.live.journal import log_utterance, trace_utterance
 from whep_server.live.speech_queue import SpeechQueue
 from whep_server.live.speech_recording import Recording
 from whep_server.live.telling import tell
@@ -33,6 +33,7 @@ from whep_server.live.utterances import Entry, Stage, Utterance, broken_off
 from whep_server.metrics.facts import UtteranceStats
 from whep_server.metrics.ledger import Ledger
 from whep_server.settings import Settings
+from whep_server.tracing.spans import Spans
 
 VERDICT_S: Final = 20.0
 """The worker gives up a file it cannot decode after 10 s, and loads an avatar in 2; longer: it is stuck."""
@@ -60,6 +61,7 @@ class Voice:
         worker: Worker,
         settings: Settings,
         ledger: Ledger,
+        spans: Spans,
         emit: Callable[[StreamEvent], None],
         check_place: Callable[[], None],
     ) -> None:
@@ -68,7 +70,7 @@ class Voice:
         self.ended: Counter[str] = Counter()
         """How many utterances are over, by how they ended."""
         self._last: UtteranceStats | None = None
-        self._ledger = ledger
+        self._ledger, self._spans = ledger, spans
         self._key = key
         self._worker = worker
         self._settings = settings
@@ -221,7 +223,9 @@ class Voice:
         self._last = entry.stats(state)
         self.ended[state] += 1
         self._ledger.utterance_over(entry.way, self._last)
-        log_utterance(self._key, entry, state, None if error is None else error.detail)
+        detail = None if error is None else error.detail
+        log_utterance(self._key, entry, state, detail)
+        trace_utterance(self._spans, self._key, entry, state, self._time(), detail)
         self._end_recording(entry.id, error or Unavailable("the upload broke off"))
 
     def _end_recording(self, utterance: str, error: ServerError | None) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
@@ -10,6 +10,7 @@ from avatar.messages import AUDIO_HZ, SpeechFinished, SpeechRefusal
 from whep_server.errors import NotSpeech, ServerError, TooLarge, Unavailable
 from whep_server.live.events import StreamEvent
 from whep_server.metrics.facts import UtteranceStats
+from whep_server.tracing.spans import Carrier
 
 REFUSALS: Final[dict[SpeechRefusal, type[ServerError]]] = {
     SpeechRefusal.NOT_AUDIO: NotSpeech,
@@ -109,6 +110,10 @@ class Entry:
     """Why nothing further of it is taken or spoken."""
     begins: int | None = None
     """Units: 48 kHz samples on the stream's clock; None before it has started."""
+    parent: Carrier = field(default_factory=dict)
+    """Of the request that speaks it, where that is part of a trace."""
+    opened_s: float = 0.0
+    """When that came."""
     uploaded_s: float | None = None
     """When all of it was there; of one that is streamed in, its first samples."""
     accepted_s: float | None = None

@@ -63,8 +63,14 @@ class Measured(Protocol):
 class LiveCollector(Collector):
     """Reads the live objects at each scrape. ``live`` gives None as long as there is nothing to read."""
 
-    def __init__(self, live: Callable[[], Measured | None], requests: Requests, version: str) -> None:
-        self._live, self._requests, self._version = live, requests, version
+    def __init__(
+        self,
+        live: Callable[[], Measured | None],
+        requests: Requests,
+        version: str,
+        expires_s: Callable[[], float] | None,
+    ) -> None:
+        self._live, self._requests, self._version, self._expires_s = live, requests, version, expires_s
 
     def describe(self) -> list[Metric]:
         """Nothing: registering shall not scrape."""
@@ -74,6 +80,9 @@ class LiveCollector(Collector):
         """All families."""
         yield InfoMetricFamily(PREFIX + "build", "What runs", {"version": self._version})
         yield _counts("http_requests", "Requests answered", ("route", "status"), self._requests)
+        if self._expires_s is not None:
+            text = "When the certificate of HTTPS expires, in seconds since 1970; only where the server has one"
+            yield _gauge("certificate_expiry_seconds", text, self._expires_s())
         live = self._live()
         if live is None:
             return
@@ -89,11 +98,16 @@ class LiveCollector(Collector):
         yield from _event_loop(ledger)
 
 
-def open_scrape(live: Callable[[], Measured | None], requests: Requests, version: str) -> CollectorRegistry:
-    """A registry of its own for one application."""
+def open_scrape(
+    live: Callable[[], Measured | None],
+    requests: Requests,
+    version: str,
+    expires_s: Callable[[], float] | None = None,
+) -> CollectorRegistry:
+    """A registry of its own for one application; ``expires_s`` tells when its certificate does, if it has one."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
-    registry.register(LiveCollector(live, requests, version))
+    registry.register(LiveCollector(live, requests, version, expires_s))
     return registry
 
 

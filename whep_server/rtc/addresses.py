@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
+from urllib.parse import urlsplit
 
 import ifaddr
 
@@ -28,9 +29,15 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def only_here(settings: Settings) -> bool:
+    """Whether nobody but this machine reaches HTTP: it listens on loopback, and no proxy is known to be before it."""
+    public = urlsplit(settings.public_url).hostname
+    return is_loopback(settings.host) and (public is None or is_loopback(public))
+
+
 def loopback_only(settings: Settings) -> bool:
-    """Whether 127.0.0.1 alone is offered: where HTTP listens there, nobody else can have asked for media."""
-    return settings.ice_loopback and is_loopback(settings.host) and not settings.public_ip
+    """Whether 127.0.0.1 alone is offered: where HTTP is for this machine, nobody else can have asked for media."""
+    return settings.ice_loopback and only_here(settings) and not settings.public_ip
 
 
 def serves_loopback(settings: Settings) -> bool:

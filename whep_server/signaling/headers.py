@@ -54,9 +54,12 @@ def given_token(authorization: str | None, query: str | None) -> str | None:
     return _SCHEME.sub("", authorization.strip(), count=1) or None
 
 
-def session_location(base_path: str, protocol: str, stream: str, session_id: str) -> str:
-    """Path-absolute Location of a session, without query: what every known player can resolve.  [I-EP-06]"""
-    return f"{base_path.rstrip('/')}/{protocol}/{stream}/{session_id}"
+def session_location(base: str, protocol: str, stream: str, session_id: str) -> str:
+    """Location of a session, without query: path-absolute, which every known player can resolve.  [I-EP-06]
+
+    ``base``: what is put before it, a path, or an address where the operator knows under which one clients ask.
+    """
+    return f"{base.rstrip('/')}/{protocol}/{stream}/{session_id}"
 
 
 def ice_server_link(url: str, username: str | None = None, credential: str | None = None) -> str:

@@ -153,7 +153,8 @@ class Door:
         origin, allowed = origin_of(connection), self._settings.cors_origins
         if connection.scope["type"] != ScopeType.WEBSOCKET or origin is None or "*" in allowed:
             return
-        own = urlsplit(origin).netloc == connection.headers.get("host", "")
+        ours = {connection.headers.get("host", ""), urlsplit(self._settings.public_url).netloc}
+        own = urlsplit(origin).netloc in ours - {""}  # "null" has none
         if not own and origin.lower() not in allowed:
             raise Forbidden("pages of this origin may not connect here")
 

@@ -112,7 +112,7 @@ async def take_offer(
     require_type(request.headers.get("content-type"), exchange.SDP)
     offer = await read_text(request, limit=config.max_sdp_bytes, stall_s=config.upload_stall_s)
     session = await direction.open(target, offer, request.query_params)
-    location = session_location(config.public_base_path, direction.protocol, target.name, session.id)
+    location = session_location(config.base_url, direction.protocol, target.name, session.id)
     links = ice_links(config)
     if direction.events:
         links.append(extension_link(f"{location}/events", EVENTS_REL, direction.events))

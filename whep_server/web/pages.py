@@ -96,7 +96,7 @@ def page_ice_servers(settings: Settings) -> list[IceServer]:
 def avatar_files(settings: Settings, avatar: str, size: str) -> tuple[str | None, list[str]]:
     """Paths of an avatar's poster at ``size`` and of its small idle loop, for when the stream cannot be had."""
     folder = settings.assets / "avatars" / avatar
-    base = f"{settings.public_base_path}/assets/avatars/{avatar}"
+    base = f"{settings.base_path}/assets/avatars/{avatar}"
     poster = f"poster-{size}.jpg"
     loops = [name for name in ("loop.mp4", "loop.webm") if (folder / name).is_file()]
     return (f"{base}/{poster}" if (folder / poster).is_file() else None), [f"{base}/{name}" for name in loops]
@@ -104,7 +104,7 @@ def avatar_files(settings: Settings, avatar: str, size: str) -> tuple[str | None
 
 def player_config(stream: Stream, settings: Settings) -> PlayerConfig:
     """What the pages of ``stream`` are told."""
-    base, name = settings.public_base_path, stream.name
+    base, name = settings.base_path, stream.name
     poster, loop = avatar_files(settings, stream.avatar, f"{stream.format.width}x{stream.format.height}")
     return PlayerConfig(
         stream=name,
@@ -138,12 +138,12 @@ async def publish(
 ) -> ASGIResponse:
     """A microphone for the avatar. Errors: 404."""
     context = player_config(live.stream(stream), config)
-    return reply(request, render(pages.publish, context, config.public_base_path), HTML, headers=page_headers(config))
+    return reply(request, render(pages.publish, context, config.base_path), HTML, headers=page_headers(config))
 
 
 def landing_page(request: HttpRequest, live: Registry, config: Settings, pages: Pages) -> ASGIResponse:
     """What is on air. The root's route is the original server's (``compat/service.py``), which has JSON there."""
-    base = config.public_base_path
+    base = config.base_path
     context = LandingConfig([view(stream, base) for stream in live.streams() if stream.listed], base)
     return reply(
         request, render(pages.landing, context, base), HTML, headers=[*page_headers(config), ("Vary", "Accept")]

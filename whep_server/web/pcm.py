@@ -19,6 +19,8 @@ from litestar.response.base import ASGIResponse
 
 from whep_server.errors import BadRequest, ServerError, UpgradeRequired
 from whep_server.log import begin
+from whep_server.tracing.spans import asked_by
+from whep_server.tracing.spans import begin as begin_trace
 from whep_server.web.auth import OFFERED
 from whep_server.web.bodies import Socket
 from whep_server.web.closing import Closing, ClosingEvent
@@ -201,7 +203,8 @@ class PcmConnection:
             await previous.handed_on.wait()
         self._turns = [turn for turn in self._turns if not turn.over]
         stream = self._find_stream()
-        speech = stream.open_pcm(begin.sample_rate, begin.channels, start_ms=begin.start_ms)
+        with asked_by(begin.traceparent):
+            speech = stream.open_pcm(begin.sample_rate, begin.channels, start_ms=begin.start_ms)
         self._turn = PcmTurn(speech, begin, self._tell, self._gap_s)
         self._turns.append(self._turn)
         await self._turn.begin(self._group)
@@ -234,6 +237,7 @@ async def stream_pcm(
         return
     await socket.accept(subprotocol)
     begin(subject(socket.path_params, live))
+    begin_trace(socket.headers)
     try:
         with closing.staying():
             await PcmConnection(socket, lambda: live.stream(stream), closing, config.pcm_gap_s).run()

@@ -37,6 +37,8 @@ Channels = Annotated[int, Meta(ge=1, le=MAX_CHANNELS)]
 StartMs = Annotated[int, Meta(ge=MIN_START_MS, le=MAX_START_MS)]
 MarkName = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
 
+TraceParent = Annotated[str, Meta(max_length=MAX_NAME)]
+
 
 class Begin(msgspec.Struct, frozen=True, tag_field="type", tag="begin"):
     """An utterance begins, spoken after what is queued."""
@@ -46,6 +48,8 @@ class Begin(msgspec.Struct, frozen=True, tag_field="type", tag="begin"):
     channels: Channels = 1
     start_ms: StartMs | None = None
     """Units: ms. It begins with so much in hand; None: as is configured, or as the producer's jitter asks for."""
+    traceparent: TraceParent | None = None
+    """Of the trace that it is part of (W3C Trace Context); None: as the connection's header says."""
 
 
 class Append(msgspec.Struct, frozen=True, tag_field="type", tag="append"):

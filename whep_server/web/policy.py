@@ -5,6 +5,7 @@ shown in frames of other pages (``docs/devices.md``); who may do that is a setti
 """
 
 from typing import Final
+from urllib.parse import urlsplit
 
 from whep_server.settings import Settings
 from whep_server.web.exchange import HeaderLines
@@ -25,7 +26,13 @@ def content_policy(settings: Settings) -> str:
     framing = (
         [] if "*" in parents else [" ".join(["frame-ancestors", *(["'self'", *parents] if parents else ["'none'"])])]
     )
-    return "; ".join([*SOURCES, *framing])
+    return "; ".join([*SOURCES, *_connecting(settings), *framing])
+
+
+def _connecting(settings: Settings) -> list[str]:
+    """A session's Location has the public address, also for who opened the page under another one."""
+    public = urlsplit(settings.public_url)
+    return [f"connect-src 'self' {public.scheme}://{public.netloc}"] if public.netloc else []
 
 
 def page_headers(settings: Settings) -> HeaderLines:

@@ -53,7 +53,7 @@ async def ask_for_events(
     found = direction.find(target, session)
     body = await Upload(request, limit=MAX_BYTES, stall_s=config.upload_stall_s).read()
     name = found.events.open(wanted_types(body, direction.events), target.session_events())
-    location = f"{config.public_base_path}/{direction.protocol}/{target.name}/{found.id}/events/{name}"
+    location = f"{config.base_url}/{direction.protocol}/{target.name}/{found.id}/events/{name}"
     return empty(201, [("Location", location)])
 
 

@@ -69,7 +69,7 @@ class StreamRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def view(stream: Stream, base: str) -> StreamView:
-    """A stream as it is now; ``base`` is the public base path."""
+    """A stream as it is now; ``base`` is put before its paths."""
     return StreamView(
         name=stream.name,
         avatar=stream.avatar,
@@ -104,7 +104,7 @@ def parse_request(body: bytes) -> StreamRequest:
 async def list_streams(request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
     """All that is on air."""
     return json_reply(
-        request, StreamList([view(stream, config.public_base_path) for stream in live.streams() if stream.listed])
+        request, StreamList([view(stream, config.base_url) for stream in live.streams() if stream.listed])
     )
 
 
@@ -115,14 +115,14 @@ async def put_on_air(request: HttpRequest, live: Live, config: Config, door: Doo
     wanted = parse_request(body)
     door.check_stream(request, Scope.CREATE, wanted.name)
     stream = await live.put_on_air(wanted.name, wanted.avatar or config.avatar, wanted.format(config))
-    location = f"{config.public_base_path}/streams/{stream.name}"
-    return json_reply(request, view(stream, config.public_base_path), 201, [("Location", location)])
+    location = f"{config.base_url}/streams/{stream.name}"
+    return json_reply(request, view(stream, config.base_url), 201, [("Location", location)])
 
 
 @route("/streams/{stream:str}", http_method=READ, status_code=200, opt=describe(Operation(STREAMS, reply=StreamView)))
 async def show_stream(stream: FromPath[str], request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
     """One stream. Errors: 404."""
-    return json_reply(request, view(live.stream(stream), config.public_base_path))
+    return json_reply(request, view(live.stream(stream), config.base_url))
 
 
 @delete("/streams/{stream:str}", status_code=204, opt=describe(Operation(STREAMS)))

@@ -1,0 +1,1 @@
+"""OpenTelemetry spans of utterances, where an endpoint is configured."""
