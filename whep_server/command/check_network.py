@@ -156,7 +156,7 @@ def check_ice(settings: Settings) -> Iterator[Finding]:
     if not stuns and not turns:
         yield Finding("ice servers", True, "none are set")
     for url, answer in zip(settings.stun_urls, stuns, strict=True):
-        fix = "a silent one holds up every answer by 5 s: mend it, or take it out of WEBRTC_STUN_URLS"
+        fix = "each minute a viewer waits for it in vain: mend it, or take it out of WEBRTC_STUN_URLS"
         yield _server("stun", url, answer, f"sees us as {answer.address}", fix)
     for url, answer in zip(settings.turn_urls, turns, strict=True):
         yield _relay(url, answer) or _server("turn", url, answer, "", _turn_fix(settings, answer))

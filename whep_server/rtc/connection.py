@@ -18,6 +18,7 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, cast
 
 import aioice
@@ -28,7 +29,8 @@ from aioice.utils import random_string
 from aiortc import RTCRtpReceiver, RTCRtpSender
 
 from whep_server.metrics.facts import CandidatePair
-from whep_server.rtc.ports import ANY, Ports, candidates, reflexive_candidates
+from whep_server.rtc.gathering import SERVER_S, reflexive_candidates, relayed_candidates
+from whep_server.rtc.ports import ANY, Ports, candidates
 from whep_server.signaling.sdpfrag import Credentials, LocalIce
 
 CONSENTS: Final = 4
@@ -69,16 +71,23 @@ class Generation(aioice.Connection):
         addresses: list[str],
         timeout: int = 5,  # noqa: ASYNC109  aioice's own argument
     ) -> list[aioice.Candidate]:
-        """In place of aioice's, which takes any port and knows no public addresses."""
+        """In place of aioice's, which takes any port, knows no public addresses and waits for servers for long."""
         hosts: list[StunProtocol] = []
         async for protocol in self.ports.open(self, self._deliver, addresses):
             hosts.append(protocol)
             self._protocols.append(protocol)  # at once: who gives up closes them
         mapped, relayed = await asyncio.gather(
-            reflexive_candidates(hosts, self.stun_server, timeout),
-            super().get_component_candidates(component, [], timeout),  # without addresses: TURN's alone
+            reflexive_candidates(hosts, self.stun_server, self.ports.patience), self._relayed_candidates(component)
         )
         return [*candidates(hosts, self.ports.public), *mapped, *relayed]
+
+    async def _relayed_candidates(self, component: int) -> list[aioice.Candidate]:
+        if self.turn_server is None:
+            return []
+        scheme, (host, port) = "turns" if self.turn_ssl else "turn", self.turn_server
+        gather = partial(super().get_component_candidates, component, [], SERVER_S)
+        name = f"{scheme}:{host}:{port}?transport={self.turn_transport}"
+        return await relayed_candidates(name, gather, self.ports.patience)
 
     async def connect(self) -> None:
         """Wait for a pair. Errors: ConnectionError where there will be none."""
