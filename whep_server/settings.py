@@ -269,6 +269,11 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices(f"{PREFIX}TURN_URLS", "WEBRTC_TURN_URLS"),
         description="TURN URLs, comma-separated",
     )
+    use_ice_servers: bool = Field(
+        True,
+        description="Ask the STUN and TURN servers for addresses of this server, too, for every session; false where "
+        "peers reach it without: they alone are told of them, and no relay's ports are taken for nothing",
+    )
     turn_user: TurnName = Field(
         "",
         validation_alias=AliasChoices(f"{PREFIX}TURN_USER", "WEBRTC_TURN_USER"),

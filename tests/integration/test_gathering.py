@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.aiortc_player import eventually, player
+from tests.integration.joining import join, live_server, plays
 from tests.integration.test_one_port import CANDIDATE
 from whep_server.metrics.facts import IceFailure
 
@@ -66,3 +67,15 @@ async def test_silent_servers_are_waited_for_once(on_air, transport, caplog):
             assert (len(datagrams.called), len(calls.called)) == asked
             assert registry.ledger.silences == {f"stun:{udp}": 1, turn: 1}
             assert registry.ledger.ice_failures[IceFailure.GATHERING] == 0
+
+
+async def test_servers_that_are_for_peers_alone_are_told_and_not_asked():
+    async with silent_servers() as (datagrams, calls, udp, tcp):
+        settings = {"stun_urls": f"stun:{udp}", "turn_urls": f"turn:{tcp}?transport=tcp", "turn_secret": "word"}
+        async with live_server(use_ice_servers=False, **settings) as http, player() as peer:
+            created = await join(http, peer)
+            links = created.headers["Link"]
+            assert f"<stun:{udp}>" in links and f"<turn:{tcp}?transport=tcp>" in links
+            assert {kind for *_, kind in CANDIDATE.findall(created.text)} == {"host"}
+            await plays(peer)
+        assert not datagrams.called and not calls.called
