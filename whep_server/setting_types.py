@@ -61,8 +61,8 @@ def _token_secrets(value: SecretStr) -> SecretStr:
 
 
 def _port(value: object) -> object:
-    """Empty as 0."""
-    return 0 if value == "" else value
+    """Empty as not said."""
+    return None if value == "" else value
 
 
 Listed = Annotated[list[str], NoDecode, BeforeValidator(_listed)]
@@ -72,7 +72,7 @@ PublicAddresses = Annotated[Listed, AfterValidator(media_addresses.public_addres
 """No names: they would be looked up once, and be wrong later."""
 IceUrls = Annotated[Listed, AfterValidator(_ice_urls)]
 PortRange = Annotated[str, AfterValidator(_in_order)]
-UdpPort = Annotated[int, Field(ge=0, le=65535), BeforeValidator(_port)]
+UdpPort = Annotated[Annotated[int, Field(ge=0, le=65535)] | None, BeforeValidator(_port)]
 TurnName = Annotated[str, AfterValidator(_credential)]
 TurnPassword = Annotated[SecretStr, AfterValidator(_secret_credential)]
 HeaderSecret = Annotated[SecretStr, AfterValidator(_header_secret)]

@@ -236,9 +236,10 @@ class Settings(BaseSettings):
         description="Offer 127.0.0.1 as a candidate where HTTP listens on loopback",
     )
     udp_port: UdpPort = Field(
-        0,
+        None,
         validation_alias=AliasChoices(f"{PREFIX}UDP_PORT", "WEBRTC_UDP_PORT"),
-        description="One UDP port for the media of all sessions, as 8443; 0: each session has ports of its own",
+        description="One UDP port for the media of all sessions; 0: each session has ports of its own. Not set: 8443 "
+        "where others reach the server and udp_port_range is empty, else 0",
     )
     udp_port_range: PortRange = Field(
         "",

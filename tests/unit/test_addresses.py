@@ -66,8 +66,25 @@ def test_the_names_that_others_use_are_read(monkeypatch):
     monkeypatch.setenv("WEBRTC_UDP_PORT_RANGE", "40000-40100")
     monkeypatch.setenv("WEBRTC_PUBLIC_IP", "203.0.113.9, 2001:DB8:0::9,203.0.113.9")
     settings = Settings()
-    assert (settings.udp_port, settings.udp_ports) == (0, range(40000, 40101))
+    assert (settings.udp_port, settings.udp_ports) == (None, range(40000, 40101))
     assert settings.public_ip == ["203.0.113.9", "2001:db8::9"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "number"),
+    [
+        ({}, 0),
+        ({"host": "0.0.0.0"}, 8443),
+        ({"public_ip": "203.0.113.9"}, 8443),
+        ({"ice_loopback": False}, 8443),
+        ({"host": "0.0.0.0", "udp_port_range": "40000-40100"}, 0),
+        ({"host": "0.0.0.0", "udp_port": 0}, 0),
+        ({"host": "0.0.0.0", "udp_port": ""}, 8443),
+        ({"udp_port": 9000}, 9000),
+    ],
+)
+def test_one_port_is_the_rule_where_others_reach_the_server(settings, number):
+    assert addresses.media_port(Settings(**settings)) == number
 
 
 class At:

@@ -13,7 +13,7 @@ import httpx
 from whep_server import __version__
 from whep_server.command.findings import Finding
 from whep_server.command.serve import is_exposed
-from whep_server.rtc.addresses import interfaces, is_loopback, loopback_only
+from whep_server.rtc.addresses import interfaces, is_loopback, loopback_only, media_port
 from whep_server.rtc.ice_probe import Answer, allocate, ask_stun, offered_addresses, overhearing
 from whep_server.rtc.ports import check_port as check_media_port
 from whep_server.rtc.reach import Reach, judge, reach_of
@@ -97,7 +97,7 @@ def check_udp(settings: Settings) -> Iterator[Finding]:
 
 def check_media(settings: Settings) -> Iterator[Finding]:
     """The UDP ports that sessions take."""
-    if settings.udp_port:
+    if media_port(settings):
         yield _one_port(settings)
         return
     ports = settings.udp_ports if settings.udp_port_range else _kernels_ports()
@@ -117,7 +117,7 @@ def _one_port(settings: Settings) -> Finding:
         says, _, other = str(error).partition("\n")
         running = _version_of_ours(settings) is not None  # it has taken its media port, too
         return Finding("media", running, f"{says}{': a server of ours is running' if running else ''}", other)
-    return Finding("media", True, f"UDP port {settings.udp_port} for the media of all sessions")
+    return Finding("media", True, f"UDP port {media_port(settings)} for the media of all sessions")
 
 
 def _kernels_ports() -> range:

@@ -7,10 +7,14 @@ What an operator names is told apart by its looks: ``eth0`` and ``docker*`` are 
 import ipaddress
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
+from typing import Final
 
 import ifaddr
 
 from whep_server.settings import Settings
+
+MEDIA_PORT: Final = 8443
+"""Where nothing else was said."""
 
 HostAddresses = Callable[[bool, bool], list[str]]
 """aioice's ``get_host_addresses``: for IPv4, for IPv6."""
@@ -27,6 +31,16 @@ def is_loopback(host: str) -> bool:
 def loopback_only(settings: Settings) -> bool:
     """Whether 127.0.0.1 alone is offered: where HTTP listens there, nobody else can have asked for media."""
     return settings.ice_loopback and is_loopback(settings.host) and not settings.public_ip
+
+
+def media_port(settings: Settings) -> int:
+    """The UDP port for the media of all sessions; 0 where each has ports of its own.
+
+    On loopback it asks nothing of a machine that several servers share.
+    """
+    if settings.udp_port is not None:
+        return settings.udp_port
+    return 0 if settings.udp_port_range or loopback_only(settings) else MEDIA_PORT
 
 
 def interfaces() -> dict[str, str]:

@@ -220,10 +220,11 @@ def taken(host: str, number: int) -> socket.socket:
 
 def check_port(settings: Settings) -> None:
     """Whether a server could take its media port now. Errors: PortTaken, in words for the operator."""
-    if settings.udp_port:
+    number = addressing.media_port(settings)
+    if number:
         for host in addressing.offered(settings, aioice.ice.get_host_addresses):
             with addresses_that_are_gone(host):
-                taken(host, settings.udp_port).close()
+                taken(host, number).close()
 
 
 @contextmanager
@@ -231,10 +232,11 @@ def open_ports(
     settings: Settings, strays: Counter[str] | None = None, silences: Counter[str] | None = None
 ) -> Iterator[Ports]:
     """The ports of a server, inside ``ice_policy``; what is counted as in ``SharedPort``. Errors: PortTaken."""
-    if not settings.udp_port:
+    number = addressing.media_port(settings)
+    if not number:
         yield EachItsOwn(settings.udp_ports, settings.public_ip, silences)
         return
-    shared = SharedPort(settings.udp_port, settings.public_ip, strays, silences)
+    shared = SharedPort(number, settings.public_ip, strays, silences)
     try:
         shared.take(aioice.ice.get_host_addresses(True, True))
         yield shared
