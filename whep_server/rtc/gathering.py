@@ -20,7 +20,7 @@ from aioice.ice import StunProtocol
 
 logger = logging.getLogger(__name__)
 
-SERVER_S: Final = 2.0
+SERVER_S: Final = 2
 """A server that does not answer by then is silent. TURN over TLS takes five round trips: 1.5 s to the far side of the
 earth; and of datagrams two may be lost, which are sent again after 0.5 and 1.5 s."""
 REST_S: Final = 60.0
