@@ -93,4 +93,4 @@ def test_chromium_that_may_use_relays_alone_plays_by_turn(built: Town):
     built.set_front()
     built.set_gate(symmetric=True)
     report = chromium(built, "relay")
-    assert (report["local"], report["relay_protocol"]) == ("relay", "udp")
+    assert report["local"] == "relay" and report["relay_protocol"] in ("udp", "tcp")
