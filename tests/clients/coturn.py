@@ -16,19 +16,20 @@ PORT, OTHER_PORT = 3478, 3480
 """The second one tells whether a NAT gives each destination another port."""
 
 
-def shipped(address: str) -> str:
-    """The configuration that we ship, for a machine with one public address."""
+def shipped(public: str, local: str) -> str:
+    """The configuration that we ship, for a machine with a public address and its own, which may be the same."""
     (compose,) = documents("compose.yaml")
     text = compose["configs"]["coturn"]["content"]  # type: ignore[index]  # it is a mapping, or the test fails
-    filled = text.replace("${PUBLIC_IP:?}", address).replace("${LOCAL_IP:?}", address)
-    return Template(filled).substitute(TURN_SECRET=SECRET, DOMAIN="example.org", LOCAL_IP=address)
+    filled = text.replace("${PUBLIC_IP:?}", public).replace("${LOCAL_IP:?}", local)
+    return Template(filled).substitute(TURN_SECRET=SECRET, DOMAIN="example.org", LOCAL_IP=local)
 
 
 @contextmanager
-def coturn(space: Namespace, address: str, folder: Path) -> Iterator[Path]:
-    """A STUN and TURN server in a namespace, UDP and TCP; its log."""
+def coturn(space: Namespace, public: str, folder: Path, local: str = "") -> Iterator[Path]:
+    """A STUN and TURN server in a namespace, UDP and TCP; its log. ``local``: its own address, behind a NAT."""
+    address = local or public
     configuration, log = folder / "coturn.conf", folder / "coturn.log"
-    configuration.write_text(shipped(address))
+    configuration.write_text(shipped(public, address))
     options = {
         "-c": configuration,
         "--listening-ip": address,

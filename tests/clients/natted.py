@@ -72,11 +72,14 @@ class Town:
     gate: Namespace
     """The viewer's."""
 
-    def set_front(self, *, udp: bool = True) -> None:
-        """Make the server's NAT anew: two ports are forwarded, or without ``udp`` that of HTTP alone."""
-        forwarded = FORWARDED.format(protocol="tcp", port=PORT, inside=INSIDE)
-        if udp:
-            forwarded += FORWARDED.format(protocol="udp", port=UDP_PORT, inside=INSIDE)
+    def set_front(self, *, udp: bool = True, turn: str = "") -> None:
+        """Make the server's NAT anew: two ports are forwarded, or without ``udp`` that of HTTP alone.
+
+        ``turn`` are ports of a TURN server on the same host, UDP and TCP, as nft writes them.
+        """
+        ports = [("tcp", str(PORT)), *([("udp", str(UDP_PORT))] if udp else [])]
+        ports += [(protocol, f"{{ {turn} }}") for protocol in ("tcp", "udp") if turn]
+        forwarded = "\n".join(FORWARDED.format(protocol=each, port=port, inside=INSIDE) for each, port in ports)
         nft(self.front, PASSING.format(denied="") + ONE_TO_ONE.format(forwarded=forwarded, outside=OUTSIDE))
 
     def set_gate(self, *, symmetric: bool = False, udp: bool = True) -> None:

@@ -3,8 +3,9 @@
     python -m tests.clients.natted_viewer WHEP_URL TURN_HOST PICTURES SECONDS [SERVER ...]
 
 A SERVER is how a URL begins or ends, as ``stun:`` or ``transport=tcp``: those that an OPTIONS request tells of and that
-fit are used, with the login it tells. Reported are the pictures decoded, the pair of candidates that media took, as the
-player and as the server see it, and under which ports two ports of TURN_HOST see one socket of this machine.
+fit are used, with the login it tells; or another TURN server's whole URL, with the same login. Reported are the
+pictures decoded, the pair of candidates that media took, as the player and as the server see it, and under which ports
+two ports of TURN_HOST see one socket of this machine.
 """
 
 import asyncio
@@ -33,11 +34,11 @@ async def ice_servers(client: httpx.AsyncClient, whep: str, chosen: Sequence[str
     """Those of the server's that are to be used."""
     told = (await client.options(whep)).raise_for_status().headers.get("Link", "")
     links = [each for each in parse_links(told) if each.rel == "ice-server"]
-    return [
-        RTCIceServer(each.target, each.get("username"), each.get("credential"))
-        for each in links
-        if any(each.target.startswith(text) or each.target.endswith(text) for text in chosen)
-    ]
+    told_of = {each.target: (each.get("username"), each.get("credential")) for each in links}
+    login = next((each for url, each in told_of.items() if url.startswith("turn:")), (None, None))
+    fit = {url: each for url, each in told_of.items() if url.startswith(tuple(chosen)) or url.endswith(tuple(chosen))}
+    fit |= {url: login for url in chosen if url.startswith("turn:") and url not in told_of}
+    return [RTCIceServer(url, *each) for url, each in fit.items()]
 
 
 def ports_seen(host: str) -> list[int]:

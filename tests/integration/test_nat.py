@@ -5,19 +5,22 @@ The NATs are the kernel's own (`tests.clients.natted`).
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.clients.coturn import PORT as TURN_PORT
 from tests.clients.coturn import SECRET, coturn
 from tests.clients.namespace import UDP_PORT, server_inside
-from tests.clients.natted import OUTSIDE, STREET, Town, town
+from tests.clients.natted import INSIDE, OUTSIDE, STREET, Town, town
 from tests.clients.server_process import Server
 
 pytestmark = pytest.mark.timeout(400)  # the first test waits for the idle loop to be encoded
 
 PICTURES = 25
 DEADLINE_S = 60
+RELAYS = "61000-61200"
+"""What compose.yaml has coturn relay from."""
 TURN = f"turn:{STREET}:{TURN_PORT}"
 
 
@@ -72,6 +75,16 @@ def test_a_server_whose_udp_port_is_not_forwarded_is_reached_by_its_own_relay(bu
     assert report["video"] >= PICTURES and report["local"] != "relay"
     assert report["remote"] == "relay" and report["remote_address"][0] == STREET
     assert report["servers_view"] == [["relay", "prflx"]]
+
+
+def test_coturn_on_the_servers_own_machine_relays_to_it_behind_the_same_nat(built: Town, tmp_path: Path):
+    """As compose.yaml puts it: what is relayed cannot go out and in again, and may go to that machine alone."""
+    built.set_front(turn=f"{TURN_PORT}, {RELAYS}")
+    built.set_gate(udp=False)
+    with coturn(built.server, OUTSIDE, tmp_path, local=INSIDE):
+        report = play(built, f"turn:{OUTSIDE}:{TURN_PORT}?transport=tcp")
+    assert report["video"] >= PICTURES and report["local"] == "relay"
+    assert report["remote_address"][0] in (INSIDE, OUTSIDE)
 
 
 def chromium(built: Town, *policy: str) -> dict[str, object]:
