@@ -16,7 +16,7 @@ FUZZ_S ?= 60
 TESTS ?= tests/test_layout.py tests/unit tests/fuzz tests/integration tests/contract conformance
 
 # What the tests drive as real WHEP players, and what isolates them. The product itself needs none of these.
-DEBIAN := caddy chromium espeak-ng firefox-esr fonts-dejavu-core iproute2 \
+DEBIAN := caddy chromium coturn espeak-ng firefox-esr fonts-dejavu-core iproute2 nftables \
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
 	gstreamer1.0-nice gstreamer1.0-libav python3-gi python3-gst-1.0 gir1.2-gst-plugins-bad-1.0 nginx-light openssl \
 	golang-go golang-github-pion-webrtc.v3-dev $(shell command -v npm >/dev/null || echo nodejs npm)
@@ -103,6 +103,7 @@ clean: ## remove everything that was made here
 	@$(PIP) --editable '.[dev]'
 	@mkdir -p .setup && touch $@ .setup/run
 
+# coturn's package would start a server on this machine; the tests start their own.
 debian: | .venv/pyvenv.cfg # which may install packages, too
 	@missing=$$(for name in $(DEBIAN); do \
 		dpkg-query -W -f '$${Status}' $$name 2>/dev/null | grep -q 'ok installed' || echo $$name; done | xargs); \
@@ -110,6 +111,7 @@ debian: | .venv/pyvenv.cfg # which may install packages, too
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "[setup] browsers and players for the tests: waiting for Debian's packages ($$missing)"; \
 		apt-get update -qq; \
+		if [ -d /run/systemd/system ]; then case " $$missing " in *" coturn "*) systemctl --quiet mask coturn;; esac; fi; \
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >.setup/debian.log 2>&1 \
 			|| { tail -20 .setup/debian.log; exit 1; }; \
 	else \

@@ -89,15 +89,18 @@ class Fanout:
         return bool(window.viewers) and window.keeps_up and window.kbps >= RATE_KEPT * first.kbps
 
     @property
+    def slope_ms(self) -> float | None:
+        """The slope of ``ms_per_viewer_s`` alone; None where it could carry no two numbers of viewers."""
+        return slope([(window.viewers, 10 * window.server_percent) for window in self.windows if self.carries(window)])
+
+    @property
     def ms_per_viewer_s(self) -> float:
         """Milliseconds of processor time a second for one more viewer: the slope over the numbers it could carry.
 
         Where it could carry no two, the cheapest viewer's share of all that the server did, for all pictures as if
         those that did not arrive had been as dear as the others.
         """
-        carried = [(window.viewers, 10 * window.server_percent) for window in self.windows if self.carries(window)]
-        grown = slope(carried)
-        if grown is not None:
+        if (grown := self.slope_ms) is not None:
             return grown
         watched = [window for window in self.windows if window.viewers and window.frames_s]
         return min((10 * each.server_percent / each.viewers * FPS / each.frames_s for each in watched), default=0.0)

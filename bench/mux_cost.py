@@ -29,14 +29,27 @@ class MuxFigures:
     """One port for all."""
 
     @property
-    def apart_ms(self) -> float:
-        """Milliseconds of processor time a second for one more viewer, in the cheapest round: disturbances only add."""
-        return min(each.ms_per_viewer_s for each in self.apart)
+    def apart_ms(self) -> float | None:
+        """Milliseconds of processor time a second for one more viewer, in the cheapest round: disturbances only add.
+
+        None where no round carried all numbers of viewers: a machine with other work, which says nothing of ports.
+        """
+        return _cheapest(self.apart, self.most)
 
     @property
-    def shared_ms(self) -> float:
+    def shared_ms(self) -> float | None:
         """The same over one port."""
-        return min(each.ms_per_viewer_s for each in self.shared)
+        return _cheapest(self.shared, self.most)
+
+    @property
+    def most(self) -> int:
+        """The largest number of viewers that was tried."""
+        return max(window.viewers for each in (*self.apart, *self.shared) for window in each.windows)
+
+
+def _cheapest(rounds: Sequence[Fanout], most: int) -> float | None:
+    whole = [each for each in rounds if each.windows[-1].viewers == most and each.carries(each.windows[-1])]
+    return min((cost for each in whole if (cost := each.slope_ms) is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,8 @@ def as_text(result: MuxFigures) -> str:
             table(
                 ["one more viewer", "ms of a core a second", "own ports are 1"],
                 [
-                    ["own ports", f"{result.apart_ms:.2f}", "1"],
-                    ["one port", f"{result.shared_ms:.2f}", _compared(result)],
+                    ["own ports", _cost(result.apart_ms), "1"],
+                    ["one port", _cost(result.shared_ms), _compared(result)],
                 ],
             ),
             ABOUT,
@@ -44,7 +44,13 @@ def as_text(result: MuxFigures) -> str:
 
 
 def _compared(result: MuxFigures) -> str:
-    return f"{result.shared_ms / result.apart_ms:.2f}" if result.apart_ms > 0 else "-"
+    if result.apart_ms is None or result.shared_ms is None or result.apart_ms <= 0:
+        return "-"
+    return f"{result.shared_ms / result.apart_ms:.2f}"
+
+
+def _cost(ms: float | None) -> str:
+    return "not all viewers got their pictures" if ms is None else f"{ms:.2f}"
 
 
 def _row(server: Fanout, window: Window) -> list[str]:

@@ -45,7 +45,7 @@ async def open_on_air(
 ) -> AsyncIterator[tuple[Registry, FakeOpener]]:
     """A registry with its fake worker, and the stream ``demo`` going on air; ``changes`` are settings."""
     opener = opener or FakeOpener()
-    settings = Settings(**{"width": SIZE[0], "height": SIZE[1], **changes})  # type: ignore[arg-type]
+    settings = Settings(**{"width": SIZE[0], "height": SIZE[1], "udp_port": 0, **changes})  # type: ignore[arg-type]
     async with open_registry(settings, opener) as registry:
         yield registry, opener
 

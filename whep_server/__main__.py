@@ -66,7 +66,9 @@ def common(
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="TCP port; 0 takes a free one.")] = None,
-    udp_port: Annotated[int | None, typer.Option(help="One UDP port for all media; 0: each session its own.")] = None,
+    udp_port: Annotated[
+        int | None, typer.Option(help="One UDP port for all media, 8443 off loopback; 0: each its own.")
+    ] = None,
     stream: Annotated[str | None, typer.Option(help="Name of the stream put on air; empty for none.")] = None,
     avatar: Annotated[str | None, typer.Option(help="Its avatar.")] = None,
     size: Annotated[str | None, typer.Option(help="Its picture, WIDTHxHEIGHT.")] = None,

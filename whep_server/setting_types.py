@@ -101,8 +101,8 @@ def _frame_rate(fps: int) -> int:
 
 
 def _port(value: object) -> object:
-    """Empty as 0."""
-    return 0 if value == "" else value
+    """Empty as not said."""
+    return None if value == "" else value
 
 
 Listed = Annotated[list[str], NoDecode, BeforeValidator(_listed)]
@@ -114,7 +114,7 @@ Proxies = Annotated[Listed, AfterValidator(_proxies)]
 IceUrls = Annotated[Listed, AfterValidator(_ice_urls)]
 FrameRate = Annotated[int, AfterValidator(_frame_rate)]
 PortRange = Annotated[str, AfterValidator(_in_order)]
-UdpPort = Annotated[int, Field(ge=0, le=65535), BeforeValidator(_port)]
+UdpPort = Annotated[Annotated[int, Field(ge=0, le=65535)] | None, BeforeValidator(_port)]
 TurnName = Annotated[str, AfterValidator(_credential)]
 TurnPassword = Annotated[SecretStr, AfterValidator(_secret_credential)]
 HeaderSecret = Annotated[SecretStr, AfterValidator(_header_secret)]

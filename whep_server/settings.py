@@ -240,9 +240,10 @@ class Settings(BaseSettings):
         True, description="Offer 127.0.0.1 alone where HTTP listens on loopback and public_url names nothing else"
     )
     udp_port: UdpPort = Field(
-        0,
+        None,
         validation_alias=AliasChoices(f"{PREFIX}UDP_PORT", "WEBRTC_UDP_PORT"),
-        description="One UDP port for the media of all sessions, as 8443; 0: each session has ports of its own",
+        description="One UDP port for the media of all sessions; 0: each session has ports of its own. Not set: 8443 "
+        "where others reach the server and udp_port_range is empty, else 0",
     )
     udp_port_range: PortRange = Field(
         "",
@@ -272,6 +273,11 @@ class Settings(BaseSettings):
         default=[],
         validation_alias=AliasChoices(f"{PREFIX}TURN_URLS", "WEBRTC_TURN_URLS"),
         description="TURN URLs, comma-separated",
+    )
+    use_ice_servers: bool = Field(
+        True,
+        description="Ask the STUN and TURN servers for addresses of this server, too, for every session; false where "
+        "peers reach it without: they alone are told of them, and no relay's ports are taken for nothing",
     )
     turn_user: TurnName = Field(
         "",

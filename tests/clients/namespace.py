@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tests.clients.bad_road import DEVICE, NEAR
 from tests.clients.server_process import CACHE, START_S, environment, spawned
@@ -74,11 +75,14 @@ def network_namespace() -> Iterator[Namespace]:
 
 
 @contextmanager
-def server_inside(space: Namespace) -> Iterator[None]:
-    """A server that listens on the namespace's address, with both codecs of its idle loop ready; media on one port."""
+def server_inside(space: Namespace, **settings: str) -> Iterator[Path]:
+    """A server that listens on the namespace's address, with both codecs of its idle loop ready; media on one port.
+
+    ``settings`` are names of the settings class. Yields its log.
+    """
     log = CACHE / f"{space.name}.log"
-    ports = {"port": str(PORT), "udp_port": str(UDP_PORT)}
-    env = environment({"host": ADDRESS, "cache": str(CACHE / "idle"), "insecure": "true"} | ports)
+    place = {"host": str(urlsplit(space.base).hostname), "port": str(PORT), "udp_port": str(UDP_PORT)}
+    env = environment({"cache": str(CACHE / "idle"), "insecure": "true"} | place | settings)
     command = space.argv(sys.executable, "-m", "whep_server", "serve")
     ask = space.argv(sys.executable, str(READY_PROBE), f"{space.base}/streams/demo", '"H264"', '"VP8"')
     with spawned(command, log, env=env) as process:
@@ -88,7 +92,7 @@ def server_inside(space: Namespace) -> Iterator[None]:
             f"server ready; see {log}",
         )
         assert process.is_running(), log.read_text(errors="replace")[-4000:]
-        yield
+        yield log
 
 
 @dataclass(frozen=True, slots=True)

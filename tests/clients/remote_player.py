@@ -14,13 +14,17 @@ WAIT_MS = 120_000
 
 
 @asynccontextmanager
-async def playing(base: str) -> AsyncIterator[Page]:
-    """The player's page, which has played for a second."""
+async def playing(base: str, *hosts: str, script: str = "") -> AsyncIterator[Page]:
+    """The player's page, which has played for a second; ``script`` ran there before anything else.
+
+    ``hosts`` are others than the server's that the browser may call over TCP.
+    """
     flags = [flag for flag in FLAGS if not flag.startswith("--host-resolver-rules")]
-    rules = f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {urlsplit(base).hostname}"
+    allowed = ", ".join(f"EXCLUDE {host}" for host in (urlsplit(base).hostname, *hosts))
+    rules = f"--host-resolver-rules=MAP * ~NOTFOUND, {allowed}"
     async with launched([*flags, rules]) as browser:
         page = await browser.new_page()
-        await page.add_init_script(path=PROBE)
+        await page.add_init_script(script=script + PROBE.read_text())
         await page.goto(f"{base}/player/demo", timeout=WAIT_MS)
         await page.click(PLAY)
         await until_page(page, "document.querySelector('#live').currentTime > 1", WAIT_MS / 1000)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from avatar.decode import DecodeLimits, NotSpeech, decode
 from whep_server.errors import BadRequest, UnsupportedType
-from whep_server.rtc.connection import Generation
+from whep_server.rtc.generation import Generation
 from whep_server.rtc.ports import SharedPort
 from whep_server.rtc.reception import Reception
 from whep_server.rtc.sender import Outbound

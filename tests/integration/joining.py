@@ -41,7 +41,7 @@ async def live_server(opener: FakeOpener | None = None, **changes: object) -> As
         async with open_registry(settings, opener) as registry:
             yield registry
 
-    settings = Settings(**{"width": SIZE[0], "height": SIZE[1], **changes})  # type: ignore[arg-type]
+    settings = Settings(**{"width": SIZE[0], "height": SIZE[1], "udp_port": 0, **changes})  # type: ignore[arg-type]
     async with serving(settings, open_live) as http:
         await until_answer(http, "/streams/demo", lambda answer: answer.status_code == 200)
         yield http

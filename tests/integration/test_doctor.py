@@ -16,7 +16,6 @@ from tests.clients.peers import turn_server
 from tests.clients.server_process import ROOT, environment, free_port
 from whep_server.command import check_machine
 from whep_server.command.check_machine import as_packed, check_encoders, check_limits, check_time
-from whep_server.command.check_network import kind_of
 from whep_server.command.doctor import examine
 from whep_server.command.findings import Finding, Status
 from whep_server.settings import Settings
@@ -119,7 +118,7 @@ def test_a_wrong_turn_login_is_told_from_a_server_that_is_not_there(turn: int, s
     assert [each.status for each in answers] == [Status.FAILED] * 3
     refused, unheard, closed = answers
     assert "error 400" in refused.says and "WEBRTC_TURN_PASS" in refused.fix
-    assert "unreachable: it was silent for 5 s" in unheard.says and "open its ports" in unheard.fix
+    assert "unreachable: it was silent for 2 s" in unheard.says and "open its ports" in unheard.fix
     assert "unreachable: Connection refused" in closed.says
 
 
@@ -148,13 +147,6 @@ def test_a_wrong_secret_at_coturn_is_401():
 def test_addresses_are_warned_of_that_others_do_not_reach():
     status, words = one("ice", "addresses")
     assert status == "warning" and "127.0.0.1 (loopback)" in words and "WHEP_AVATAR_HOST" in words
-    kinds = {
-        "8.8.8.8": "public",
-        "172.17.0.2": "Docker's bridge",
-        "10.1.2.3": "private",
-        "100.64.0.9": "a provider's NAT",
-    }
-    assert {address: kind_of(address) for address in kinds} == kinds
 
 
 def test_a_damaged_avatar_is_found_and_one_that_is_missing(tmp_path: Path):

@@ -10,8 +10,8 @@ import pytest
 from aioice import Candidate, stun
 
 from tests.clients.recording_viewer import loopback_candidates
-from whep_server.rtc import connection as ours
-from whep_server.rtc.connection import Generation
+from whep_server.rtc import generation as ours
+from whep_server.rtc.generation import Generation
 
 NEVER_S = 3600.0
 PASSWORD = "passwordpasswordpassword"

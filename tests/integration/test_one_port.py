@@ -323,10 +323,17 @@ async def test_a_viewer_beyond_a_nat_comes_by_the_public_address(monkeypatch):
         nat.close()
 
 
-@pytest.mark.parametrize(("settings", "level"), [({"host": "0.0.0.0"}, "WARNING"), ({}, "INFO")])
-async def test_the_start_tells_an_operator_who_could_come(on_air, caplog, monkeypatch, settings, level):
+@pytest.mark.parametrize(
+    ("settings", "level", "fix"),
+    [
+        ({"host": "0.0.0.0"}, "WARNING", "WEBRTC_PUBLIC_IP"),
+        ({"host": "0.0.0.0", "public_ip": "10.9.0.1"}, "INFO", "viewers on these networks"),
+        ({}, "INFO", "WHEP_AVATAR_HOST"),
+    ],
+)
+async def test_the_start_tells_an_operator_who_could_come(on_air, caplog, monkeypatch, settings, level, fix):
     monkeypatch.setattr("aioice.ice.get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
     caplog.set_level("INFO")
     async with on_air(**settings):
         (told,) = [each for each in caplog.records if each.name == "whep_server.rtc.ice"]
-    assert told.levelname == level and "127.0.0.1 (loopback)" in told.message and "WEBRTC_PUBLIC_IP" in told.message
+    assert told.levelname == level and "127.0.0.1 (loopback)" in told.message and fix in told.message

@@ -18,7 +18,7 @@ import pytest
 from tests.audio_files import tone, wav
 from tests.clients.every_route import SDP, VIEWER, EveryRoute, bearer, every_route, token
 from tests.clients.waiting import until_now
-from whep_server.rtc.connection import Generation
+from whep_server.rtc.generation import Generation
 from whep_server.rtc.ports import EachItsOwn, open_ports
 from whep_server.settings import Settings
 from whep_server.signaling.tokens import Scope

@@ -12,7 +12,8 @@ from tests.aiortc_player import Player, eventually, player
 from whep_server.errors import MalformedFragment
 from whep_server.live.session import Restarted
 from whep_server.live.stream import Stream
-from whep_server.rtc.connection import Generation, RestartableConnection, connection_of, local_ice
+from whep_server.rtc.connection import RestartableConnection, connection_of, local_ice
+from whep_server.rtc.generation import Generation
 from whep_server.signaling.sdpfrag import Credentials, parse_fragment
 from whep_server.signaling.state import State
 

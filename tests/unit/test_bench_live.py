@@ -132,6 +132,11 @@ def test_both_ways_to_take_ports_are_compared_by_their_cheapest_rounds():
     assert (figures.apart_ms, figures.shared_ms) == (pytest.approx(2), pytest.approx(1.6))
     assert "| 0.80" in re.sub(" +", " ", mux_report.as_text(figures))
     assert json.loads(mux_report.as_json(figures))["calculated"]["shared_ms"] == pytest.approx(1.6)
+    broken_off = Fanout("one", [window(0, 1), window(1, 1, 24.0)])
+    disturbed = MuxFigures(MACHINE, "alone", 8, figures.apart, [broken_off, broken_off])
+    assert disturbed.shared_ms is None and "not all viewers" in mux_report.as_text(disturbed)
+    one_round = MuxFigures(MACHINE, "alone", 8, figures.apart, [broken_off, fanout("one", 30)])
+    assert one_round.shared_ms == pytest.approx(3)
 
 
 def test_one_more_viewer_costs_the_slope_over_what_a_server_could_keep_up_with():

@@ -15,6 +15,7 @@ import yaml
 from tests.deploy_files import DEPLOY, ROOT, dockerfile, documents, is_in_context, under, unit_settings
 from whep_server.command import api
 from whep_server.command.serve import FAREWELL_S, GRACE_S
+from whep_server.rtc.addresses import MEDIA_PORT
 from whep_server.settings import Settings, unknown_variables, variables
 
 PORT = Settings.model_fields["port"].default
@@ -83,7 +84,7 @@ def test_every_path_and_port_named_is_the_servers():
     asked |= set(re.findall(r"http%s://127\.0\.0\.1:%s(/\w+)", health))
     assert asked == {"/readyz", "/healthz"} and asked <= routes
     assert re.search(r"'WHEP_AVATAR_PORT', '(\d+)'", health)[1] == str(PORT)
-    assert [each.words for each in dockerfile() if each.name == "EXPOSE"] == [[str(PORT)]]
+    assert [each.words for each in dockerfile() if each.name == "EXPOSE"] == [[str(PORT), f"{MEDIA_PORT}/udp"]]
     assert list(under(objects(), "containerPort")) == [PORT]
     for name in ("Caddyfile", "nginx.conf"):
         assert set(re.findall(r"127\.0\.0\.1:(\d+)", TEXTS[name])) == {str(PORT)}, name

@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 
 import uvloop
 
-from whep_server.rtc.connection import Generation
+from whep_server.rtc.generation import Generation
 from whep_server.rtc.own_transport import OwnTransport
 from whep_server.rtc.ports import EachItsOwn
 

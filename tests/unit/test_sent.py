@@ -34,7 +34,7 @@ def test_a_number_brings_back_the_packet_that_had_it_last_or_none(first, sizes, 
     assert sent.again(number, 5.0) == expected
 
 
-def test_every_packet_of_the_last_second_is_there_across_the_wrap_of_the_number():
+def test_every_packet_of_the_last_seconds_is_there_across_the_wrap_of_the_number():
     sent, known = filled(SEQUENCES - 20, [7] * 26)
     found = {sequence: sent.again(sequence % SEQUENCES, 0.0) for sequence in known}
     assert found == known and min(known) < SEQUENCES < max(known)

@@ -15,7 +15,7 @@ from aioice import stun
 from tests.clients.server_process import free_udp_port
 from tests.clients.waiting import until
 from whep_server.rtc import shared_port
-from whep_server.rtc.connection import Generation
+from whep_server.rtc.generation import Generation
 from whep_server.rtc.ports import SharedPort
 from whep_server.rtc.shared_port import MOST_ADDRESSES, SharedSocket
 

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from tests.clients.waiting import until
-from whep_server.rtc.connection import Generation
+from whep_server.rtc.generation import Generation
 from whep_server.rtc.ports import EachItsOwn
 
 HEAD = b"\x00\x01\x00\x04" + bytes.fromhex("2112a442") + b"t" * 12

@@ -2,10 +2,9 @@
 
 import asyncio
 import errno
-import ipaddress
 import socket
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,9 +13,10 @@ import httpx
 from whep_server import __version__
 from whep_server.command.findings import Finding
 from whep_server.command.serve import is_exposed
-from whep_server.rtc.addresses import loopback_only, only_here
+from whep_server.rtc.addresses import interfaces, loopback_only, media_port, only_here
 from whep_server.rtc.ice_probe import Answer, allocate, ask_stun, offered_addresses, overhearing
 from whep_server.rtc.ports import check_port as check_media_port
+from whep_server.rtc.reach import Reach, judge, reach_of
 from whep_server.rtc.shared_port import PortTaken
 from whep_server.settings import PREFIX, Settings
 from whep_server.signaling.tokens import Scope
@@ -24,9 +24,6 @@ from whep_server.web.auth import is_asked
 
 DATAGRAM_S: Final = 2.0
 ANSWER_S: Final = 3.0
-DOCKER: Final = ipaddress.ip_network("172.17.0.0/16")
-SHARED: Final = ipaddress.ip_network("100.64.0.0/10")
-"""RFC 6598: behind a provider's NAT."""
 PORT_RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -101,7 +98,7 @@ def check_udp(settings: Settings) -> Iterator[Finding]:
 
 def check_media(settings: Settings) -> Iterator[Finding]:
     """The UDP ports that sessions take."""
-    if settings.udp_port:
+    if media_port(settings):
         yield _one_port(settings)
         return
     ports = settings.udp_ports if settings.udp_port_range else _kernels_ports()
@@ -121,7 +118,7 @@ def _one_port(settings: Settings) -> Finding:
         says, _, other = str(error).partition("\n")
         running = _version_of_ours(settings) is not None  # it has taken its media port, too
         return Finding("media", running, f"{says}{': a server of ours is running' if running else ''}", other)
-    return Finding("media", True, f"UDP port {settings.udp_port} for the media of all sessions")
+    return Finding("media", True, f"UDP port {media_port(settings)} for the media of all sessions")
 
 
 def _kernels_ports() -> range:
@@ -157,11 +154,12 @@ def check_ice(settings: Settings) -> Iterator[Finding]:
     if not stuns and not turns:
         yield Finding("ice servers", True, "none are set")
     for url, answer in zip(settings.stun_urls, stuns, strict=True):
-        fix = "a silent one holds up every answer by 5 s: mend it, or take it out of WEBRTC_STUN_URLS"
+        fix = "each minute a viewer waits for it in vain: mend it, or take it out of WEBRTC_STUN_URLS"
         yield _server("stun", url, answer, f"sees us as {answer.address}", fix)
     for url, answer in zip(settings.turn_urls, turns, strict=True):
         yield _relay(url, answer) or _server("turn", url, answer, "", _turn_fix(settings, answer))
     heard = turns if loopback_only(settings) else [*stuns, *turns]  # who binds 127.0.0.1 asks no STUN server
+    heard = heard if settings.use_ice_servers else []
     yield _reach(settings, [each.address for each in heard if each.address])
 
 
@@ -177,9 +175,10 @@ def _relay(url: str, answer: Answer) -> Finding | None:
     """One that relays; None for one that does not."""
     if not answer.address:
         return None
-    says = f"{url} relays at {answer.address} ({kind_of(answer.address)})"
+    reach = reach_of(answer.address, interfaces())
+    says = f"{url} relays at {answer.address} ({reach})"
     fix = "viewers elsewhere do not reach that: name its public address in its settings (coturn: external-ip)"
-    return Finding("turn", _public(answer.address), says, fix, fatal=False)
+    return Finding("turn", reach is Reach.PUBLIC, says, fix, fatal=False)
 
 
 def _turn_fix(settings: Settings, answer: Answer) -> str:
@@ -194,42 +193,7 @@ def _turn_fix(settings: Settings, answer: Answer) -> str:
     return "start it, open its ports to this machine and to viewers, or take it out of WEBRTC_TURN_URLS"
 
 
-def kind_of(address: str) -> str:
-    """What sort of address it is, in a word or two."""
-    found = ipaddress.ip_address(address)
-    if found.is_loopback:
-        return "loopback"
-    if found in DOCKER:
-        return "Docker's bridge"
-    if found in SHARED:
-        return "a provider's NAT"
-    return "public" if found.is_global else "private"
-
-
-def _public(address: str) -> bool:
-    return kind_of(address) == "public"
-
-
-def _described(addresses: Iterable[str]) -> str:
-    return ", ".join(f"{address} ({kind_of(address)})" for address in addresses)
-
-
-def _reach(settings: Settings, found: Sequence[str]) -> Finding:
+def _reach(settings: Settings, learned: Sequence[str]) -> Finding:
     """From where viewers get to see a picture."""
-    offered = [*settings.public_ip, *offered_addresses(settings)]
-    says = f"viewers are offered {_described(dict.fromkeys([*offered, *found])) or 'none'}"
-    if not offered:
-        return Finding("addresses", False, says, "bring a network interface up")
-    if any(map(_public, [*offered, *found])):
-        return Finding("addresses", True, says)
-    if loopback_only(settings):
-        fix = (
-            f"only this machine sees a picture; for others set {PREFIX}HOST=0.0.0.0, or behind a proxy here "
-            f"{PREFIX}PUBLIC_URL"
-        )
-        return Finding("addresses", False, says, fix, fatal=False)
-    fix = (
-        "only viewers on these networks see a picture; for others set WEBRTC_PUBLIC_IP, or WEBRTC_STUN_URLS, which "
-        "finds the public address of a machine behind NAT, or WEBRTC_TURN_URLS; in a container use the host's network"
-    )
-    return Finding("addresses", False, says, fix, fatal=False)
+    verdict = judge(settings, offered_addresses(settings), interfaces(), learned)
+    return Finding("addresses", not verdict.fix, verdict.says, verdict.fix, fatal=verdict.nobody)

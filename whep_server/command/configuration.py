@@ -52,7 +52,7 @@ def as_toml(settings: Settings) -> str:
         if isinstance(value, SecretStr):
             lines.append(f'# {name} = "{MASK if value.get_secret_value() else ""}"')
         else:
-            # a JSON string, number, truth value or array of strings is TOML, too
-            lines.append(f"{name} = {json.dumps(str(value) if isinstance(value, Path) else value)}")
+            # a JSON string, number, truth value or array of strings is TOML, too; what is not set is read as empty
+            lines.append(f"{name} = {json.dumps(str(value or '') if isinstance(value, Path | None) else value)}")
         lines.append("")
     return "\n".join(lines)

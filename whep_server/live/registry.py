@@ -380,7 +380,7 @@ async def open_registry(settings: Settings, opener: OpenWorker = open_worker) ->
     Does not wait for the worker: see ``Registry.ready``. Errors: as ``check_relied_on`` and ``open_ports``.
     """
     registry, max_speaking = Registry(settings), await most_speaking(settings)
-    with ice_policy(settings), open_ports(settings, registry.ledger.strays) as ports:
+    with ice_policy(settings), open_ports(settings, registry.ledger.strays, registry.ledger.silences) as ports:
         await check_relied_on()
         warn_of_reach(settings)
         config = worker_config(settings)

@@ -77,6 +77,8 @@ class Ledger:
         self.worker_losses = 0
         self.strays: Counter[str] = Counter()
         """Datagrams that came to the shared UDP port and were nobody's, by what they looked like."""
+        self.silences: Counter[str] = Counter()
+        """How often a STUN or TURN server was waited for in vain, by its URL."""
 
     def session_over(self, session: SessionStats) -> None:
         """A session has ended."""

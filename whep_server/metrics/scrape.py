@@ -134,6 +134,8 @@ def _sessions(facts: LiveFacts, ledger: Ledger) -> Iterator[Metric]:
     yield _counter("ice_restarts", "ICE restarts", restarts)
     strays = {(kind,): count for kind, count in ledger.strays.items()}
     yield _counts("udp_strays", "Datagrams to the shared UDP port that were nobody's", ("kind",), strays)
+    silences = {(server,): count for server, count in ledger.silences.items()}
+    yield _counts("ice_servers_silent", "Times a STUN or TURN server was waited for in vain", ("server",), silences)
     pairs = [each.candidate_pair for each in facts.sessions if each.candidate_pair is not None]
     ways = Counter((pair.local, pair.remote, pair.protocol) for pair in pairs)
     yield _counts("candidate_pairs", "Ways that media takes", ("local", "remote", "protocol"), ways, now=True)

@@ -1,11 +1,11 @@
-"""Which of this machine's addresses are offered for media, and whether anybody could reach them.
+"""Which of this machine's addresses are offered for media. Who could reach them: ``reach``.
 
 What an operator names is told apart by its looks: ``eth0`` and ``docker*`` are interfaces (with shell wildcards),
 ``192.0.2.1`` is an address, ``10.0.0.0/8`` a network.
 """
 
 import ipaddress
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from typing import Final
 from urllib.parse import urlsplit
@@ -14,8 +14,8 @@ import ifaddr
 
 from whep_server.settings import Settings
 
-BRIDGES: Final = ("docker*", "br-*", "bridge*", "cni*", "flannel*", "lxc*", "lxdbr*", "podman*", "veth*", "virbr*")
-"""Interfaces that lead to containers and guests of this machine."""
+MEDIA_PORT: Final = 8443
+"""Where nothing else was said."""
 
 HostAddresses = Callable[[bool, bool], list[str]]
 """aioice's ``get_host_addresses``: for IPv4, for IPv6."""
@@ -41,8 +41,18 @@ def loopback_only(settings: Settings) -> bool:
 
 
 def serves_loopback(settings: Settings) -> bool:
-    """Whether peers may be on this machine's loopback: where HTTP listens there, and no address is told to others."""
-    return is_loopback(settings.host) and not settings.public_ip
+    """Whether peers may be on this machine's loopback: where HTTP is for this machine, as are all addresses."""
+    return only_here(settings) and not settings.public_ip
+
+
+def media_port(settings: Settings) -> int:
+    """The UDP port for the media of all sessions; 0 where each has ports of its own.
+
+    On loopback it asks nothing of a machine that several servers share.
+    """
+    if settings.udp_port is not None:
+        return settings.udp_port
+    return 0 if settings.udp_port_range or loopback_only(settings) else MEDIA_PORT
 
 
 def interfaces() -> dict[str, str]:
@@ -83,27 +93,3 @@ def offered(settings: Settings, found: HostAddresses, use_ipv4: bool = True, use
             and not named(address, names.get(address, ""), denied)
         ]
     return sorted(usable, key=lambda address: ipaddress.ip_address(address).version)
-
-
-def reach(address: str, names: Mapping[str, str]) -> str | None:
-    """What keeps others from an address, in a word; None where nothing is known to."""
-    parsed = ipaddress.ip_address(address)
-    if parsed.is_loopback:
-        return "loopback"
-    if any(fnmatchcase(names.get(address, ""), pattern) for pattern in BRIDGES):
-        return "bridge"
-    return None if parsed.is_global else "private"
-
-
-def unreachable(settings: Settings, addresses: Sequence[str], names: Mapping[str, str]) -> str | None:
-    """Why viewers elsewhere will see no picture, and what helps, in words for the operator; None where they may."""
-    if settings.public_ip or settings.stun_urls or settings.turn_urls:
-        return None
-    how = "WEBRTC_PUBLIC_IP, WEBRTC_STUN_URLS or a TURN server (docs/deployment.md)"
-    if not addresses:
-        return f"media is offered on no address at all: look at ice_interfaces, or set {how}"
-    kinds = {address: reach(address, names) for address in addresses}
-    if not all(kinds.values()):
-        return None
-    told = ", ".join(f"{address} ({kind})" for address, kind in kinds.items())
-    return f"media is offered on {told} alone: viewers in other networks need {how}"

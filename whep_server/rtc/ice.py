@@ -23,6 +23,7 @@ from aiortc.rtcconfiguration import RTCBundlePolicy
 from whep_server.rtc import addresses
 from whep_server.rtc.connection import RestartableConnection
 from whep_server.rtc.estimator import LateEstimator
+from whep_server.rtc.reach import judge
 from whep_server.rtc.stun_guard import GuardedProtocol
 from whep_server.settings import Settings
 from whep_server.signaling.ice_servers import ice_servers
@@ -35,7 +36,8 @@ CONSENT_INTERVAL_S: Final = 2
 
 def configuration(settings: Settings) -> RTCConfiguration:
     """The peer connection's configuration. The list of servers is always given: aiortc's default is a public one."""
-    known = ice_servers(settings.stun_urls, settings.turn_urls, settings.turn_login, time.time())
+    stun, turn = (settings.stun_urls, settings.turn_urls) if settings.use_ice_servers else ((), ())
+    known = ice_servers(stun, turn, settings.turn_login, time.time())
     servers = [RTCIceServer(urls=each.url, username=each.username, credential=each.credential) for each in known]
     return RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
 
@@ -69,8 +71,9 @@ def ice_policy(settings: Settings) -> Iterator[None]:
 def warn_of_reach(settings: Settings) -> None:
     """Say so where only viewers in this network, or on this machine, will see anything. To be called in the policy.
 
-    Where HTTP listens on loopback as well, that is how it was meant.
+    It is no warning where it was meant: HTTP listens on loopback as well, or an operator has named the addresses.
     """
-    told = addresses.unreachable(settings, aioice.ice.get_host_addresses(True, True), addresses.interfaces())
-    if told is not None:
-        logger.log(logging.INFO if addresses.loopback_only(settings) else logging.WARNING, "%s", told)
+    verdict = judge(settings, aioice.ice.get_host_addresses(True, True), addresses.interfaces())
+    if verdict.fix:
+        meant = addresses.loopback_only(settings) or settings.public_ip
+        logger.log(logging.INFO if meant else logging.WARNING, "%s: %s", verdict.says, verdict.fix)

@@ -21,10 +21,11 @@ from aioice import stun, turn
 from aiortc.rtcicetransport import parse_stun_turn_uri
 
 from whep_server.rtc import addresses
+from whep_server.rtc.gathering import SERVER_S
 from whep_server.settings import Settings
 
-ANSWER_S: Final = 5.0
-"""What aiortc waits for them when it gathers candidates."""
+ANSWER_S: Final = SERVER_S
+"""As patient as the server is with them."""
 REASONS: Final = {
     300: "it wants another server to be asked",
     400: "it does not like the request; some say so of a wrong password",

@@ -29,7 +29,7 @@ from whep_server.signaling.sdpfrag import Credentials, LocalIce, TrickledCandida
 logger = logging.getLogger(__name__)
 
 ANSWER_TIMEOUT_S: Final = 8.0
-"""Gathering takes 1 ms without ICE servers; a STUN server that is silent costs 5 s."""
+"""Gathering takes 1 ms without ICE servers; one that is silent costs ``gathering.SERVER_S``."""
 CLOSE_TIMEOUT_S: Final = 3.0
 """A close waits for the senders' last packets and the sockets: milliseconds."""
 MISREAD: Final = (AssertionError, AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError)

@@ -5,7 +5,7 @@
 candidates say where they are reached; ``candidates`` puts the public addresses of a one-to-one NAT before them.
 
 Relied on, read at aioice 0.13.0: ``StunProtocol`` as the protocol of a UDP socket, its ``transport``,
-``turn.UDP_SOCKET_BUFFER_SIZE``, ``ice.server_reflexive_candidate``.
+``turn.UDP_SOCKET_BUFFER_SIZE``.
 """
 
 import asyncio
@@ -15,18 +15,19 @@ import random
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from errno import EADDRINUSE, EADDRNOTAVAIL
 from typing import Final, Protocol
 
 import aioice
 import aioice.ice
-from aioice import Candidate, stun
+from aioice import Candidate
 from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import StunProtocol
 from aioice.turn import UDP_SOCKET_BUFFER_SIZE
 
 from whep_server.rtc import addresses as addressing
+from whep_server.rtc.gathering import Patience
 from whep_server.rtc.own_transport import OwnTransport
 from whep_server.rtc.shared_port import Deliver, End, PortTaken, SharedSocket, bound
 from whep_server.rtc.stun_guard import GuardedProtocol
@@ -51,6 +52,11 @@ class Ports(Protocol):
     @property
     def loopback(self) -> bool:
         """Whether peers on this machine's loopback are served; a stranger's candidate must not lead there."""
+        ...
+
+    @property
+    def patience(self) -> Patience:
+        """What all sessions know of STUN and TURN servers that are silent."""
         ...
 
     def open(self, owner: aioice.Connection, deliver: Deliver, hosts: Sequence[str]) -> AsyncIterator[StunProtocol]:
@@ -94,31 +100,19 @@ def candidates(protocols: Iterable[StunProtocol], public: Sequence[str]) -> list
     return [*mapped.values(), *own]
 
 
-async def reflexive_candidates(
-    protocols: Iterable[StunProtocol], server: tuple[str, int] | None, timeout_s: float
-) -> list[Candidate]:
-    """What a STUN server sees, asked from all IPv4 addresses at once; nothing where there is none or it is silent."""
-
-    async def ask(protocol: StunProtocol, server: tuple[str, int]) -> list[Candidate]:
-        with suppress(stun.TransactionError, OSError, TimeoutError, KeyError):  # KeyError: it names no address
-            async with asyncio.timeout(timeout_s):
-                candidate, _ = await aioice.ice.server_reflexive_candidate(protocol, server)
-                return [candidate]
-        return []
-
-    if server is None:
-        return []
-    asked = [ask(each, server) for each in protocols if ":" not in each.local_candidate.host]
-    return [candidate for found in await asyncio.gather(*asked) for candidate in found]
-
-
 class EachItsOwn:
     """Sockets for every ICE session."""
 
-    def __init__(self, numbers: range = range(1), public: Sequence[str] = (), *, loopback: bool = True) -> None:
-        """``numbers``: ports to choose from; 0 leaves it to the operating system."""
-        self.public = public
-        self.loopback = loopback
+    def __init__(
+        self,
+        numbers: range = range(1),
+        public: Sequence[str] = (),
+        silences: Counter[str] | None = None,
+        *,
+        loopback: bool = True,
+    ) -> None:
+        """``numbers``: ports to choose from; 0 leaves it to the operating system. ``silences``: see ``Patience``."""
+        self.public, self.patience, self.loopback = public, Patience(silences), loopback
         self._numbers = numbers
         self._next = random.randrange(len(numbers))
 
@@ -171,11 +165,16 @@ class SharedPort:
     """One port for all, on each address that is offered; one that comes later is taken when it is first offered."""
 
     def __init__(
-        self, number: int, public: Sequence[str] = (), strays: Counter[str] | None = None, *, loopback: bool = True
+        self,
+        number: int,
+        public: Sequence[str] = (),
+        strays: Counter[str] | None = None,
+        silences: Counter[str] | None = None,
+        *,
+        loopback: bool = True,
     ) -> None:
-        """``strays``: see ``SharedSocket``."""
-        self.public = public
-        self.loopback = loopback
+        """``strays``: see ``SharedSocket``. ``silences``: see ``Patience``."""
+        self.public, self.patience, self.loopback = public, Patience(silences), loopback
         self._number, self._strays = number, strays
         self._sockets: dict[str, SharedSocket] = {}
 
@@ -237,20 +236,23 @@ def taken(host: str, number: int) -> socket.socket:
 
 def check_port(settings: Settings) -> None:
     """Whether a server could take its media port now. Errors: PortTaken, in words for the operator."""
-    if settings.udp_port:
+    number = addressing.media_port(settings)
+    if number:
         for host in addressing.offered(settings, aioice.ice.get_host_addresses):
             with addresses_that_are_gone(host):
-                taken(host, settings.udp_port).close()
+                taken(host, number).close()
 
 
 @contextmanager
-def open_ports(settings: Settings, strays: Counter[str] | None = None) -> Iterator[Ports]:
-    """The ports of a server, inside ``ice_policy``. Errors: PortTaken."""
-    loopback = addressing.serves_loopback(settings)
-    if not settings.udp_port:
-        yield EachItsOwn(settings.udp_ports, settings.public_ip, loopback=loopback)
+def open_ports(
+    settings: Settings, strays: Counter[str] | None = None, silences: Counter[str] | None = None
+) -> Iterator[Ports]:
+    """The ports of a server, inside ``ice_policy``; what is counted as in ``SharedPort``. Errors: PortTaken."""
+    number, loopback = addressing.media_port(settings), addressing.serves_loopback(settings)
+    if not number:
+        yield EachItsOwn(settings.udp_ports, settings.public_ip, silences, loopback=loopback)
         return
-    shared = SharedPort(settings.udp_port, settings.public_ip, strays, loopback=loopback)
+    shared = SharedPort(number, settings.public_ip, strays, silences, loopback=loopback)
     try:
         shared.take(aioice.ice.get_host_addresses(True, True))
         yield shared

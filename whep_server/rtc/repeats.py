@@ -25,6 +25,11 @@ class Repeats:
         """Whether one more may be sent again now."""
         return self._left >= 1
 
+    @property
+    def plenty(self) -> bool:
+        """Whether there is room for one that nobody has asked for since it was sent again."""
+        return self._left >= FIRST / 2
+
     def sent(self, packets: int) -> None:
         """So many packets were sent for the first time."""
         self._left = min(MOST, self._left + SHARE * packets)

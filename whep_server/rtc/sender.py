@@ -41,6 +41,7 @@ from pylibsrtp import Session
 
 from avatar.messages import AUDIO_HZ, VIDEO_HZ
 from whep_server.metrics.facts import MediaStats
+from whep_server.rtc.asked import Asked
 from whep_server.rtc.broadcast import Delivery
 from whep_server.rtc.connection import connection_of
 from whep_server.rtc.datagrams import Path
@@ -152,7 +153,7 @@ class Outbound:
         self._counts = Counts()
         self._rated_s, self._rated_octets = 0.0, 0
         self._plis = self._nacks = 0
-        self._repeats = Repeats()
+        self._asked, self._repeats = Asked(), Repeats()
         self._last_fir: tuple[int, int] | None = None
         self._report: RtcpReceiverInfo | None = None
         self.feedback = Feedback()
@@ -210,6 +211,8 @@ class Outbound:
         counts.packets += len(packets)
         self._repeats.sent(len(packets))
         counts.octets += sum(map(len, unit.payloads))
+        if self._asked:
+            self._repeat(self._opened, now_s)
         if counts.units == 1:
             self.report(path, now_s)
 
@@ -239,8 +242,7 @@ class Outbound:
             case RtcpRrPacket() | RtcpSrPacket():
                 self._take_reports(packet.reports)
             case RtcpRtpfbPacket(fmt=kind) if kind == RTCP_RTPFB_NACK:
-                self._nacks += 1
-                self._repeat(packet.lost)
+                self._take_nack(packet.lost)
             case RtcpPsfbPacket(fmt=kind) if kind == RTCP_PSFB_PLI:
                 self._lost_picture()
             case RtcpPsfbPacket(fmt=kind) if kind == RTCP_PSFB_FIR:
@@ -275,19 +277,31 @@ class Outbound:
 
     def _lost_picture(self) -> None:
         self._plis += 1
+        self._asked.clear()
         self._source.request_keyframe()
 
-    def _repeat(self, numbers: list[int]) -> None:
-        if self._opened is None:
-            return
-        now_s, trip_s = time.monotonic(), self.feedback.round_trip_s or 0.0
-        for number in numbers[:MOST_REPEATED]:
-            packet = self._opened.out.pack_again(number, now_s, trip_s) if self._repeats.allowed else None
-            if packet is not None:
-                self._repeats.repeated()
-                self._counts.repeated += 1
-                self._counts.repeated_octets += len(packet)
-                self._counts.discarded += self._delivery.send(packet)
+    def _take_nack(self, numbers: list[int]) -> None:
+        self._nacks += 1
+        if self._opened is not None and numbers:
+            now_s = time.monotonic()
+            self._asked.take(numbers[:MOST_REPEATED], now_s, self.feedback.round_trip_s or 0.0)
+            self._repeat(self._opened, now_s)
+
+    def _repeat(self, opened: Opened, now_s: float) -> None:
+        """Send again what the viewer waits for, as far as that may be."""
+        trip_s = self.feedback.round_trip_s or 0.0
+        for number, anew in self._asked.due(now_s):
+            if not (self._repeats.allowed if anew else self._repeats.plenty):
+                return
+            packet = opened.out.pack_again(number, now_s, trip_s)
+            if packet is None:
+                self._asked.drop(number)
+                continue
+            self._asked.sent(number, now_s, trip_s)
+            self._repeats.repeated()
+            self._counts.repeated += 1
+            self._counts.repeated_octets += len(packet)
+            self._counts.discarded += self._delivery.send(packet)
 
     # --- to whoever asks
 

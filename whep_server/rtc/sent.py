@@ -10,8 +10,9 @@ from typing import Final
 from avatar.messages import VIDEO_HZ
 from whep_server.rtc.sendable import Sendable
 
-KEPT_TICKS: Final = VIDEO_HZ
-"""One second of pictures: what is lost longer has been replaced by a keyframe."""
+KEPT_TICKS: Final = 5 * VIDEO_HZ
+"""Five seconds of pictures: what is lost longer has been replaced by a keyframe, but for aiortc, which still asks for
+what was sent 128 packets ago."""
 KEPT_UNITS: Final = 128
 """However close together they come."""
 KEPT_PACKETS: Final = 1000
@@ -37,7 +38,7 @@ class SentPacket:
 
 
 class Sent:
-    """The units of about the last second."""
+    """The units of the last seconds."""
 
     def __init__(self) -> None:
         self._units: deque[tuple[int, Sendable, bytes]] = deque(maxlen=KEPT_UNITS)
