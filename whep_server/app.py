@@ -31,6 +31,7 @@ from whep_server.web import (
     sessions,
     speech,
     streams,
+    take_pose,
 )
 from whep_server.web.auth import Door
 from whep_server.web.bodies import HttpRequest
@@ -104,7 +105,7 @@ def create_app(settings: Settings, open_registry: OpenRegistry, closing: Closing
     scrape = open_scrape(lambda: held[0] if held else None, tally.counts, __version__)
     door, cors = Door(settings), Cors(settings)
     page_set = pages.load_pages(settings.templates)
-    routers = (avatars, files, interrupt, ops, pages, pcm, pcm_upload, reference, speech, streams)
+    routers = (avatars, files, interrupt, ops, pages, pcm, pcm_upload, reference, speech, streams, take_pose)
     handlers: list[ControllerRouterHandler] = [handler for module in routers for handler in module.ROUTES]
     app = Litestar(
         route_handlers=[exchange_router(endpoints.WHEP), exchange_router(endpoints.WHIP), compat_router(), *handlers],

@@ -73,7 +73,7 @@ def test_the_level_is_what_the_full_pictures_say():
 
 def test_a_loop_is_asked_for_once_and_again_of_a_new_worker():
     asked: list[Encoding] = []
-    loops = IdleLoops(asked.append)
+    loops = IdleLoops(lambda encoding, _: asked.append(encoding))
     for _ in range(2):
         loops.want(VP8)
         loops.want(SMALL)
