@@ -13,7 +13,7 @@ from typing import Final
 from avatar.formats import NEUTRAL_POSE, POSES
 from avatar.motion import STILL, Motion
 
-EASE_S: Final = 0.8
+EASE_S: Final = 1.0
 """From one pose to another. At 25 frames a second no point of the figure moves further than ``MOST_STEP`` a picture."""
 MOST_STEP: Final = 3.0
 """Units: design units; at 1280x720 one is 0.9 pixels."""
@@ -29,8 +29,8 @@ def _bump(part: float, at: float, length: float) -> float:
 
 # Where in the loop it begins, and how deep: two dips, the second one smaller, four times a loop; then a breath.
 _NODS: Final = ((0.03, 1.0), (0.28, 0.85), (0.53, 1.0), (0.78, 0.9))
-_DIP: Final = 0.070
-_SECOND: Final = 0.068
+_DIP: Final = 0.085
+_SECOND: Final = 0.080
 """How long after the first dip the second one comes."""
 
 
@@ -54,7 +54,7 @@ def _nodding(part: float) -> Motion:
         depth * (_bump(part, at + _DIP / 2, _DIP) + 0.6 * _bump(part, at + _DIP / 2 + _SECOND, _DIP))
         for at, depth in _NODS
     )
-    return Motion(roll=-0.5, pitch=1.0 * dips, nod=6.6 * dips, lean=0.004, brow=1.0 - 0.6 * dips)
+    return Motion(roll=-0.5, pitch=0.75 * dips, nod=5.2 * dips, lean=0.004, brow=1.0 - 0.6 * dips)
 
 
 _MOTIONS: Final[dict[str, Callable[[float], Motion]]] = {
@@ -107,8 +107,8 @@ class PoseTrack:
     def weights(self, frame: int) -> dict[str, float]:
         """The share of each pose at a frame; they add up to 1."""
         shares = {self._changes[0].pose: 1.0}
-        for change, after in zip(self._changes[1:], [*self._changes[2:], None], strict=True):
-            until = frame if after is None else min(frame, after.frame)
+        for place, change in enumerate(self._changes[1:], 2):
+            until = min([frame, *(after.frame for after in self._changes[place : place + 1])])
             done = _smooth((until - change.frame) / self._ease)
             shares = {pose: share * (1 - done) for pose, share in shares.items()}
             shares[change.pose] = shares.get(change.pose, 0.0) + done

@@ -6,7 +6,7 @@ figure live, so that nobody waits for it. A stream that nobody watches changes i
 
 from collections.abc import Callable, Sequence
 
-from avatar.messages import POSES, SetPose
+from avatar.messages import NEUTRAL_POSE, POSES, SetPose
 from whep_server.errors import Conflict, NoSuchPose
 from whep_server.live.events import StreamEvent
 from whep_server.live.house import House
@@ -84,8 +84,8 @@ class Figure:
             posing.settle(self._air.frame + 1, posing.wanted)
 
     def opened(self) -> None:
-        """A worker knows the stream, and nothing of its pose."""
-        self._known, self._told = True, None
+        """A worker knows the stream, and thinks that it is in the neutral pose."""
+        self._known, self._told = True, SetPose(self._key, NEUTRAL_POSE, rests=True)
         self.fit()
 
     def worker_lost(self) -> None:

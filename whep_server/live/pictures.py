@@ -170,7 +170,7 @@ class Pictures:
             feed.give(phase.unit(each, now - (frame - each) * GREETING_TICKS), each)
 
     def _change_phase(self, feed: VideoFeed, frame: int, joinable: dict[Encoding, IdlePhase | None]) -> None:
-        """Go over to a phase with a keyframe at ``frame``: in the pose, in the rendition that is wanted or next to it."""
+        """Go over to a phase with a keyframe at ``frame``, in the pose; the rendition is as wanted, or next to it."""
         if frame < feed.resumes:
             return
         pose = self._pose_at(frame)

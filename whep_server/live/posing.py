@@ -10,7 +10,7 @@ from typing import Final
 from avatar.messages import NEUTRAL_POSE
 from whep_server.live.idle import IdleLoops
 
-TURN_S: Final = 1.0
+TURN_S: Final = 1.2
 """After so long a figure has taken the pose that it was to take; a little more than the worker gives it."""
 
 
@@ -31,8 +31,8 @@ class Posing:
 
     @property
     def ready(self) -> bool:
-        """Whether there is an idle loop of the wanted pose."""
-        return self._loops.has_pose(self.wanted)
+        """Whether there is an idle loop of the wanted pose; of the neutral one there is, as far as there is any."""
+        return self.wanted == NEUTRAL_POSE or self._loops.has_pose(self.wanted)
 
     def want(self, pose: str, frame: int) -> None:
         """Have the figure take it; a live stretch that is on does so from ``frame``."""

@@ -260,6 +260,7 @@ class Stream:
                 self._talk.went_idle()
                 self.figure.fit()
             case StreamOpened():
+                self._talk.message(message)
                 self.figure.opened()
             case StreamFailed():
                 self._failed(message)

@@ -80,7 +80,7 @@ async def speak(
 async def events(
     stream: FromPath[str], request: HttpRequest, live: Live, config: Config, closing: ClosingEvent
 ) -> ASGIResponse:
-    """Server-sent events: ``state``, ``viewers``, ``publisher``, ``speech``, ``worker``. Errors: 401, 404."""
+    """Server-sent events: ``state``, ``viewers``, ``publisher``, ``pose``, ``speech``, ``worker``. Errors: 401, 404."""
     target = live.stream(stream)
     return events_head() if request.method == "HEAD" else EventStream(encoded(target.listen()), closing)
 

@@ -43,8 +43,7 @@ def parse_pose(body: bytes) -> str:
     opt=describe(Operation(STREAMS, body=PoseRequest, reply=Posed)),
 )
 async def take_pose(stream: FromPath[str], request: HttpRequest, live: Live, config: Config) -> ASGIResponse:
-    """Go over to another pose within a second, and stay in it, under speech, too. The first time it takes longer to be
-    free of cost: its idle loop is made meanwhile.
+    """Go over to another pose, which takes a second, and stay in it, under speech, too.
 
     Errors: 400, 401, 404, 408, 409 (this avatar cannot be moved), 413, 422 (no such pose).
     """

@@ -87,7 +87,7 @@ _SINE: Final = float((_HANN.sum() / 2) ** 2)
 _LAGS: Final = range(SAMPLE_RATE // 400, SAMPLE_RATE // 75)
 """Of voices from 75 to 400 Hz. Units: samples."""
 _TAPER: Final = np.fft.irfft(np.abs(np.fft.rfft(_HANN, _FFT)) ** 2)[_LAGS.start : _LAGS.stop]
-_VOICED: Final = 0.45
+_VOICED: Final = 0.5
 """Share of a frame's power that comes back after a period, at least, where there is a voice."""
 
 

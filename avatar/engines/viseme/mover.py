@@ -116,8 +116,10 @@ def field_of(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float
     beside, high, wide, tall = _BROWS
     brows = sum(np.exp(-0.5 * (((x - 500 - s * beside) / wide) ** 2 + ((y - high) / tall) ** 2)) for s in (-1, 1))
     (above, top), (bottom, below) = _DIP_DOWN
-    dip = (1 - _smoothstep(*_DIP_ACROSS, np.abs(right))) * _smoothstep(above, top, y) * (
-        1 - _smoothstep(bottom, below, y)
+    dip = (
+        (1 - _smoothstep(*_DIP_ACROSS, np.abs(right)))
+        * _smoothstep(above, top, y)
+        * (1 - _smoothstep(bottom, below, y))
     )
     degree = np.pi / 180
     return np.array(

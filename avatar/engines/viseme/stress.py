@@ -1,8 +1,8 @@
 """Stress: where a speaker leans on a syllable, heard in loudness and pitch, and what brows and head do with it.
 
-Every 10 ms a level and a pitch come in. A syllable is a peak of the level; it is stressed where it stands out from what
-was heard in the seconds before, in loudness or in pitch. It is known 80 ms after its peak, which is less than the engine
-looks ahead: so the accent begins on the peak, whatever pieces the samples came in. No chance, no clock.
+Every 10 ms a level and a pitch come in. A syllable is a peak of the level; it is stressed where it stands out from
+what was heard in the seconds before, in loudness or in pitch. It is known 80 ms after its peak, which is less than the
+engine looks ahead: so the accent begins on the peak, whatever pieces the samples came in. No chance, no clock.
 """
 
 import math
@@ -25,6 +25,8 @@ _MEMORY: Final = 1 / 120
 """Of what a level and a pitch are compared with: 1.2 s of voice."""
 _MARGIN: Final = 0.62
 """What stands out by so much is stressed."""
+_STEADY: Final = 3.0
+"""Units: semitones. A voice's pitch moves less in 50 ms; what noise seems to have jumps about."""
 _GAP: Final = 72
 """Units: frames. Nobody raises his brows more often."""
 _KEPT: Final = 32
@@ -79,7 +81,8 @@ class StressEar:
     def _judge(self, frame: int, level: float, most: float, pitches: list[float]) -> None:
         """Whether a frame is the peak of a stressed syllable; ``most``: the highest level about it."""
         voiced = sorted(pitch for pitch in pitches if not math.isnan(pitch))
-        pitch = voiced[len(voiced) // 2] if len(voiced) > 1 else math.nan
+        steady = len(voiced) > 2 and voiced[-1] - voiced[0] < _STEADY
+        pitch = voiced[len(voiced) // 2] if steady else math.nan
         usual_pitch = pitch if math.isnan(self._usual_pitch) else self._usual_pitch
         if level >= most and not math.isnan(pitch):
             loud = (level - self._usual_db) / max(self._spread_db, 3.0)
