@@ -115,7 +115,9 @@ class IdleEncoder:
         mover = self._engine.mover(avatar)
         if request.pose not in poses_of(mover):
             raise ValueError(f"no pose {request.pose!r}")
-        label = f"idle loop {avatar.name} {shape.width}x{shape.height}@{shape.fps} {request.codec} {request.pose}"
+        label = f"idle loop {avatar.name} {shape.width}x{shape.height}@{shape.fps} {request.codec}"
+        if request.pose != NEUTRAL_POSE:
+            label += f" {request.pose}"
         began_s = time.monotonic()
         neutral: list[Patch] | None = None
         made = 0

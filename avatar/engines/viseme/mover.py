@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from avatar.engines.viseme.pose import View
 from avatar.motion import STILL, Motion
+from avatar.prepared import Box
 
 _CELL: Final = 16
 """Units: pixels from sample to sample of the coarse sheets; the field is smooth."""
@@ -71,7 +72,7 @@ class FigureMover:
         """Each sample of the sheet's part from where the field says it was; ``step`` luma pixels to a sample."""
         rows, columns, cell = sheet.height // step, sheet.width // step, _CELL // step
         # As samples lie in the middle of their pixels: luma x is chroma (x - 0.5) / 2.
-        coarse = (coarse - (step - 1) / 2) / step
+        coarse = np.asarray((coarse - (step - 1) / 2) / step, np.float32)
         maps, moved = self._desk(sheet, step)
         for part, fine in zip(coarse, maps, strict=True):
             cv2.resize(part, (columns + 2 * cell, rows + 2 * cell), dst=fine)
@@ -91,15 +92,19 @@ class FigureMover:
             desks[key] = np.empty((2, rows + edge, columns + edge), np.float32), np.empty((rows, columns), np.uint8)
         return desks[key]
 
+    def face_box(self) -> Box:
+        """All that accents move lies in it."""
+        return Box(self._face.left, self._face.top, self._face.width, self._face.height)
+
     def _sheet(self, left: float, top: float, right: float, bottom: float) -> _Sheet:
         """Of a part in design units; what lies outside of the picture is left out."""
         view, (width, height) = self._view, self._size
         x0, x1 = (min(max(round((x - view.x) * view.scale / _CELL) * _CELL, 0), width & -_CELL) for x in (left, right))
         y0, y1 = (min(max(round((y - view.y) * view.scale / _CELL) * _CELL, 0), height & -_CELL) for y in (top, bottom))
         # One cell more on each side: a resized sheet is right only between its own samples.
-        right, down = (np.arange(-0.5, (far - near) // _CELL + 1) * _CELL for near, far in ((x0, x1), (y0, y1)))
-        x, y = np.meshgrid(view.x + (x0 + right) / view.scale, view.y + (y0 + down) / view.scale)
-        rest = np.stack(np.meshgrid(right - 0.5, down - 0.5)).astype(np.float32)
+        along, across = (np.arange(-0.5, (far - near) // _CELL + 1) * _CELL for near, far in ((x0, x1), (y0, y1)))
+        x, y = np.meshgrid(view.x + (x0 + along) / view.scale, view.y + (y0 + across) / view.scale)
+        rest = np.stack(np.meshgrid(along - 0.5, across - 0.5)).astype(np.float32)
         basis = (field_of(x, y) * view.scale).astype(np.float32)
         return _Sheet(x0, y0, x1 - x0, y1 - y0, rest, basis)
 

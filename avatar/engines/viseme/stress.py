@@ -70,12 +70,12 @@ class StressEar:
         last = len(self._levels) - LATER
         if last <= 2 * _HALF:
             return
-        smooth = np.convolve(self._levels, _SMOOTH, "same").tolist()
-        pitches = self._pitches.tolist()
+        smooth: list[float] = np.convolve(self._levels, _SMOOTH, "same").tolist()
+        sung: list[float] = self._pitches.tolist()
         for at in range(2 * _HALF, last):
             near = smooth[at - _HALF : at + LATER - _HALF + 1]
             if near[_HALF] > _QUIET_DB:
-                self._judge(first + at, near[_HALF], max(near), pitches[at - 2 : at + 3])
+                self._judge(first + at, near[_HALF], max(near), sung[at - 2 : at + 3])
         self._levels, self._pitches = self._levels[last - 2 * _HALF :], self._pitches[last - 2 * _HALF :]
 
     def _judge(self, frame: int, level: float, most: float, pitches: list[float]) -> None:
