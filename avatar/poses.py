@@ -15,6 +15,8 @@ from avatar.motion import STILL, Motion
 
 EASE_S: Final = 1.0
 """From one pose to another. At 25 frames a second no point of the figure moves further than ``MOST_STEP`` a picture."""
+REMEMBERED_S: Final = 20
+"""Frames of so long ago may be made again, and no earlier ones."""
 MOST_STEP: Final = 3.0
 """Units: design units; at 1280x720 one is 0.9 pixels."""
 POSES_VERSION: Final = 1
@@ -84,6 +86,7 @@ class PoseTrack:
     def __init__(self, fps: int, frame: int = 0, pose: str = NEUTRAL_POSE) -> None:
         """In ``pose`` from ``frame`` on, all of it."""
         self._ease = max(1, round(EASE_S * fps))
+        self._remembered = REMEMBERED_S * fps
         self._changes = [_Change(frame - self._ease, pose)]
 
     @property
@@ -93,8 +96,11 @@ class PoseTrack:
 
     def change(self, frame: int, pose: str) -> None:
         """Go over to ``pose`` from ``frame`` on; not before the change before it."""
-        if pose != self.pose:
-            self._changes.append(_Change(max(frame, self._changes[-1].frame), pose))
+        if pose == self.pose:
+            return
+        self._changes.append(_Change(max(frame, self._changes[-1].frame), pose))
+        while len(self._changes) > 2 and self._changes[1].frame + self._ease < frame - self._remembered:
+            del self._changes[0]
 
     def rewind(self, frame: int) -> None:
         """Frames from ``frame`` on are made again: a change that was to come later begins there."""

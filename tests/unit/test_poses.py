@@ -88,3 +88,13 @@ def test_the_pose_that_it_has_already_is_no_change():
     track = PoseTrack(FPS, 0, "nodding")
     track.change(30, "nodding")
     assert track.settled(30) and track.pose == "nodding"
+
+
+def test_a_long_stretch_with_many_changes_keeps_what_can_be_made_again():
+    track = PoseTrack(FPS)
+    poses = [POSES[1 + number % 2] for number in range(100)]
+    for number, pose in enumerate(poses):
+        track.change(100 * number, pose)
+    assert len(track._changes) < 10
+    for number in range(96, 100):
+        assert track.weights(100 * number + EASE) == {poses[number]: 1}
