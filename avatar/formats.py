@@ -17,6 +17,10 @@ RENDITIONS: Final = 3
 IDLE_PHASES: Final = 5
 """Copies of the idle loop with staggered keyframes: with one a second in each, one is never above 200 ms away."""
 
+NEUTRAL_POSE: Final = "neutral"
+POSES: Final = (NEUTRAL_POSE, "listening", "nodding")
+"""What a figure that can move may do while it does not speak, and under its speech."""
+
 
 class Codec(StrEnum):
     """What a unit is encoded with."""

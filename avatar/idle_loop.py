@@ -27,6 +27,7 @@ from avatar.encode import SETTINGS_VERSION, SMALLER_VERSION, PictureEncoder, opu
 from avatar.engines.engine import Engine, Patch
 from avatar.messages import (
     IDLE_PHASES,
+    NEUTRAL_POSE,
     Codec,
     EncodeIdle,
     FromWorker,
@@ -37,7 +38,9 @@ from avatar.messages import (
     idle_grid,
     ladder,
 )
+from avatar.motion import Mover
 from avatar.pipeline import Compose
+from avatar.poses import POSES_VERSION, pose_motion, poses_of
 from avatar.prepared import PreparedAvatar
 from avatar.scale import scale
 
@@ -63,7 +66,7 @@ def give_way() -> None:
 
 @dataclass(order=True, slots=True)
 class _Entry:
-    rank: tuple[bool, int, int]
+    rank: tuple[bool, bool, int, int]
     request: EncodeIdle = field(compare=False)
 
 
@@ -89,7 +92,7 @@ class IdleEncoder:
     def put(self, request: EncodeIdle) -> None:
         """Make one, after those of its kind asked for before."""
         self._serial += 1
-        rank = request.rendition > 0, _ORDER.get(request.codec, len(_ORDER)), self._serial
+        rank = request.rendition > 0, request.pose != NEUTRAL_POSE, _ORDER.get(request.codec, len(_ORDER)), self._serial
         self._requests.put(_Entry(rank, request))
 
     def _run(self) -> None:
@@ -101,13 +104,20 @@ class IdleEncoder:
             except Exception as error:
                 log.exception("idle loop of %s failed", request.avatar)
                 self._send(
-                    IdleFailed(request.avatar, request.format, request.codec, f"{error}", request.rendition),
+                    IdleFailed(
+                        request.avatar, request.format, request.codec, f"{error}", request.rendition, request.pose
+                    ),
                 )
 
     def _make(self, request: EncodeIdle) -> None:
         shape, size = rung_of(request), (request.format.width, request.format.height)
         avatar = self._get_avatar(request.avatar, size)
+        mover = self._engine.mover(avatar)
+        if request.pose not in poses_of(mover):
+            raise ValueError(f"no pose {request.pose!r}")
         label = f"idle loop {avatar.name} {shape.width}x{shape.height}@{shape.fps} {request.codec}"
+        if request.pose != NEUTRAL_POSE:
+            label += f" {request.pose}"
         began_s = time.monotonic()
         neutral: list[Patch] | None = None
         made = 0
@@ -116,7 +126,7 @@ class IdleEncoder:
             if loop is None:
                 log.info("%s: phase %d of %d", label, phase + 1, IDLE_PHASES)
                 neutral = neutral or self._neutral(avatar, shape.fps)
-                loop = encode_phase(avatar, neutral, request, phase, self._compose)
+                loop = encode_phase(avatar, neutral, request, phase, self._compose, mover)
                 self._cache.store(avatar.digest, loop)
                 made += 1
             if self._get_avatar(request.avatar, size).digest != avatar.digest:
@@ -151,7 +161,12 @@ def rung_of(request: EncodeIdle) -> VideoFormat:
 
 
 def encode_phase(
-    avatar: PreparedAvatar, neutral: list[Patch], request: EncodeIdle, phase: int, compose: Compose
+    avatar: PreparedAvatar,
+    neutral: list[Patch],
+    request: EncodeIdle,
+    phase: int,
+    compose: Compose,
+    mover: Mover | None = None,
 ) -> IdleLoop:
     """One phase: the whole loop, a keyframe every second, the first at ``phase * idle_grid``."""
     shape = rung_of(request)
@@ -164,11 +179,14 @@ def encode_phase(
     for index in range(frames):
         picture = avatar.picture_at((first + index) % frames, shape.fps)
         compose(avatar.pictures[picture], neutral[picture], canvas)
+        if mover is not None:
+            mover(canvas, pose_motion(request.pose, picture, len(avatar.pictures)))
         if shown is not canvas:
             scale(canvas, shown)
         units.append(encoder.encode(shown, index, keyframe=index % shape.fps == 0).data)
     silence, codec, rendition = opus_silence(), request.codec, request.rendition
-    return IdleLoop(request.avatar, request.format, codec, phase, shape.fps, first, units, silence, rendition)
+    about = request.avatar, request.format, codec, phase, shape.fps, first
+    return IdleLoop(*about, units, silence, rendition, request.pose)
 
 
 class LoopCache:
@@ -194,13 +212,15 @@ class LoopCache:
             return None
         with contextlib.suppress(OSError):
             os.utime(path)
-        is_it = (loop.format, loop.codec, loop.rendition) == (request.format, request.codec, request.rendition)
-        whole = is_it and loop.phase == phase and all(loop.units)
+        held, asked = ((each.format, each.codec, each.rendition, each.pose) for each in (loop, request))
+        whole = held == asked and loop.phase == phase and all(loop.units)
         return msgspec.structs.replace(loop, avatar=request.avatar) if whole else None
 
     def store(self, digest: str, loop: IdleLoop) -> None:
         """Keep a phase where the disk lets us."""
-        path = self._path(digest, EncodeIdle(loop.avatar, loop.format, loop.codec, loop.rendition), loop.phase)
+        path = self._path(
+            digest, EncodeIdle(loop.avatar, loop.format, loop.codec, loop.rendition, loop.pose), loop.phase
+        )
         scratch = path.with_suffix(f".{os.getpid()}.part")
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -224,5 +244,7 @@ class LoopCache:
         depends: tuple[object, ...] = (digest, request.format, request.codec.value, SETTINGS_VERSION)
         if request.rendition:
             depends += (rung_of(request), SMALLER_VERSION)
+        if request.pose != NEUTRAL_POSE:
+            depends += (request.pose, POSES_VERSION)
         name = hashlib.sha256(repr(depends).encode()).hexdigest()[:32]
         return self._directory / f"idle-{name}-{phase}.msgpack"

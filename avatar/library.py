@@ -130,5 +130,5 @@ def _listed(root: Path, *, shipped: bool) -> list[AvatarInfo]:
             log.warning("avatar %s is left out: %s", name, error)
             continue
         sizes = [(entry.width, entry.height) for entry in manifest.sizes]
-        found.append(AvatarInfo(name, manifest.title, manifest.engine, sizes, shipped))
+        found.append(AvatarInfo(name, manifest.title, manifest.engine, sizes, shipped, manifest.poses))
     return found

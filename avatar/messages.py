@@ -12,7 +12,9 @@ import msgspec
 from avatar.formats import AUDIO_HZ as AUDIO_HZ
 from avatar.formats import FRAME_RATES as FRAME_RATES
 from avatar.formats import IDLE_PHASES as IDLE_PHASES
+from avatar.formats import NEUTRAL_POSE as NEUTRAL_POSE
 from avatar.formats import OPUS_SAMPLES as OPUS_SAMPLES
+from avatar.formats import POSES as POSES
 from avatar.formats import RENDITIONS as RENDITIONS
 from avatar.formats import VIDEO_HZ as VIDEO_HZ
 from avatar.formats import Codec as Codec
@@ -116,6 +118,7 @@ class EncodeIdle(msgspec.Struct, frozen=True, tag=True):
     codec: Codec
     rendition: int = 0
     """The rung of ``formats.ladder(format)`` that the pictures are scaled to."""
+    pose: str = NEUTRAL_POSE
 
 
 class OpenStream(msgspec.Struct, frozen=True, tag=True):
@@ -149,11 +152,22 @@ class SetEncodings(msgspec.Struct, frozen=True, tag=True):
     encodings: list[Encoding]
 
 
+class SetPose(msgspec.Struct, frozen=True, tag=True):
+    """The stream's figure goes over to ``pose``: at once where it is live, else in its next stretch."""
+
+    stream: str
+    pose: str
+    rests: bool
+    """Whether there is an idle loop of it; a stretch goes on until there is."""
+
+
 class GoLive(msgspec.Struct, frozen=True, tag=True):
     """Start a live stretch at ``frame`` (a multiple of ``start_grid``), a keyframe. Ignored where already live."""
 
     stream: str
     frame: int
+    pose: str = NEUTRAL_POSE
+    """In which the idle loop shows the figure until then."""
 
 
 class Advance(msgspec.Struct, frozen=True, tag=True):
@@ -180,6 +194,7 @@ ToWorker = (
     | OpenStream
     | CloseStream
     | SetEncodings
+    | SetPose
     | RecordSpeech
     | SpeechData
     | OpenLive
@@ -255,6 +270,7 @@ class IdleLoop(msgspec.Struct, frozen=True, tag=True):
     silence: bytes
     """One Opus packet of digital silence, the same in every phase."""
     rendition: int = 0
+    pose: str = NEUTRAL_POSE
 
 
 class IdleFailed(msgspec.Struct, frozen=True, tag=True):
@@ -265,6 +281,7 @@ class IdleFailed(msgspec.Struct, frozen=True, tag=True):
     codec: Codec
     detail: str
     rendition: int = 0
+    pose: str = NEUTRAL_POSE
 
 
 class StreamOpened(msgspec.Struct, frozen=True, tag=True):
@@ -285,11 +302,13 @@ class StreamRefused(msgspec.Struct, frozen=True, tag=True):
 class WentIdle(msgspec.Struct, frozen=True, tag=True):
     """The live stretch ends: ``frame`` (a multiple of ``idle_grid``) and what follows comes from the idle loop.
 
-    Not while an utterance is spoken, or pauses.
+    Not while an utterance is spoken, or pauses, nor while the figure goes over to another pose.
     """
 
     stream: str
     frame: int
+    pose: str = NEUTRAL_POSE
+    """The loop's, from then on."""
 
 
 class StreamFailed(msgspec.Struct, frozen=True, tag=True):

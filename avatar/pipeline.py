@@ -21,6 +21,7 @@ from avatar.encoders import RECORDED, Encoders, Meter
 from avatar.engines.engine import Drawing, Engine, FrameJob, Patch
 from avatar.messages import (
     AUDIO_HZ,
+    NEUTRAL_POSE,
     OPUS_SAMPLES,
     VIDEO_HZ,
     Codec,
@@ -29,6 +30,7 @@ from avatar.messages import (
     Interrupted,
     OpenStream,
     RecordSpeech,
+    SetPose,
     SpeechFinished,
     SpeechHeld,
     SpeechMark,
@@ -39,6 +41,7 @@ from avatar.messages import (
     idle_grid,
     start_grid,
 )
+from avatar.poses import PoseTrack, poses_of
 from avatar.prepared import PreparedAvatar
 from avatar.recordings import Recordings, Send
 from avatar.scheduler import Demand, Turn
@@ -85,6 +88,10 @@ class Pipeline:
         self._cut_at = 0
         """Where the latest interruption was; none goes back behind it. Units: 48 kHz samples."""
         self._ease = Ease(self.format.fps)
+        self._mover = engine.mover(avatar)
+        self._track = PoseTrack(self.format.fps)
+        self._rests = True
+        """Whether there is an idle loop of the pose."""
         self._drawn_fps = opened.drawn_fps or self.format.fps
         self._encoders = Encoders(self.format, zlib.crc32(opened.stream.encode()))
         self._anew: set[int] = set()
@@ -101,6 +108,13 @@ class Pipeline:
     def force_keyframe(self, encoding: Encoding) -> None:
         """Make the next picture a keyframe."""
         self._encoders.force_keyframe(encoding)
+
+    def set_pose(self, order: SetPose) -> None:
+        """Go over to another pose from the next frame on. Errors: ValueError for one that the avatar has not."""
+        if order.pose not in poses_of(self._mover):
+            raise ValueError(f"{self.avatar.name} has no pose {order.pose!r}")
+        self._track.change(self._next_frame, order.pose)
+        self._rests = order.rests
 
     def hurry(self, quick: bool) -> None:
         """Encode in haste, or no more."""
@@ -125,8 +139,8 @@ class Pipeline:
         """Speak ``utterance`` after what is queued."""
         self.timeline.enqueue(utterance, source)
 
-    def go_live(self, frame: int) -> None:
-        """Start a stretch at ``frame``. Errors: ValueError where that is not on the grid."""
+    def go_live(self, frame: int, pose: str = NEUTRAL_POSE) -> None:
+        """Start a stretch at ``frame``, from that pose. Errors: ValueError where the frame is not on the grid."""
         if frame % start_grid(self.format.fps):
             raise ValueError(f"frame {frame} is not on the start grid of {self.format.fps} frames/s")
         self._engine.reset(self.slot)
@@ -135,6 +149,8 @@ class Pipeline:
         self.timeline.begin(self._cut_at)
         self._sound.begin(self._cut_at)
         self._ease = Ease(self.format.fps)
+        wanted, self._track = self._track.pose, PoseTrack(self.format.fps, frame, pose)
+        self._track.change(frame, wanted)
         self._canvas_shown = False
         self._anew = {frame}
         self.live, self._ended_at = True, None
@@ -240,7 +256,7 @@ class Pipeline:
         """
         on_grid = frame % idle_grid(self.format.fps) == 0
         said = not self.timeline.busy and self.timeline.voiced_until <= frame * self._frame_samples
-        return on_grid and self._ease.shut and said
+        return on_grid and self._ease.shut and said and self._rests and self._track.settled(frame)
 
     def finish(
         self, prepared: Prepared, drawings: Sequence[Drawing | None], compose: Compose, send: Send, meter: Meter
@@ -249,7 +265,7 @@ class Pipeline:
         for index, drawing in enumerate(drawings):
             frame = prepared.first + index
             if drawing is not None:
-                self._draw(drawing, compose, meter)
+                self._draw(frame, drawing, compose, meter)
             if self._canvas_shown and (prepared.shown[index] or self._recordings.keyframe_at(frame)):
                 self._send_picture(frame, send, meter)
             else:
@@ -258,7 +274,7 @@ class Pipeline:
         if prepared.idle_frame is not None:
             self._tell(prepared.marks, send)
             self._recordings.end(send)
-            send(WentIdle(self.name, prepared.idle_frame))
+            send(WentIdle(self.name, prepared.idle_frame, self._track.pose))
         self._encoders.record(bool(self._recordings))
 
     def _send_block(self, block: Block, send: Send) -> None:
@@ -266,11 +282,14 @@ class Pipeline:
         send(Unit(self.name, self.epoch, Codec.OPUS, block.at, True, self._sound.encode(block)))
         self._recordings.hear(block)
 
-    def _draw(self, drawing: Drawing, compose: Compose, meter: Meter) -> None:
+    def _draw(self, frame: int, drawing: Drawing, compose: Compose, meter: Meter) -> None:
         began_s = time.perf_counter()
         patch = drawing()
         drawn_s = time.perf_counter()
         compose(self.avatar.pictures[patch.picture], patch, self._canvas)
+        if self._mover is not None:
+            pose = self._track.motion(frame, patch.picture, len(self.avatar.pictures))
+            self._mover(self._canvas, pose.plus(patch.accent))
         self._canvas_shown = True
         meter.add("draw", drawn_s - began_s)
         meter.add("compose", time.perf_counter() - drawn_s)
@@ -364,6 +383,7 @@ class Pipeline:
             self._canvas_shown = False
         self._next_frame -= again
         self._ease.rewind(again)
+        self._track.rewind(self._next_frame)
         heard = (self.timeline.at - self._first_frame * self._frame_samples) // RATIO
         self._engine.rewind(self.slot, self._next_frame - self._first_frame, heard)
         self._anew.add(frame)

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from avatar.engines.viseme import pose as viseme_pose
 from avatar.engines.viseme.mouth import PAINTER_VERSION
 from avatar.engines.viseme.warp_state import WARP_VERSION, load_warp_state
+from avatar.formats import NEUTRAL_POSE, POSES
 
 FORMAT: Final = 1
 """Version of the directory's layout."""
@@ -108,8 +109,13 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     there_and_back: bool = False
     """As ``PreparedAvatar`` has it."""
 
+    @property
+    def poses(self) -> tuple[str, ...]:
+        """Those that the figure can take: a drawn one can be moved, a filmed one stands before what is in focus."""
+        return POSES if self.painter == "drawn" else (NEUTRAL_POSE,)
 
-_Loader = Callable[[Path, SizeEntry, int], object]
+
+_Loader = Callable[[Path, SizeEntry, Manifest], object]
 
 
 def _view(entry: SizeEntry) -> viseme_pose.View:
@@ -119,12 +125,12 @@ def _view(entry: SizeEntry) -> viseme_pose.View:
     return viseme_pose.View(x, y, width, (entry.width, entry.height))
 
 
-def _load_drawn(directory: Path, entry: SizeEntry, pictures: int) -> object:
-    return viseme_pose.load_state(directory, _view(entry), pictures)
+def _load_drawn(directory: Path, entry: SizeEntry, manifest: Manifest) -> object:
+    return viseme_pose.load_state(directory, _view(entry), manifest.pictures, manifest.palette)
 
 
-def _load_warp(directory: Path, entry: SizeEntry, pictures: int) -> object:
-    return load_warp_state(directory, _view(entry), pictures)
+def _load_warp(directory: Path, entry: SizeEntry, manifest: Manifest) -> object:
+    return load_warp_state(directory, _view(entry), manifest.pictures)
 
 
 _ENGINES: Final[dict[tuple[str, str], tuple[_Loader, int]]] = {
@@ -182,7 +188,7 @@ def load_prepared(directory: Path, size: tuple[int, int]) -> PreparedAvatar:
         raise AvatarInvalid(f"{manifest.name}: no size {size[0]}x{size[1]}; there are {there}")
     loader, version = _ENGINES[manifest.engine, manifest.painter]
     try:
-        state = loader(directory, entry, manifest.pictures)
+        state = loader(directory, entry, manifest)
         digest = _digest(directory, entry, manifest, version)
     except (OSError, ValueError, msgspec.DecodeError) as error:
         raise AvatarInvalid(f"{manifest.name}: {error}") from error

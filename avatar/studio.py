@@ -42,6 +42,7 @@ from avatar.messages import (
     PrepareAvatar,
     RecordSpeech,
     SetEncodings,
+    SetPose,
     SpeechAccepted,
     SpeechData,
     SpeechRefusal,
@@ -175,7 +176,7 @@ class Studio:
                     self._follow(item)
                 case OpenStream() | CloseStream():
                     self._open_or_close(item)
-                case SetEncodings() | GoLive() | Advance() | ForceKeyframe():
+                case SetEncodings() | SetPose() | GoLive() | Advance() | ForceKeyframe():
                     self._steer(item)
                 case Ping():
                     self._pong(item)
@@ -299,17 +300,19 @@ class Studio:
             case Heard():
                 outcome.buffer.abandon()
 
-    def _steer(self, message: SetEncodings | GoLive | Advance | ForceKeyframe) -> None:
+    def _steer(self, message: SetEncodings | SetPose | GoLive | Advance | ForceKeyframe) -> None:
         stream = self._streams.get(message.stream)
         if stream is None:
             return
         match message:
             case SetEncodings():
                 stream.set_encodings(message.encodings)
+            case SetPose():
+                stream.set_pose(message)
             case ForceKeyframe():
                 stream.force_keyframe(Encoding(message.codec, message.rendition))
             case GoLive() if not stream.live:
-                stream.go_live(message.frame)
+                stream.go_live(message.frame, message.pose)
             case Advance() if stream.live:
                 stream.advance(message.until, message.now)
                 stream.sound_ahead(self._send)

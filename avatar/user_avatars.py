@@ -8,6 +8,8 @@ from enum import StrEnum
 
 import msgspec
 
+from avatar.formats import NEUTRAL_POSE
+
 
 class AvatarInfo(msgspec.Struct, frozen=True):
     """An avatar that can go on air."""
@@ -18,6 +20,8 @@ class AvatarInfo(msgspec.Struct, frozen=True):
     sizes: list[tuple[int, int]]
     shipped: bool = True
     """It came with the program and can be neither replaced nor deleted."""
+    poses: tuple[str, ...] = (NEUTRAL_POSE,)
+    """Those that its figure can take."""
 
 
 class PrepareAvatar(msgspec.Struct, frozen=True, tag=True):

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar.engines.engine import Drawing, Engine, Patch, Work
-from avatar.messages import AvatarInfo, WorkerConfig
+from avatar.messages import POSES, AvatarInfo, WorkerConfig
+from avatar.motion import Motion, Mover
 from avatar.prepared import AvatarInvalid, Box, PreparedAvatar
 from avatar.worker import main
 
@@ -25,6 +26,8 @@ SIZE = (128, 96)
 BOX = Box(48, 48, 32, 32)
 FACES = 20
 PICTURES = 200
+TILT_ROWS, TILT = 16, 40
+"""Rows in which the avatar named ``poser`` shows how far it tilts its head, and levels of luma to a degree."""
 FPS = 25
 
 
@@ -101,8 +104,16 @@ class LoudnessEngine:
         self._made[slot] = frame
         self._samples[slot] = self._samples[slot][:heard]
 
+    def mover(self, avatar: PreparedAvatar) -> Mover | None:
+        return _tilted if avatar.name == "poser" else None
+
     def neutral(self, slot: int, picture: int) -> Patch:
         return _box(picture, 0.0)
+
+
+def _tilted(picture: NDArray[np.uint8], motion: Motion) -> None:
+    """A strip at the top tells the tilt."""
+    picture[:TILT_ROWS] = np.clip(128 + round(TILT * motion.roll), 16, 235)
 
 
 def _torn(picture: int, loudness: float) -> Patch:
@@ -129,7 +140,8 @@ class FakeLibrary:
 
     def avatars(self) -> list[AvatarInfo]:
         names = ["grey", *(f"face-{number}" for number in range(FACES))]
-        return [AvatarInfo(name, name.title(), "loudness", [SIZE]) for name in names]
+        still = [AvatarInfo(name, name.title(), "loudness", [SIZE]) for name in names]
+        return [*still, AvatarInfo("poser", "Poser", "loudness", [SIZE], poses=POSES)]
 
     def load(self, name: str, size: tuple[int, int]) -> PreparedAvatar:
         if name == "damaged" or size != SIZE:

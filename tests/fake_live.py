@@ -6,16 +6,18 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from avatar.messages import AvatarInfo, Codec, VideoFormat
+from avatar.messages import NEUTRAL_POSE, POSES, AvatarInfo, Codec, VideoFormat
 from tests.fake_pcm import FakePcmSpeech, FakePcmVoice
 from tests.fake_recordings import FakeRecorder, FakeRecording
 from whep_server.errors import (
     AlreadyOnAir,
     AlreadyPublishing,
     AvatarKept,
+    Conflict,
     MalformedFragment,
     MalformedSdp,
     NoSuchAvatar,
+    NoSuchPose,
     NoSuchSession,
     NotAcceptable,
     NotAvatarVideo,
@@ -102,12 +104,26 @@ class FakeQueue:
 
 
 @dataclass
+class FakeFigure:
+    pose: str = NEUTRAL_POSE
+    poses: Sequence[str] = POSES
+
+    def take(self, pose: str) -> None:
+        if pose not in POSES:
+            raise NoSuchPose(f"no pose {pose!r}")
+        if pose not in self.poses:
+            raise Conflict("this avatar cannot be moved")
+        self.pose = pose
+
+
+@dataclass
 class FakeStream:
     name: str
     avatar: str = "nova"
     title: str = "Nova"
     format: VideoFormat = field(default_factory=VideoFormat)
     state: str = "idle"
+    figure: FakeFigure = field(default_factory=FakeFigure)
     queued: int = 0
     interruptions: int = 0
     interrupts: BargeIn | None = None

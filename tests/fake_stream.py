@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from avatar.messages import (
     AUDIO_HZ,
+    NEUTRAL_POSE,
     OPUS_SAMPLES,
     VIDEO_HZ,
     Advance,
@@ -118,6 +119,9 @@ class FakeStream:
     end: int | None = None
     ended: int = 0
     """Where the latest stretch ended."""
+    pose: str = NEUTRAL_POSE
+    rests: bool = True
+    """Whether there is an idle loop of the pose; nothing ends before there is."""
     made: list[Made] = field(default_factory=list)
     encoders: dict[Encoding, PictureEncoder] = field(default_factory=dict)
     forced: set[Encoding] = field(default_factory=set)
@@ -211,7 +215,7 @@ class FakeStream:
         while self.frame is not None and self.frame < self.until:
             self._begin_or_end(self.frame)
             if self.frame == self.end:
-                self.tell(WentIdle(self.name, self.frame))
+                self.tell(WentIdle(self.name, self.frame, self.pose))
                 self.ended, self.frame = self.frame, None
                 return
             self.voiced = voice = self._speak(self.frame)
@@ -225,7 +229,7 @@ class FakeStream:
         if self.speaking is None and self.queue and at >= self.silent_until:
             self.speaking, self.end = self.queue.pop(0), None
             self.tell(SpeechStarted(self.name, self.speaking.id, at))
-        if self.speaking is not None or self.queue:  # though it may pause, or has yet to begin
+        if self.speaking is not None or self.queue or not self.rests:  # though it may pause, or has yet to begin
             self.end = None
         elif self.end is None:
             self.end = round_up(frame + 1, idle_grid(self.fps))

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from avatar.client import WorkerGone, WorkerLimits, WorkerListener, WorkerState
 from avatar.messages import (
     IDLE_PHASES,
+    POSES,
     AbandonSpeech,
     Advance,
     AvatarInfo,
@@ -34,6 +35,7 @@ from avatar.messages import (
     Ready,
     RecordSpeech,
     SetEncodings,
+    SetPose,
     SpeechAccepted,
     SpeechData,
     SpeechRefusal,
@@ -72,6 +74,7 @@ class FakeWorker:
         """What publishers said."""
         self.codecs_held: set[Codec] = set()
         """Idle loops that are not to be delivered yet."""
+        self.poses_held: set[str] = set()
         self._listener = listener
         self._streams: dict[str, FakeStream] = {}
 
@@ -80,7 +83,7 @@ class FakeWorker:
     def start(self) -> None:
         """Become ready, the first time or again."""
         self.state = WorkerState.READY
-        self._listener.worker_ready(Ready(4711, [AvatarInfo("nova", "Nova", "viseme", [SIZE])]))
+        self._listener.worker_ready(Ready(4711, [AvatarInfo("nova", "Nova", "viseme", [SIZE], poses=POSES)]))
 
     def die(self) -> None:
         """Be gone, with all it knew."""
@@ -144,6 +147,8 @@ class FakeWorker:
                 stream.advance(message)
             case Interrupt():
                 stream.interrupt(message)
+            case SetPose():
+                stream.pose, stream.rests = message.pose, message.rests
             case _:
                 self._hear(stream, message)
 
@@ -169,7 +174,7 @@ class FakeWorker:
             stream.open_live(message)
 
     def _encode_idle(self, message: EncodeIdle) -> None:
-        if message.codec in self.codecs_held:
+        if message.codec in self.codecs_held or message.pose in self.poses_held:
             return
         fps = message.format.fps
         for phase in range(IDLE_PHASES):
@@ -177,7 +182,9 @@ class FakeWorker:
             first = phase * idle_grid(fps)
             silence = opus_packets(live=False)[0]
             self._tell(
-                IdleLoop(message.avatar, message.format, message.codec, phase, fps, first, units, silence),
+                IdleLoop(
+                    message.avatar, message.format, message.codec, phase, fps, first, units, silence, pose=message.pose
+                ),
             )
 
 

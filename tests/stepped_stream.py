@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar, cast
 from avatar.client import WorkerGone, WorkerListener, WorkerState
 from avatar.messages import (
     IDLE_PHASES,
+    POSES,
     AvatarInfo,
     Codec,
     Encoding,
@@ -166,12 +167,14 @@ class SteppedStream:
         house = House(
             self.worker, self._settings, renders, self.ledger, check_room=bool, check_place=bool, check_open=bool
         )
-        loops = IdleLoops()
+        loops = self.loops = IdleLoops()
         for phase in range(IDLE_PHASES):
             for codec in (Codec.H264, Codec.VP8):
                 loops.add(idle_loop(phase, codec))
         video = VideoFormat(160, 128, FPS)
-        self.stream = Stream(Programme("demo", AvatarInfo("nova", "Nova", "viseme", [(160, 128)]), video), loops, house)
+        self.stream = Stream(
+            Programme("demo", AvatarInfo("nova", "Nova", "viseme", [(160, 128)], poses=POSES), video), loops, house
+        )
         self._stream_events = self.stream._events
         emit, over = self._stream_events.emit, self.stream._talk.queue._over
 

@@ -32,6 +32,7 @@ from whep_server.web import (
     sessions,
     speech,
     streams,
+    take_pose,
 )
 from whep_server.web.auth import Door
 from whep_server.web.bodies import HttpRequest
@@ -115,7 +116,7 @@ def create_app(
     scrape = open_scrape(lambda: held[0] if held else None, tally.counts, __version__, certificate_expires_s)
     door, cors = Door(settings), Cors(settings)
     page_set = pages.load_pages(settings.templates)
-    routers = (avatars, files, interrupt, ops, pages, pcm, pcm_upload, reference, speech, streams)
+    routers = (avatars, files, interrupt, ops, pages, pcm, pcm_upload, reference, speech, streams, take_pose)
     handlers: list[ControllerRouterHandler] = [handler for module in routers for handler in module.ROUTES]
     app = Litestar(
         route_handlers=[exchange_router(endpoints.WHEP), exchange_router(endpoints.WHIP), compat_router(), *handlers],

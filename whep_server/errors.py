@@ -26,6 +26,7 @@
     ├── NotAcceptable               422   valid SDP that we cannot serve: no common codec, wrong direction
     ├── NotSpeech                   422   an upload that cannot be spoken
     ├── NotAvatarVideo              422   a video that no avatar can be made from
+    ├── NoSuchPose                  422   a word that is no pose
     ├── PreconditionMissing         428   a PATCH without If-Match, in strict mode
     ├── TooMany                     429   with Retry-After
     ├── NoSpeechSynthesis           501   text, and nothing here that reads it aloud
@@ -232,6 +233,12 @@ class NotAvatarVideo(ServerError):
     """A video that no avatar can be made from: the detail says why."""
 
     status, title = 422, "Not an avatar's video"
+
+
+class NoSuchPose(ServerError):
+    """A word that is no pose of any avatar."""
+
+    status, title = 422, "No such pose"
 
 
 class TooMany(ServerError):

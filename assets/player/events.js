@@ -1,10 +1,10 @@
 // The stream's server-sent events, with a reconnect of our own: EventSource gives up for good on an HTTP error.
-// Tells `state`, `viewers`, `publisher`, `speech`, `worker` (detail: the JSON), and `up` / `down` of the channel itself.
+// Tells `state`, `viewers`, `publisher`, `pose`, `speech`, `worker` (detail: the JSON), and `up` / `down` of the channel itself.
 
 import { backoffMs } from "./exchange/retry.js";
 import { withToken } from "./exchange/wire.js";
 
-const KINDS = ["state", "viewers", "publisher", "speech", "worker"];
+const KINDS = ["state", "viewers", "publisher", "pose", "speech", "worker"];
 
 export class StreamEvents extends EventTarget {
   #source = null;

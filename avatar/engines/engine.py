@@ -12,6 +12,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar.motion import STILL, Motion, Mover
 from avatar.prepared import Box, PreparedAvatar
 
 REWIND_S: Final = 16
@@ -28,6 +29,8 @@ class Patch:
     """Where it goes in the picture; all four numbers even, so that it falls on whole chroma samples."""
     rgba: NDArray[np.uint8]
     """Shapes: (box.height, box.width, 4). Colour premultiplied by alpha; alpha 0 leaves the picture as it is."""
+    accent: Motion = STILL
+    """What the head does to stress what is said, where the avatar has a ``mover``."""
 
 
 Drawing = Callable[[], Patch]
@@ -101,6 +104,10 @@ class Engine(Protocol):
 
         Errors: ValueError where it was never that far, or is too far by now.
         """
+        ...
+
+    def mover(self, avatar: PreparedAvatar) -> Mover | None:
+        """What moves the avatar's figure in its pictures; None where it has no poses but the one they show."""
         ...
 
     def neutral(self, slot: int, picture: int) -> Patch:

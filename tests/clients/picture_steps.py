@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from avatar.compose import compose
 from avatar.engines.engine import Patch
+from avatar.engines.viseme.mover import FigureMover
 from avatar.engines.viseme.painter import MouthPainter
 from avatar.engines.viseme.parameters import NEUTRAL
+from avatar.engines.viseme.pose import VisemeState
 from avatar.prepared import Box, PreparedAvatar, find_avatar, load_prepared
 from tests.clients.recording_viewer import Picture
 
@@ -38,9 +40,11 @@ class Steps:
     """From one picture to the next."""
 
     body: Step
-    """Outside the mouth's box."""
+    """Outside the face, which speech moves: the mouth, and brows on stressed syllables."""
     unexplained: Step
     """The same, less what the avatar's own motion asks for: what is left is coding, and whatever should not be."""
+    face: Step
+    """As ``unexplained``, in the face outside the mouth's box."""
     mouth: Step
     """Inside the mouth's box."""
 
@@ -51,6 +55,8 @@ class Reference:
     def __init__(self, name: str = "nova", size: tuple[int, int] = (1280, 720)) -> None:
         self.avatar: PreparedAvatar = load_prepared(find_avatar(AVATARS, name), size)
         self._painter = MouthPainter(self.avatar)
+        assert isinstance(self.avatar.state, VisemeState)
+        self.face = FigureMover(self.avatar.state.view).face_box()
         self._shown: dict[int, NDArray[np.uint8]] = {}
 
     def __len__(self) -> int:
@@ -107,12 +113,15 @@ class Aligned:
         seen = luma_of(self.pictures[position]) - luma_of(self.pictures[position - 1])
         meant = self.reference.luma(self.index(position)) - self.reference.luma(self.index(position - 1))
         boxes = [window(self.reference.box(self.index(at))) for at in (position - 1, position)]
-        outside, inside = np.ones(seen.shape, bool), np.zeros(seen.shape, bool)
+        outside, face, inside = np.ones(seen.shape, bool), np.zeros(seen.shape, bool), np.zeros(seen.shape, bool)
+        face[window(self.reference.face)] = True
+        outside[window(self.reference.face)] = False
         for box in boxes:
-            outside[box], inside[box] = False, True
+            outside[box], face[box], inside[box] = False, False, True
         return Steps(
             body=step_within(np.abs(seen), outside),
             unexplained=step_within(np.abs(seen - meant), outside),
+            face=step_within(np.abs(seen - meant), face),
             mouth=step_within(np.abs(seen), inside),
         )
 

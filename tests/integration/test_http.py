@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from avatar.messages import POSES
 from tests.integration.http_server import CORS_NAMES, assert_problem, serving
 from whep_server.command.serve import listen
 from whep_server.errors import Unavailable
@@ -193,12 +194,27 @@ async def test_a_session_trickles_and_ends(http, live):
 # --- streams, avatars, operations
 
 
+async def test_a_figure_takes_a_pose(http, live):
+    taken = await http.post("/streams/demo/pose", json={"pose": "listening"})
+    assert (taken.status_code, taken.json()) == (200, {"pose": "listening", "poses": list(POSES)})
+    assert (await http.get("/streams/demo")).json()["pose"] == "listening" == live.by_name["demo"].figure.pose
+    assert_problem(await http.post("/streams/nowhere/pose", json={"pose": "listening"}), 404)
+    assert "dancing" in assert_problem(await http.post("/streams/demo/pose", json={"pose": "dancing"}), 422)["detail"]
+    for body in (b"", b"{", b"[]", b"\xff", b'{"pose": 1}', b'{"pose": "nodding", "much": 1}'):
+        assert_problem(await http.post("/streams/demo/pose", content=body), 400)
+    assert_problem(await http.post("/streams/demo/pose", content=b" " * 5000), 413)
+    live.by_name["demo"].figure.poses = ("neutral",)
+    assert_problem(await http.post("/streams/demo/pose", json={"pose": "nodding"}), 409)
+    assert live.by_name["demo"].figure.pose == "listening", "what was refused has changed nothing"
+
+
 async def test_streams_come_and_go(http, live):
     listed = (await http.get("/streams")).json()["streams"]
     assert [stream["name"] for stream in listed] == ["demo"]
     assert listed[0] == {
         "name": "demo", "avatar": "nova", "title": "Nova", "state": "idle", "width": 1280, "height": 720, "fps": 25,
-        "codecs": ["H264"], "viewers": 0, "publisher": False, "queued": 0, "on_air_s": 1.0,
+        "codecs": ["H264"], "viewers": 0, "publisher": False, "queued": 0,
+        "pose": "neutral", "poses": ["neutral", "listening", "nodding"], "on_air_s": 1.0,
         "whep": "/whep/demo", "whip": "/whip/demo", "player": "/player/demo", "publish": "/publish/demo",
     }  # fmt: skip
     made = await http.post("/streams", json={"name": "second", "fps": 30})
@@ -224,7 +240,16 @@ async def test_a_bad_stream_request_says_what_is_wrong(http, body, named):
 
 async def test_avatars_and_probes(http, live):
     assert (await http.get("/avatars")).json() == {
-        "avatars": [{"name": "nova", "title": "Nova", "engine": "viseme", "sizes": [[1280, 720]], "shipped": True}]
+        "avatars": [
+            {
+                "name": "nova",
+                "title": "Nova",
+                "engine": "viseme",
+                "sizes": [[1280, 720]],
+                "shipped": True,
+                "poses": ["neutral"],
+            }
+        ]
     }
     assert (await http.get("/healthz")).status_code == 200
     assert (await http.get("/readyz")).status_code == 200

@@ -87,3 +87,5 @@ async def test_no_step_at_the_switches(server: Server):
     for position in (into, back):
         assert steps[position].mouth.mean <= max(step.mean for step in spoken)
         assert steps[position].mouth.block <= max(step.block for step in spoken)
+        usual = max(steps[each].face.block for each in idle)
+        assert steps[position].face.block <= usual + MARGIN_OF_BLINK, "no accent is cut off, or begins in the middle"

@@ -46,6 +46,7 @@ def given() -> dict[str, set[str]]:
     source.ledger.utterance_over("spoken", UtteranceStats("u", "finished", accepted_s=1, started_s=1, pictured_s=1))
     source.ledger.interruptions[Cause.ASKED] += 1
     source.ledger.silences["turn:relay.example:3478?transport=udp"] += 1
+    source.ledger.poses["listening"] += 1
     found: dict[str, set[str]] = defaultdict(set)
     for family in text_string_to_metric_families(page_of(source, {("/readyz", "2xx"): 1}).decode()):
         for sample in family.samples:

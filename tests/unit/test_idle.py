@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from avatar.messages import IDLE_PHASES, Codec, Encoding, IdleLoop, VideoFormat, idle_grid
+from avatar.messages import IDLE_PHASES, NEUTRAL_POSE, Codec, Encoding, IdleLoop, VideoFormat, idle_grid
 from whep_server.live.idle import VIDEO_CODECS, IdleLoops, IdlePhase
 
 FPS = 25
@@ -13,13 +13,13 @@ SMALL_SPS = b"\x00\x00\x00\x01\x67\x42\xe0\x1e"
 VP8, SMALL = Encoding(Codec.VP8), Encoding(Codec.VP8, 2)
 
 
-def loop(phase: int, codec: Codec = Codec.VP8, rendition: int = 0) -> IdleLoop:
-    """A loop of two seconds whose units say which loop frame they are."""
+def loop(phase: int, codec: Codec = Codec.VP8, rendition: int = 0, pose: str = NEUTRAL_POSE) -> IdleLoop:
+    """A loop of two seconds whose units say which loop frame they are, and the pose's first letter."""
     first = phase * idle_grid(FPS)
-    units = [bytes([(first + at) % (2 * FPS)]) for at in range(2 * FPS)]
+    units = [bytes([(first + at) % (2 * FPS)]) + pose[:1].encode() for at in range(2 * FPS)]
     if codec is Codec.H264:
         units = [(SMALL_SPS if rendition else SPS) + unit for unit in units]
-    return IdleLoop("nova", VideoFormat(), codec, phase, FPS, first, units, b"silence", rendition)
+    return IdleLoop("nova", VideoFormat(), codec, phase, FPS, first, units, b"silence", rendition, pose)
 
 
 def full() -> IdleLoops:
@@ -95,7 +95,7 @@ def test_the_level_is_what_the_full_pictures_say():
 
 def test_a_loop_is_asked_for_once_and_again_of_a_new_worker():
     asked: list[Encoding] = []
-    loops = IdleLoops(asked.append)
+    loops = IdleLoops(lambda encoding, _: asked.append(encoding))
     for _ in range(2):
         loops.want(VP8)
         loops.want(SMALL)
@@ -105,6 +105,34 @@ def test_a_loop_is_asked_for_once_and_again_of_a_new_worker():
     loops.add(loop(0, rendition=2))
     loops.want_again()
     assert asked == [VP8, SMALL, SMALL]
+
+
+def test_a_pose_is_asked_for_when_it_is_first_taken_and_in_what_comes_later():
+    asked: list[tuple[Encoding, str]] = []
+    loops = IdleLoops(lambda encoding, pose: asked.append((encoding, pose)))
+    loops.want(VP8)
+    loops.want(Encoding(Codec.H264))
+    for _ in range(2):
+        loops.want_pose("nodding")
+    assert asked[2:] == [(VP8, "nodding"), (Encoding(Codec.H264), "nodding")]
+    loops.want(SMALL)
+    assert asked[4:] == [(SMALL, NEUTRAL_POSE), (SMALL, "nodding")]
+    for codec in (Codec.VP8, Codec.H264):
+        for phase in range(IDLE_PHASES):
+            assert not loops.has_pose("nodding")
+            loops.add(loop(phase, codec, pose="nodding"))
+    assert loops.has_pose("nodding"), "in each codec; a smaller rendition may come later"
+    assert not loops.has_pose("listening") and not loops.has_pose(NEUTRAL_POSE)
+
+
+def test_a_pose_that_could_not_be_made_is_asked_for_anew():
+    asked: list[str] = []
+    loops = IdleLoops(lambda _, pose: asked.append(pose))
+    loops.want(VP8)
+    loops.want_pose("nodding")
+    loops.drop_pose("nodding")
+    loops.want_pose("nodding")
+    assert asked == [NEUTRAL_POSE, "nodding", "nodding"]
 
 
 def test_the_nearest_rendition_is_shown_until_the_wanted_one_is_whole():

@@ -13,7 +13,7 @@ from avatar.engines.viseme.painter import MouthPainter
 from avatar.engines.viseme.parameters import gap
 from avatar.prepared import load_prepared
 
-NOVA = Path(__file__).resolve().parents[2] / "assets" / "avatars" / "nova"
+AVATARS = Path(__file__).resolve().parents[2] / "assets" / "avatars"
 # jaw, wide, round, press, bite, teeth, tongue of vowels and consonants; speech lies between such mouths
 MOUTHS = np.array([
     (0, .1, 0, 0, 0, 0, 0), (0, .1, .1, 1, 0, 0, 0), (.22, .25, 0, 0, 0, .3, 1), (.28, .25, 0, 0, 0, .2, 0),
@@ -47,7 +47,9 @@ def round_trip(pictures, codec, options):
     return [frame.to_ndarray() for frame in frames]
 
 
-@pytest.mark.parametrize("size", [(1280, 720), (512, 512)], ids=str)
+@pytest.mark.parametrize(
+    ("name", "size"), [("nova", (1280, 720)), ("nova", (512, 512)), ("jonah", (1280, 720))], ids=str
+)
 @pytest.mark.parametrize(
     ("codec", "options"),
     [
@@ -55,8 +57,8 @@ def round_trip(pictures, codec, options):
         ("libvpx", {"deadline": "realtime", "cpu-used": "8"}),
     ],
 )
-def test_opening_is_read_from_compressed_pictures(size, codec, options):
-    avatar = load_prepared(NOVA, size)
+def test_opening_is_read_from_compressed_pictures(name, size, codec, options):
+    avatar = load_prepared(AVATARS / name, size)
     painter = MouthPainter(avatar)
     mouths = random_mouths(75)
     pictures = [
@@ -71,7 +73,7 @@ def test_opening_is_read_from_compressed_pictures(size, codec, options):
 
 
 def test_rgb_pictures_read_the_same():
-    avatar = load_prepared(NOVA, (512, 512))
+    avatar = load_prepared(AVATARS / "nova", (512, 512))
     painter = MouthPainter(avatar)
     mouth = MOUTHS[5].astype(np.float32)
     picture = compose(avatar.pictures[3], Patch(3, painter.box(3), painter.paint(3, mouth)))

@@ -12,7 +12,8 @@ from avatar.engines.viseme.painter import MouthPainter
 from avatar.engines.viseme.parameters import NEUTRAL
 from avatar.prepared import load_prepared
 
-NOVA = Path(__file__).resolve().parents[2] / "assets" / "avatars" / "nova"
+AVATARS = Path(__file__).resolve().parents[2] / "assets" / "avatars"
+NAMES = ["nova", "jonah"]
 SIZES = [(1280, 720), (512, 512), (720, 1280)]
 
 
@@ -21,15 +22,16 @@ def mouth(**values):
     return np.array([values.get(name, 0.1 if name == "wide" else 0) for name in names], np.float32)
 
 
-@pytest.fixture(scope="module", params=SIZES, ids=str)
+@pytest.fixture(scope="module", params=[(name, size) for name in NAMES for size in SIZES], ids=str)
 def stage(request):
-    avatar = load_prepared(NOVA, request.param)
+    name, size = request.param
+    avatar = load_prepared(AVATARS / name, size)
     return avatar, MouthPainter(avatar)
 
 
-@pytest.fixture(scope="module")
-def small():
-    avatar = load_prepared(NOVA, (512, 512))
+@pytest.fixture(scope="module", params=NAMES)
+def small(request):
+    avatar = load_prepared(AVATARS / request.param, (512, 512))
     return avatar, MouthPainter(avatar)
 
 

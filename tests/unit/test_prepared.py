@@ -107,6 +107,7 @@ def test_poses_of_another_length_are_invalid(copy):
         {"engine": "other"},
         {"painter": "other"},
         {"painter": "warp"},
+        {"palette": "mauve"},
         {"pictures": 0},
         {"pictures": 10**9},
         {"fps": 0},
@@ -145,6 +146,7 @@ def test_the_user_s_avatars_are_beside_those_that_are_shipped_and_hide_none(tmp_
     edit(shutil.copytree(NOVA, tmp_path / "broken"), fps=0)
     library = DiskLibrary(WorkerConfig("", str(AVATARS), "", prepared=str(tmp_path)))
     assert [(info.name, info.title, info.shipped) for info in library.avatars()] == [
+        ("jonah", "Jonah", True),
         ("nova", "Nova", True),
         ("Anna", "Anna", False),
     ]
@@ -153,7 +155,7 @@ def test_the_user_s_avatars_are_beside_those_that_are_shipped_and_hide_none(tmp_
     for name in (".new-x", "nobody"):
         with pytest.raises(AvatarInvalid):
             library.load(name, SMALL)
-    assert len(DiskLibrary(WorkerConfig("", str(AVATARS), "")).avatars()) == 1
+    assert len(DiskLibrary(WorkerConfig("", str(AVATARS), "")).avatars()) == 2
 
 
 def test_what_is_forgotten_is_loaded_anew(copy):

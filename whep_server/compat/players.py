@@ -6,6 +6,7 @@ told in a page, any other client as the original would.
 
 import asyncio
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,7 @@ from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
-from avatar.messages import FRAME_RATES
+from avatar.messages import FRAME_RATES, AvatarInfo
 from whep_server.compat.dialect import CHUNKS, REQUEST_ID, SERVICE, WEBRTC
 from whep_server.compat.lifetimes import Kind
 from whep_server.compat.office import Compat
@@ -192,12 +193,16 @@ def chunk_files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("chunk_*.mp4"))
 
 
+def _usual_first(avatars: Sequence[AvatarInfo], config: Settings) -> list[AvatarInfo]:
+    return sorted(avatars, key=lambda info: info.name != config.avatar)
+
+
 @route("/ui", http_method=READ, status_code=200, opt=describe(Operation(SERVICE, reply=HTML)))
 async def try_page(request: HttpRequest, live: Live, config: Config, pages: PageSet) -> ASGIResponse:
     """A form that has an avatar speak a file, and plays the chunks as they are made."""
     base = config.base_path
     context = TryPage(
-        avatars=[AvatarChoice(info.name, info.title) for info in live.avatars],
+        avatars=[AvatarChoice(info.name, info.title) for info in _usual_first(live.avatars, config)],
         rates=sorted(FRAME_RATES),
         generate=f"{base}/generate/stream",
         samples=f"{base}/assets/speech/index.json",

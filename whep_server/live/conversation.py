@@ -58,7 +58,12 @@ class Conversation:
     @property
     def talks(self) -> bool:
         """Whether it speaks, or is to: a live stretch is on, something is on its way, or a publisher has the voice."""
-        return self._air.speaking or self.queue.busy or self.floor.speaks
+        return self._air.speaking or self.says
+
+    @property
+    def says(self) -> bool:
+        """Whether something is on its way to be said, or a publisher has the voice."""
+        return self.queue.busy or self.floor.speaks
 
     def remaining_s(self) -> float | None:
         """How long until what is on its way is spoken; None where nobody knows."""
@@ -141,8 +146,8 @@ class Conversation:
             case SpeechStarted() if not self.queue.knows(message.utterance):
                 self._interruptions.stray(message.utterance)
             case SpeechAccepted():
-                if self.voice.message(message) and not self._air.stretches.open:
-                    self._go_live()
+                if self.voice.message(message):
+                    self._speak()
             case SpeechRefused() if self.floor.listening(message.utterance):
                 self.floor.unheard()
             case _:
@@ -150,7 +155,12 @@ class Conversation:
 
     def went_idle(self) -> None:
         """The worker makes no more for now; what was accepted meanwhile it speaks in another stretch."""
-        if self.queue.queued and not self._air.stretches.open:
+        if self.queue.queued:
+            self._speak()
+
+    def _speak(self) -> None:
+        self._air.moves_only = False
+        if not self._air.stretches.open:
             self._go_live()
 
     def granted(self) -> int:

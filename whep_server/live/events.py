@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
-    """One event; ``kind`` is state, viewers, publisher, speech or worker."""
+    """One event; ``kind`` is state, viewers, publisher, pose, speech or worker."""
 
     kind: str
     data: dict[str, str | int | float | None] = field(default_factory=dict)

@@ -10,7 +10,7 @@ for nothing: it is given the phase with the latest keyframe from there on, all a
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from avatar.messages import RENDITIONS, VIDEO_HZ, Codec, Encoding, Unit
+from avatar.messages import NEUTRAL_POSE, RENDITIONS, VIDEO_HZ, Codec, Encoding, Unit
 from whep_server.live.clock import StreamClock
 from whep_server.live.idle import VIDEO_CODECS, IdleLoops, IdlePhase
 from whep_server.live.packetize import Packetised, packetize
@@ -39,13 +39,18 @@ class Pictures:
         playout: Playout,
         force_keyframe: Callable[[Encoding], None],
         changed_over: Callable[[], None],
+        pose_at: Callable[[int], str] = lambda _: NEUTRAL_POSE,
     ) -> None:
-        """``changed_over`` is called when a viewer of the live stretch shows another rendition of it."""
+        """``changed_over`` is called when a viewer of the live stretch shows another rendition of it.
+
+        ``pose_at`` says in which pose an idle picture shows the figure.
+        """
         self._clock = clock
         self._loops = loops
         self._playout = playout
         self._force_keyframe = force_keyframe
         self._changed_over = changed_over
+        self._pose_at = pose_at
         self._stall_frames = max(1, round(STALL_S * clock.fps))
         self._drain_frames = round(DRAIN_S * clock.fps)
         self.last_live_frame = -1
@@ -135,13 +140,15 @@ class Pictures:
     def _show_idle(self, frame: int, feeds: list[VideoFeed]) -> None:
         joinable: dict[Encoding, IdlePhase | None] = {}
         cut: dict[int, Packetised] = {}
+        pose = self._pose_at(frame)
         for feed in feeds:
             if feed.last_frame >= frame:  # the live stretch was ahead of a clock that stumbled
                 continue
             if feed.fresh:
                 self._begin(feed, frame)
                 continue
-            if feed.wants_keyframe or feed.rendition != feed.wanted:
+            other_pose = feed.phase is not None and feed.phase.pose != pose
+            if feed.wants_keyframe or feed.rendition != feed.wanted or other_pose:
                 self._change_phase(feed, frame, joinable)
             if feed.phase is None:
                 continue
@@ -152,8 +159,9 @@ class Pictures:
 
     def _begin(self, feed: VideoFeed, frame: int) -> None:
         """A viewer's first pictures: from the latest keyframe of any phase up to ``frame``."""
-        nearest = self._loops.nearest(Encoding(feed.codec, feed.wanted))
-        phase = self._loops.newest(nearest, frame)
+        pose = self._pose_at(frame)
+        nearest = self._loops.nearest(Encoding(feed.codec, feed.wanted), pose)
+        phase = self._loops.newest(nearest, frame, pose)
         if phase is None:
             return
         feed.phase, feed.rendition = phase, nearest.rendition
@@ -162,14 +170,16 @@ class Pictures:
             feed.give(phase.unit(each, now - (frame - each) * GREETING_TICKS), each)
 
     def _change_phase(self, feed: VideoFeed, frame: int, joinable: dict[Encoding, IdlePhase | None]) -> None:
-        """Go over to a phase with a keyframe at ``frame``, of the rendition that is wanted or is next to it."""
+        """Go over to a phase with a keyframe at ``frame``, in the pose; the rendition is as wanted, or next to it."""
         if frame < feed.resumes:
             return
-        nearest = self._loops.nearest(Encoding(feed.codec, feed.wanted))
-        if not feed.wants_keyframe and nearest.rendition == feed.rendition:
+        pose = self._pose_at(frame)
+        nearest = self._loops.nearest(Encoding(feed.codec, feed.wanted), pose)
+        same = nearest.rendition == feed.rendition and (feed.phase is None or feed.phase.pose == pose)
+        if not feed.wants_keyframe and same:
             return
         if nearest not in joinable:
-            joinable[nearest] = self._loops.phase_at(nearest, frame)
+            joinable[nearest] = self._loops.phase_at(nearest, frame, pose)
         phase = joinable[nearest]
         if phase is not None:
             feed.phase, feed.rendition = phase, nearest.rendition

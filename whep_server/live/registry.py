@@ -171,17 +171,8 @@ class Registry:
         return stream
 
     def _house(self) -> House:
-        return House(
-            self.worker,
-            self._settings,
-            self._renders,
-            self.ledger,
-            self._check_room,
-            self._places.check,
-            self.check_open,
-            self._ports,
-            self._spans,
-        )
+        checks = self._check_room, self._places.check, self.check_open
+        return House(self.worker, self._settings, self._renders, self.ledger, *checks, self._ports, self._spans)
 
     def _avatar(self, name: str, video: VideoFormat) -> AvatarInfo:
         info = self.gallery.find(name)
@@ -301,8 +292,8 @@ class Registry:
                 loops.want(Encoding(codec))
         return self._loops[key]
 
-    def _request_loop(self, avatar: str, video: VideoFormat, encoding: Encoding) -> None:
-        tell(self.worker, EncodeIdle(avatar, video, encoding.codec, encoding.rendition))
+    def _request_loop(self, avatar: str, video: VideoFormat, encoding: Encoding, pose: str) -> None:
+        tell(self.worker, EncodeIdle(avatar, video, encoding.codec, encoding.rendition, pose))
 
     def _forget_unused_loops(self) -> None:
         used = {(stream.avatar, stream.format) for stream in self._streams.values()}
@@ -335,8 +326,7 @@ class Registry:
             case IdleLoop():
                 self._idle_loop(message)
             case IdleFailed():
-                kind, rung = message.codec, message.rendition
-                logger.error("no %s idle loop of %s, rendition %d: %s", kind, message.avatar, rung, message.detail)
+                self._no_idle_loop(message)
             case AvatarPrepared() | AvatarDropped() | AvatarRefused():
                 self.gallery.answered(message)
             case PcmTaken(stream=name) | Interrupted(stream=name) | VoiceHeard(stream=name):
@@ -369,8 +359,18 @@ class Registry:
         loops = self._loops.get((message.avatar, message.format))
         if loops is not None:
             loops.add(message)
-            for stream in self.streams():
+            for stream in self._showing(message):
                 stream.idle_loop_grew()
+
+    def _no_idle_loop(self, message: IdleFailed) -> None:
+        what = f"{message.codec} idle loop of {message.avatar}, {message.pose}, rendition {message.rendition}"
+        logger.error("no %s: %s", what, message.detail)
+        for stream in self._showing(message):
+            stream.figure.loop_failed(message.pose)
+
+    def _showing(self, message: IdleLoop | IdleFailed) -> list[Stream]:
+        shown = message.avatar, message.format
+        return [stream for stream in self.streams() if (stream.avatar, stream.format) == shown]
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from avatar.messages import (
     CloseStream,
     Codec,
     StreamFailed,
+    StreamOpened,
     StreamRefused,
     Unit,
     WentIdle,
@@ -22,6 +23,7 @@ from whep_server.errors import Unavailable, WorkerLost
 from whep_server.live.audience import Audience
 from whep_server.live.conversation import Conversation, ConversationMessage
 from whep_server.live.events import EventQueue, Events, StreamEvent
+from whep_server.live.figure import Figure
 from whep_server.live.house import House
 from whep_server.live.idle import IdleLoops
 from whep_server.live.pcm_speech import PcmSpeech
@@ -39,7 +41,7 @@ from whep_server.signaling.negotiation import level_of
 
 logger = logging.getLogger(__name__)
 
-StreamMessage = Unit | WentIdle | ConversationMessage | StreamFailed
+StreamMessage = Unit | WentIdle | ConversationMessage | StreamFailed | StreamOpened
 
 
 class StreamState(StrEnum):
@@ -77,6 +79,7 @@ class Stream:
         emit, wake = self._events.emit, self._wake.set
         self._talk = Conversation(self._key, house, self._air, emit, self._go_live, wake)
         self._voice, self._floor = self._talk.voice, self._talk.floor
+        self.figure = Figure(programme, loops, house, self._air, emit, lambda: self._audience.reading, wake)
         self._told_state = StreamState.PREPARING
 
     # --- what others see
@@ -121,7 +124,7 @@ class Stream:
     @property
     def owed(self) -> int:
         """Utterances that were begun to be taken and are not heard to their end, the mouth eased shut, by now."""
-        return self._talk.queue.owed or int(self._air.unfinished and not self._floor.taken)
+        return self._talk.queue.owed or int(self._air.unfinished and not (self._floor.taken or self._air.moves_only))
 
     def remaining_s(self) -> float | None:
         """How long until it has spoken; None where nobody knows."""
@@ -179,8 +182,9 @@ class Stream:
         await self._floor.end(session_id)
 
     def listen(self) -> AbstractContextManager[EventQueue]:
-        """Events from now on; the first three say how things stand."""
-        return self._events.listen([self._state_event(), self._viewers_event(), self._floor.event()])
+        """Events from now on; the first four say how things stand."""
+        now = [self._state_event(), self._viewers_event(), self._floor.event(), self.figure.event()]
+        return self._events.listen(now)
 
     # --- its life
 
@@ -222,6 +226,7 @@ class Stream:
         if self._air.unfinished:
             self._air.grant(self._talk.granted())
             self._voice.pictured(self._air.pictured)
+            self._air.moves_only |= not (self._talk.says or self._air.posing.ready)
         self._voice.tell_due(self._air.played)
         self._tell_state()
 
@@ -235,12 +240,14 @@ class Stream:
 
     def worker_lost(self, detail: str) -> None:
         """Play what is there until the next idle keyframe; what was accepted and not finished fails."""
+        self.figure.worker_lost()
         self._talk.worker_lost(WorkerLost(detail), self._air.cut())
         self._wake.set()
         self._events.emit(StreamEvent("worker", {"state": "lost"}))
 
     def idle_loop_grew(self) -> None:
-        """A phase of the idle loop has come."""
+        """A phase of an idle loop has come."""
+        self.figure.fit()
         self._tell_state()
 
     def message(self, message: StreamMessage) -> None:
@@ -249,8 +256,12 @@ class Stream:
             case Unit():
                 self._air.push(message)
             case WentIdle():
-                self._air.went_idle(message.frame)
+                self._air.went_idle(message.frame, message.pose)
                 self._talk.went_idle()
+                self.figure.fit()
+            case StreamOpened():
+                self._talk.message(message)
+                self.figure.opened()
             case StreamFailed():
                 self._failed(message)
             case StreamRefused():
@@ -290,6 +301,7 @@ class Stream:
     def _arrived(self) -> None:
         """A viewer begins to take units."""
         self._air.greet(self._audience.feeds()[0])
+        self.figure.fit()
         self._wake.set()
 
     def _viewers_changed(self) -> None:

@@ -17,6 +17,7 @@ from whep_server.live.house import House
 from whep_server.live.idle import IdleLoops
 from whep_server.live.pictures import STALL_S, Pictures
 from whep_server.live.playout import Playout
+from whep_server.live.posing import Posing
 from whep_server.live.renditions import Renditions
 from whep_server.live.sounds import Sounds
 from whep_server.live.stretches import Stretches
@@ -42,7 +43,11 @@ class Transmission:
         self.playout = Playout()
         self.stretches = Stretches(fps)
         self.sounds = Sounds(loops, self.playout)
-        self._pictures = Pictures(self.clock, loops, self.playout, renditions.force_keyframe, renditions.fit)
+        self.posing = Posing(fps, loops)
+        keyframe, fit, pose_at = renditions.force_keyframe, renditions.fit, self._pose_at
+        self._pictures = Pictures(self.clock, loops, self.playout, keyframe, fit, pose_at)
+        self.moves_only = False
+        """Whether nothing is said in the stretch that is on: the figure changes its pose."""
         self._key, self._fps, self._worker = key, fps, house.worker
         self._lead = math.ceil(house.settings.lead_ms * fps / 1000)
         self._frame = self._packet = -1  # the last ones that were handed out
@@ -57,8 +62,8 @@ class Transmission:
 
     @property
     def speaking(self) -> bool:
-        """Whether a live stretch is on or about to be."""
-        return self.stretches.speaking(self.frame)
+        """Whether a live stretch is on or about to be in which something is said."""
+        return self.stretches.speaking(self.frame) and not self.moves_only
 
     @property
     def unfinished(self) -> bool:
@@ -79,6 +84,9 @@ class Transmission:
     def stretch_begins(self) -> int:
         """Where the live stretch that is open starts. Units: 48 kHz samples."""
         return self._sample_of(self.stretches.start)
+
+    def _pose_at(self, frame: int) -> str:
+        return self.posing.at(frame, live=self.stretches.live_at(frame))
 
     def _sample_of(self, frame: int) -> int:
         return frame * AUDIO_HZ // self._fps
@@ -129,17 +137,24 @@ class Transmission:
         """The worker has made one."""
         self.playout.push(unit)
 
-    def go_live(self) -> None:
+    def go_live(self, *, moves_only: bool = False) -> None:
         """Open a stretch as soon as a picture can be made in time."""
         now = self.frame
-        tell(self._worker, GoLive(self._key, self.stretches.begin(now, self._lead)))
+        self.moves_only = moves_only
+        start = self.stretches.begin(now, self._lead)
+        self.posing.begin(start)
+        tell(self._worker, GoLive(self._key, start, self.posing.shown))
         self._granted = -1, -1
         self._advance(now + self._lead + 1, now)
 
-    def went_idle(self, frame: int) -> None:
-        """The worker makes no more from ``frame`` on. It takes that back where it did not know of an interruption."""
+    def went_idle(self, frame: int, pose: str) -> None:
+        """The worker makes no more from ``frame`` on, and the idle loop goes on in ``pose``.
+
+        It takes that back where it did not know of an interruption.
+        """
         if self._fenced is None or self._sample_of(frame) <= self._fenced:
             self.stretches.end(frame)
+            self.posing.settle(frame, pose)
 
     def grant(self, recorded: int) -> None:
         """Let the worker go on: a little ahead of the clock, or far where it makes a recording.

@@ -69,6 +69,8 @@ class Ledger:
         self.latencies = {step: Histogram(LATENCY_BOUNDS_S) for step in STEPS}
         self.interruptions: Counter[Cause] = Counter()
         """Those that ended or dropped an utterance, by cause."""
+        self.poses: Counter[str] = Counter()
+        """How often a stream was made to take each."""
         self.underruns = 0
         """Pauses of utterances whose next samples had not come."""
         self.speech_refused = 0

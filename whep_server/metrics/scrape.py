@@ -172,6 +172,8 @@ def _speech(facts: LiveFacts, ledger: Ledger) -> Iterator[Metric]:
     yield _counts("utterances", "Utterances by how they ended", ("way", "state"), ledger.utterances)
     causes = {(cause.value,): ledger.interruptions[cause] for cause in Cause}
     yield _counts("interruptions", "Interruptions that ended or dropped an utterance", ("cause",), causes)
+    poses = {(pose,): count for pose, count in ledger.poses.items()}
+    yield _counts("poses", "Poses that figures were asked to take", ("pose",), poses)
     yield _counter("underruns", "Pauses of utterances whose next samples had not come", ledger.underruns)
     text = "From the end of an upload until it was accepted, heard, and seen; of those that waited for no other"
     family = HistogramMetricFamily(PREFIX + "utterance_latency_seconds", text, labels=("step",))

@@ -107,6 +107,24 @@ class Session(Protocol):
         ...
 
 
+class Figure(Protocol):
+    """What is seen of an avatar beside its mouth."""
+
+    @property
+    def pose(self) -> str:
+        """What it was asked to take last."""
+        ...
+
+    @property
+    def poses(self) -> Sequence[str]:
+        """Those that it can take."""
+        ...
+
+    def take(self, pose: str) -> None:
+        """Errors: NoSuchPose; Conflict where this avatar has it not."""
+        ...
+
+
 class Stream(Protocol):
     """One avatar on air."""
 
@@ -153,6 +171,11 @@ class Stream(Protocol):
     @property
     def queued(self) -> int:
         """Utterances that wait."""
+        ...
+
+    @property
+    def figure(self) -> Figure:
+        """How it holds itself."""
         ...
 
     @property

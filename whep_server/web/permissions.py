@@ -104,6 +104,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "GET /streams/{stream}/pcm": _of(Scope.SPEAK),
     f"{WEBSOCKET} /streams/{{stream}}/pcm": _of(Scope.SPEAK),
     "POST /streams/{stream}/interrupt": _of(Scope.SPEAK),
+    "POST /streams/{stream}/pose": _of(Scope.SPEAK),
     "GET /streams/{stream}/events": _of(Scope.WATCH),
     # pages, which ask for a token themselves, and operations
     "GET /": EVERYBODY,

@@ -84,7 +84,8 @@ async def speak(
 async def events(
     stream: FromPath[str], request: HttpRequest, live: Live, config: Config, closing: ClosingEvent
 ) -> ASGIResponse:
-    """Server-sent events: ``state``, ``viewers``, ``publisher``, ``speech``, ``worker``; ``expired`` with the token.
+    """Server-sent events: ``state``, ``viewers``, ``publisher``, ``pose``, ``speech``, ``worker``; ``expired`` with the
+    token.
 
     Errors: 401, 404.
     """

@@ -35,6 +35,8 @@ class StreamView(msgspec.Struct, frozen=True):
     viewers: int
     publisher: bool
     queued: int
+    pose: str
+    poses: list[str]
     on_air_s: float
     whep: str
     whip: str
@@ -82,6 +84,8 @@ def view(stream: Stream, base: str) -> StreamView:
         viewers=stream.viewer_count,
         publisher=stream.publisher,
         queued=stream.queued,
+        pose=stream.figure.pose,
+        poses=list(stream.figure.poses),
         on_air_s=round(stream.on_air_s, 3),
         whep=f"{base}/whep/{stream.name}",
         whip=f"{base}/whip/{stream.name}",

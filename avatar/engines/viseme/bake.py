@@ -1,4 +1,4 @@
-"""Rebuilds a prepared avatar from its art: ``python -m avatar.engines.viseme.bake --out assets/avatars/nova``.
+"""Rebuilds a prepared avatar from its art: ``python -m avatar.engines.viseme.bake nova --out assets/avatars/nova``.
 
 The figure is painted once; for each picture its eyes are painted anew, the motion field moves it, and it is laid over
 the backdrop at twice the size and reduced. Deterministic: the same sources and library versions give the same files.
@@ -25,12 +25,15 @@ from avatar.engines.viseme.backdrop import paint_backdrop
 from avatar.engines.viseme.canvas import Layer
 from avatar.engines.viseme.eyes import Look, paint_eyes
 from avatar.engines.viseme.film import to_i420, write_film
+from avatar.engines.viseme.jonah import JONAH
+from avatar.engines.viseme.nova import NOVA
 from avatar.engines.viseme.painter import MouthPainter
-from avatar.engines.viseme.palette import NOVA
 from avatar.engines.viseme.parameters import NEUTRAL
-from avatar.engines.viseme.portrait import EYES_WINDOW, VIEWS, eyes_layer, paint_figure
+from avatar.engines.viseme.portrait import EYES_WINDOW, VIEWS, Portrait, eyes_layer
 from avatar.engines.viseme.pose import FPS, PICTURES, Pose, View, mouth_matrix, pose_at, source_of
 from avatar.prepared import FORMAT, Manifest, PreparedAvatar, SizeEntry, load_prepared
+
+PORTRAITS: Final = {portrait.name: portrait for portrait in (NOVA, JONAH)}
 
 _LOG = logging.getLogger(__name__)
 _OVER: Final = 2  # samples a pixel, each way
@@ -40,10 +43,11 @@ _COARSE: Final = 16  # the motion field is smooth: one sample in so many, the re
 class Stage:
     """The figure ready to be shown in any pose, at every size."""
 
-    def __init__(self, figure: Layer, views: tuple[View, ...]) -> None:
+    def __init__(self, portrait: Portrait, figure: Layer, views: tuple[View, ...]) -> None:
+        self._portrait = portrait
         self._rest = figure
         self._figure = figure.pixels.copy()
-        self._backdrops = {view.size: paint_backdrop(view, NOVA) for view in views}
+        self._backdrops = {view.size: paint_backdrop(view, portrait) for view in views}
 
     def show(self, picture: int, views: tuple[View, ...]) -> list[NDArray[np.uint8]]:
         """Picture ``picture`` of the loop, mouth left out, as I420 for each view."""
@@ -53,7 +57,7 @@ class Stage:
 
     def _look(self, pose: Pose) -> None:
         layer = eyes_layer(self._rest)
-        paint_eyes(layer, NOVA, Look(pose.lids, pose.gaze, pose.brow))
+        paint_eyes(layer, self._portrait.palette, self._portrait.likeness, Look(pose.lids, pose.gaze, pose.brow))
         left, top = (
             round((a - b) * layer.scale) for a, b in zip(EYES_WINDOW, (self._rest.x, self._rest.y), strict=False)
         )
@@ -87,13 +91,13 @@ class Stage:
         return map_x.astype(np.float32), map_y.astype(np.float32)
 
 
-def _bake_part(job: tuple[str, str, range]) -> None:
+def _bake_part(job: tuple[str, str, str, range]) -> None:
     """In a process of its own: pictures of one range into memory-mapped files."""
-    figure_path, folder, pictures = job
+    name, figure_path, folder, pictures = job
     cv2.setNumThreads(1)
     figure = Layer(*np.load(f"{figure_path}.window.npy").tolist())
     figure.pixels = np.load(figure_path)
-    stage = Stage(figure, VIEWS)
+    stage = Stage(PORTRAITS[name], figure, VIEWS)
     sheets = [np.lib.format.open_memmap(_sheet(folder, view), mode="r+") for view in VIEWS]
     for picture in pictures:
         for sheet, shown in zip(sheets, stage.show(picture, VIEWS), strict=True):
@@ -104,15 +108,15 @@ def _sheet(folder: str, view: View) -> str:
     return f"{folder}/{view.size[0]}x{view.size[1]}.npy"
 
 
-def _bake_pictures(folder: str, processes: int) -> None:
-    figure = paint_figure(NOVA)
+def _bake_pictures(portrait: Portrait, folder: str, processes: int) -> None:
+    figure = portrait.paint()
     path = f"{folder}/figure.npy"
     np.save(path, figure.pixels)
     np.save(f"{path}.window.npy", np.array([figure.x, figure.y, figure.width, figure.height, figure.scale]))
     for view in VIEWS:
         width, height = view.size
         np.lib.format.open_memmap(_sheet(folder, view), "w+", np.uint8, (PICTURES, height * 3 // 2, width)).flush()
-    jobs = [(path, folder, range(first, PICTURES, processes)) for first in range(processes)]
+    jobs = [(portrait.name, path, folder, range(first, PICTURES, processes)) for first in range(processes)]
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         pool.map(_bake_part, jobs)
 
@@ -122,10 +126,9 @@ def _entry(view: View) -> SizeEntry:
     return SizeEntry(*view.size, f"idle-{name}.mp4", f"poster-{name}.jpg", (view.x, view.y, view.width))
 
 
-def _write_manifest(out: Path) -> None:
-    manifest = Manifest(
-        FORMAT, "nova", "Nova", "viseme", FPS, PICTURES, "nova", [_entry(view) for view in VIEWS], ["poses.npy"]
-    )
+def _write_manifest(portrait: Portrait, out: Path) -> None:
+    name, sizes = portrait.name, [_entry(view) for view in VIEWS]
+    manifest = Manifest(FORMAT, name, portrait.title, "viseme", FPS, PICTURES, name, sizes, ["poses.npy"])
     (out / "avatar.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
 
 
@@ -151,38 +154,41 @@ def _write_shown(out: Path) -> None:
             write_film(out / "loop.webm", pictures, FPS, "libvpx-vp9", vp9)
 
 
-def bake(out: Path, processes: int = 2) -> None:
+def bake(portrait: Portrait, out: Path, processes: int = 2) -> None:
     """Write the whole directory of the avatar; what is there is replaced only when all is made."""
     with tempfile.TemporaryDirectory() as fresh:
-        _bake_files(Path(fresh), processes)
+        _bake_files(portrait, Path(fresh), processes)
         out.mkdir(parents=True, exist_ok=True)
         for path in Path(fresh).iterdir():
             shutil.copy(path, out)
 
 
-def _bake_files(out: Path, processes: int) -> None:
+def _bake_files(portrait: Portrait, out: Path, processes: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        _bake_pictures(folder, processes)
+        _bake_pictures(portrait, folder, processes)
         _LOG.info("pictures painted")
         for view in VIEWS:
             pictures = np.load(_sheet(folder, view), mmap_mode="r")
-            film = {"crf": "11", "preset": "slow", "profile": "high", "x264-params": "ipratio=1.1:pbratio=1.0"}
+            film = {"crf": f"{portrait.film_crf}", "preset": "slow", "profile": "high"}
+            film["x264-params"] = "ipratio=1.1:pbratio=1.0"
             write_film(out / _entry(view).film, pictures, FPS, "libx264", film)
     np.save(out / "poses.npy", np.array([mouth_matrix(picture) for picture in range(PICTURES)]))
-    _write_manifest(out)
+    _write_manifest(portrait, out)
     _LOG.info("idle films written")
     _write_shown(out)
 
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description="Paint the avatar Nova and write its prepared directory.")
-    parser.add_argument("--out", type=Path, default=Path("assets/avatars/nova"))
+    parser = argparse.ArgumentParser(description="Paint an avatar and write its prepared directory.")
+    parser.add_argument("portrait", choices=PORTRAITS)
+    parser.add_argument("--out", type=Path, help="by default the one that ships")
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     os.nice(19)
-    bake(arguments.out, arguments.processes)
+    portrait = PORTRAITS[arguments.portrait]
+    bake(portrait, arguments.out or Path("assets/avatars") / portrait.name, arguments.processes)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar.engines.viseme.canvas import Curve, Layer, Mask, moved, ramp, ribbon, smoothstep, spline
+from avatar.engines.viseme.likeness import Likeness
 from avatar.engines.viseme.palette import Palette
 
 EYE_X, EYE_Y = 65.0, 417.0
@@ -39,11 +40,11 @@ class _Lids:
     crease: Curve
 
 
-def _lids(side: int, look: Look) -> _Lids:
+def _lids(side: int, look: Look, likeness: Likeness) -> _Lids:
     """``side`` is -1 for the eye on the left of the picture."""
     x = 500 + side * EYE_X
     follow = 0.9 * look.gaze[1]
-    top = 17.3 * look.open - 8.2 * (1 - look.open) - follow * look.open
+    top = 17.3 * likeness.eye * look.open - 8.2 * (1 - look.open) - follow * look.open
     low = 12.0 - 2.0 * (1 - look.open) + 0.3 * follow
     along = np.array([-1.0, -0.78, -0.42, 0.0, 0.40, 0.76, 1.0])
     arch = np.array([0.0, 0.56, 0.93, 1.04, 0.93, 0.55, 0.0])
@@ -58,7 +59,7 @@ def _lids(side: int, look: Look) -> _Lids:
     return _Lids(curve(-top * arch), curve(low * sag), crease)
 
 
-def _ball(layer: Layer, palette: Palette, side: int, look: Look, aperture: Mask) -> None:
+def _ball(layer: Layer, palette: Palette, side: int, look: Look, aperture: Mask, lids: _Lids) -> None:
     x, y = 500 + side * EYE_X, EYE_Y
     gx, gy = layer.grid()
     centre = (x + look.gaze[0] - side * _CONVERGE, y - 1.2 + look.gaze[1])
@@ -68,7 +69,6 @@ def _ball(layer: Layer, palette: Palette, side: int, look: Look, aperture: Mask)
     layer.multiply(0xE8B4A6, layer.glow(x - side * 34, y + 4, 5.5, 5) * aperture, 0.8)
     layer.multiply(0xE8C2B6, layer.glow(x + side * 34, y, 5.5, 6) * aperture, 0.5)
     _iris(layer, palette, centre, aperture)
-    lids = _lids(side, look)
     shadow = layer.fill(ribbon(moved(lids.upper, 0, 2.0), 11.0), blur=3.2)
     layer.multiply(0x5A423C, shadow * aperture, 0.66)
     _catchlights(layer, centre, aperture)
@@ -122,11 +122,11 @@ def _lid_skin(layer: Layer, palette: Palette, lids: _Lids, look: Look) -> None:
     layer.multiply(0x8A4E3C, layer.fill(ribbon(lids.crease, width), blur=1.0), 0.62 - 0.30 * shut)
 
 
-def _lashes(layer: Layer, palette: Palette, side: int, lids: _Lids, look: Look) -> None:
+def _lashes(layer: Layer, palette: Palette, side: int, lids: _Lids, look: Look, long: float) -> None:
     count = len(lids.upper)
     u = np.linspace(0, 1, count)
-    width = np.interp(u, [0, 0.15, 0.55, 0.9, 1], [0.4, 1.4, 2.9, 3.0, 1.3])
-    wing = lids.upper[-1] + np.array([[side * 1.6, -0.8], [side * 3.0, -2.0]]) * (0.4 + 0.6 * look.open)
+    width = np.interp(u, [0, 0.15, 0.55, 0.9, 1], [0.4, 1.4, 2.9, 3.0, 1.3]) * (0.4 + 0.6 * long)
+    wing = lids.upper[-1] + np.array([[side * 1.6, -0.8], [side * 3.0, -2.0]]) * (0.4 + 0.6 * look.open) * long
     line = np.vstack([lids.upper, wing])
     layer.paint(palette.lash, layer.fill(ribbon(line, np.append(width, [0.9, 0.3])), blur=0.45), 0.92)
     pouch = moved(lids.lower[10:-8], 0, 8.5)
@@ -135,17 +135,17 @@ def _lashes(layer: Layer, palette: Palette, side: int, lids: _Lids, look: Look) 
     low = np.interp(u, [0, 0.3, 0.8, 1], [0.3, 0.8, 1.8, 1.6])
     layer.multiply(0x5A3028, layer.fill(ribbon(moved(lids.lower, 0, 0.7), low), blur=0.8), 0.50)
     lift = 2 * look.open - 1
-    layer.paint(palette.lash, layer.fill(*_upper_hairs(side, lids, lift), blur=0.30), 0.58)
+    layer.paint(palette.lash, layer.fill(*_upper_hairs(side, lids, lift, long), blur=0.30), 0.58)
     layer.multiply(0x4A2C24, layer.fill(*_lower_hairs(side, lids), blur=0.35), 0.17)
 
 
-def _upper_hairs(side: int, lids: _Lids, lift: float) -> list[Curve]:
+def _upper_hairs(side: int, lids: _Lids, lift: float, long: float) -> list[Curve]:
     """Fine curved lashes, in loose groups, longest before the outer corner."""
     random = np.random.default_rng(21)
     hairs = []
     for t in np.linspace(0.10, 0.985, 46):
         root = lids.upper[int(t * (len(lids.upper) - 1))]
-        reach = (2.4 + 5.6 * t**1.2 * (1 - 0.45 * max(0.0, t - 0.8) / 0.2)) * random.uniform(0.7, 1.12)
+        reach = (2.4 + 5.6 * t**1.2 * (1 - 0.45 * max(0.0, t - 0.8) / 0.2)) * random.uniform(0.7, 1.12) * long
         lean = side * (-0.40 + 1.25 * t + random.normal(0, 0.07))
         tip = root + np.array([lean * reach, -reach * (0.74 * lift - 0.12)])
         knee = root + np.array([lean * reach * 0.46, -reach * (0.30 * lift - 0.2)])
@@ -164,21 +164,20 @@ def _lower_hairs(side: int, lids: _Lids) -> list[Curve]:
     return hairs
 
 
-def _brow(layer: Layer, palette: Palette, side: int, look: Look) -> None:
+def _brow(layer: Layer, palette: Palette, side: int, look: Look, likeness: Likeness) -> None:
     """Hairs along the brow's arch, upright at the nose, lying down towards the temple, over a breath of powder."""
-    y = 371 - look.brow
-    spine = spline(
-        [(500 + side * dx, y + dy) for dx, dy in ((27, 2.5), (45, -3.2), (66, -8.4), (88, -9.0), (113, 2.5))]
-    )
+    y = 371 - look.brow + likeness.brow_drop
+    arch = ((27, 2.5), (45, -3.2), (66, -8.4), (88, -9.0), (113, 2.5))
+    spine = spline([(500 + side * dx, y + dy * likeness.brow_arch) for dx, dy in arch])
     place = np.linspace(0, 1, len(spine))
-    full = np.interp(place, [0, 0.10, 0.28, 0.6, 1], [3.5, 7.0, 9.4, 7.6, 1.0])
+    full = np.interp(place, [0, 0.10, 0.28, 0.6, 1], [3.5, 7.0, 9.4, 7.6, 1.0]) * likeness.brow
     soft = layer.fill(ribbon(spine[4:], full[4:] * 0.92), blur=2.2)
     fade = smoothstep(22, 66, np.abs(layer.grid()[0] - 500))
-    layer.multiply(0x7A5645, soft * (0.12 + 0.88 * fade), 0.66)
+    layer.multiply(palette.brow_powder, soft * (0.12 + 0.88 * fade), 0.66)
     hairs = _brow_hairs(side, spine, full)
     front, rest = hairs[0::2], hairs[1::2]
     layer.tint(palette.brow, layer.fill(*front, blur=0.42) * (0.40 + 0.60 * fade), 0.60)
-    layer.tint(0x5A3C2E, layer.fill(*rest, blur=0.42) * (0.46 + 0.54 * fade), 0.58)
+    layer.tint(palette.brow_fine, layer.fill(*rest, blur=0.42) * (0.46 + 0.54 * fade), 0.58)
 
 
 def _brow_hairs(side: int, spine: Curve, full: NDArray[np.float64]) -> list[Curve]:
@@ -201,13 +200,13 @@ def _brow_hairs(side: int, spine: Curve, full: NDArray[np.float64]) -> list[Curv
     return hairs
 
 
-def paint_eyes(layer: Layer, palette: Palette, look: Look) -> None:
+def paint_eyes(layer: Layer, palette: Palette, likeness: Likeness, look: Look) -> None:
     """Both eyes and brows over the bare face."""
     for side in (-1, 1):
-        lids = _lids(side, look)
+        lids = _lids(side, look, likeness)
         aperture = layer.fill(np.vstack([lids.upper, lids.lower[::-1]]), blur=0.3)
         if look.open > 0.04:
-            _ball(layer, palette, side, look, aperture)
+            _ball(layer, palette, side, look, aperture, lids)
         _lid_skin(layer, palette, lids, look)
-        _lashes(layer, palette, side, lids, look)
-        _brow(layer, palette, side, look)
+        _lashes(layer, palette, side, lids, look, likeness.lash)
+        _brow(layer, palette, side, look, likeness)

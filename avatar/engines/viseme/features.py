@@ -5,6 +5,8 @@ running normalisation: a frame depends on its own samples alone, so any cutting 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,9 +56,52 @@ def _windows(padded: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _frames(windows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Their frames. Shapes: (n, 400) -> (n, 80)."""
+    return _banded(_power(windows))
+
+
+def _power(windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Shapes: (n, 400) -> (n, 257)."""
     spectrum = np.fft.rfft(windows * _HANN, _FFT)
-    power = spectrum.real**2 + spectrum.imag**2  # (n, 257)
+    return np.asarray(spectrum.real**2 + spectrum.imag**2)
+
+
+def _banded(power: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Shapes: (n, 257) -> (n, 80)."""
     return np.asarray(np.log(power @ _BANK + FLOOR), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """Frames of one stream, 10 ms each."""
+
+    mel: NDArray[np.float32]
+    """Shapes: (n, 80)."""
+    levels: NDArray[np.float64]
+    """Loudness of what a voice has, 150 to 4000 Hz. Units: dB of a full-scale sine. Shapes: (n,)."""
+    pitches: NDArray[np.float64]
+    """Units: semitones above 100 Hz; NaN where nothing is voiced. Shapes: (n,)."""
+
+
+_VOICE: Final = slice(5, 129)  # bins of 150 to 4000 Hz
+_SINE: Final = float((_HANN.sum() / 2) ** 2)
+_LAGS: Final = range(SAMPLE_RATE // 400, SAMPLE_RATE // 75)
+"""Of voices from 75 to 400 Hz. Units: samples."""
+_TAPER: Final = np.fft.irfft(np.abs(np.fft.rfft(_HANN, _FFT)) ** 2)[_LAGS.start : _LAGS.stop]
+_VOICED: Final = 0.5
+"""Share of a frame's power that comes back after a period, at least, where there is a voice."""
+
+
+def _prosody(power: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Levels and pitches: the lag at which the frame is most like itself. Shapes: (n, 257) -> (n,) twice."""
+    levels = 10 * np.log10(power[:, _VOICE].sum(axis=1, dtype=np.float64) / _SINE + 1e-10)
+    low = power.copy()
+    low[:, _VOICE.start + 25 :] = 0  # above 900 Hz formants move, and say nothing of the voice
+    like = np.fft.irfft(low)  # (n, 512)
+    lags = like[:, _LAGS.start : _LAGS.stop] / np.maximum(like[:, :1], 1e-12) * (_HANN @ _HANN) / _TAPER
+    best = lags.argmax(axis=1)
+    voiced = (lags.max(axis=1, initial=0) > _VOICED) & (best > 0) & (best < len(_LAGS) - 1)
+    pitches = 12 * np.log2(SAMPLE_RATE / (best + _LAGS.start) / 100)
+    return levels, np.where(voiced, pitches, np.nan)
 
 
 def finite(samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -93,11 +138,10 @@ class LogMelStream:
         return windows
 
 
-def take_frames(streams: Sequence[LogMelStream]) -> list[NDArray[np.float32]]:
-    """The frames that are ready, of all streams in one go: for a few at a time, calls cost more than sums.
-
-    Shapes: (ready, 80) each.
-    """
+def take_frames(streams: Sequence[LogMelStream]) -> list[Sound]:
+    """The frames that are ready, of all streams in one go: for a few at a time, calls cost more than sums."""
     windows = [stream.take_windows() for stream in streams]
-    edges = np.cumsum([len(each) for each in windows])
-    return np.split(_frames(np.concatenate(windows)), edges[:-1])
+    edges = np.cumsum([len(each) for each in windows])[:-1]
+    power = _power(np.concatenate(windows))
+    parts = (np.split(each, edges) for each in (_banded(power), *_prosody(power)))
+    return [Sound(*each) for each in zip(*parts, strict=True)]

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar.engines.viseme.palette import NOVA, css
+from avatar.engines.viseme.palette import NOVA, Palette, css
 
 PAINTER_VERSION: Final = 3
 """Raise with every change to what is drawn: it is part of the digest of every prepared avatar."""
@@ -21,8 +21,6 @@ MOUTH_X, MOUTH_Y = 500.0, 569.0
 """Where closed lips meet, in design units."""
 GLAZE_BOX: Final = (404.0, 524.0, 192.0, 146.0)
 """x, y, width, height, design units: all that is drawn lies inside."""
-
-_C = NOVA
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +54,13 @@ class Shape:
         return self.lower - self.upper
 
 
-def shape_of(mouth: NDArray[np.float32]) -> Shape:
-    """Measures of the mouth that the seven parameters describe. Shapes: (7,)."""
+def shape_of(mouth: NDArray[np.float32], fullness: float = 1.0) -> Shape:
+    """Measures of the mouth that the seven parameters describe; ``fullness`` is the palette's. Shapes: (7,)."""
     jaw, wide, round_, press, bite, teeth, tongue = (float(v) for v in np.clip(mouth, 0, 1))
     opening = jaw * max(0.0, 1 - 1.15 * press)
     free = max(0.0, 1 - 1.15 * press)
     gap = max(46 * opening * (1 - 0.10 * round_) * (1 - 0.40 * bite), 7.0 * max(teeth, 0.8 * bite) * free)
-    plump = 1 + 0.22 * round_ - 0.30 * press + 0.04 * opening
+    plump = fullness * (1 + 0.22 * round_ - 0.30 * press + 0.04 * opening)
     up, low = 0.20 * gap + 3.0 * bite * free, 0.80 * gap - 3.0 * bite * free
     half = (
         51 + 8 * wide * (1 - 0.3 * opening) - 17 * round_ * (1 - 0.25 * press) - 4 * opening * (1 - wide) - 1.5 * press
@@ -156,7 +154,8 @@ def _fading(colour: int, percent: int) -> str:
 class _Sheet:
     """Collects the drawing; gradients get running names."""
 
-    def __init__(self) -> None:
+    def __init__(self, palette: Palette) -> None:
+        self.palette = palette
         self.parts: list[str] = []
         self._names = 0
 
@@ -196,7 +195,8 @@ class _Sheet:
 
 def _around(sheet: _Sheet, s: Shape) -> None:
     """What lips and jaw do to the skin: shadow under the lip, dimples at the corners, folds of a wide or open mouth."""
-    shade, deep = _C.skin[1], _C.skin[0]
+    colours = sheet.palette
+    shade, deep = colours.skin[1], colours.skin[0]
     sheet.soft(1, s.bottom + 7.0, 0.44 * s.half, 4.4, shade, 0.38)
     smile = (0.5 + s.wide) * (1 - s.round)
     for side in (-1, 1):
@@ -204,14 +204,15 @@ def _around(sheet: _Sheet, s: Shape) -> None:
         strength = 0.13 * s.wide * (1 - s.round) + 0.10 * s.open
         sheet.soft(side * (s.half + 13), s.corner + 1 + 4 * s.open, 5.0, 11 + 6 * s.open, shade, strength)
         sheet.soft(side * (s.half - 5), _mix(s.corner, s.bottom, 0.5) + 10, 10, 6, deep, 0.07 + 0.06 * s.open)
-        sheet.soft(side * (s.half + 7), s.corner - 6, 5, 4, _C.skin[5], 0.16 * smile)
-    sheet.soft(-1, s.top - 2.4, 0.42 * s.half, 1.7, _C.skin[6], 0.26)
+        sheet.soft(side * (s.half + 7), s.corner - 6, 5, 4, colours.skin[5], 0.16 * smile)
+    sheet.soft(-1, s.top - 2.4, 0.42 * s.half, 1.7, colours.skin[6], 0.26)
 
 
 def _cavity(sheet: _Sheet, s: Shape, inner: str) -> None:
     """Inside of the opening: darkness, lower teeth, tongue, upper teeth, all in the shade of the upper lip."""
+    colours = sheet.palette
     sheet.parts.append(f'<clipPath id="m"><path d="{inner}"/></clipPath><g clip-path="url(#m)">')
-    sheet.fill(inner, s.upper, s.lower, ((0, _C.cavity), (0.7, _C.cavity), (1, _C.cavity_back)))
+    sheet.fill(inner, s.upper, s.lower, ((0, colours.cavity), (0.7, colours.cavity), (1, colours.cavity_back)))
     together = s.teeth * (1 - s.press)
     order = [_tongue, _lower_teeth, _upper_teeth]
     if s.tongue >= 0.45:
@@ -221,12 +222,13 @@ def _cavity(sheet: _Sheet, s: Shape, inner: str) -> None:
     for draw in order:
         draw(sheet, s, together)
     for side in (-1, 1):
-        sheet.soft(side * s.half * 0.90, s.corner + 0.1 * s.gap, 0.21 * s.half, 3 + 0.32 * s.gap, _C.cavity, 0.88)
-    sheet.soft(0, s.upper - 1.5, 0.60 * s.half, 1.0 + 0.05 * s.gap, _C.cavity_back, 0.58)
+        sheet.soft(side * s.half * 0.90, s.corner + 0.1 * s.gap, 0.21 * s.half, 3 + 0.32 * s.gap, colours.cavity, 0.88)
+    sheet.soft(0, s.upper - 1.5, 0.60 * s.half, 1.0 + 0.05 * s.gap, colours.cavity_back, 0.58)
     sheet.parts.append("</g>")
 
 
 def _tongue(sheet: _Sheet, s: Shape, _together: float) -> None:
+    colours = sheet.palette
     if s.gap < 5:
         return
     rise = s.tongue
@@ -240,11 +242,11 @@ def _tongue(sheet: _Sheet, s: Shape, _together: float) -> None:
         (0.0, y - 0.84 * height),
     ]
     body = _path(_mirrored(points)) + "Z"
-    root = _C.tongue if rise > 0.4 else 0x7A3036
-    tip = _C.tongue_light if rise > 0.4 else 0xB4545A
-    sheet.fill(body, y - height, y + 0.6 * height, ((0, root), (0.55, tip), (1, _C.tongue)))
-    sheet.soft(0, y - 0.1 * height, 1.8, 0.42 * height, _C.lip_line, 0.26)
-    sheet.soft(-0.26 * width, y - 0.22 * height, 0.26 * width, 0.16 * height, _C.lip_light, 0.34)
+    root = colours.tongue if rise > 0.4 else 0x7A3036
+    tip = colours.tongue_light if rise > 0.4 else 0xB4545A
+    sheet.fill(body, y - height, y + 0.6 * height, ((0, root), (0.55, tip), (1, colours.tongue)))
+    sheet.soft(0, y - 0.1 * height, 1.8, 0.42 * height, colours.lip_line, 0.26)
+    sheet.soft(-0.26 * width, y - 0.22 * height, 0.26 * width, 0.16 * height, colours.lip_light, 0.34)
 
 
 def _lower_teeth(sheet: _Sheet, s: Shape, together: float) -> None:
@@ -262,6 +264,7 @@ def _lower_teeth(sheet: _Sheet, s: Shape, together: float) -> None:
 
 
 def _upper_teeth(sheet: _Sheet, s: Shape, together: float) -> None:
+    colours = sheet.palette
     show = min(0.46 * s.gap, 5.0 + 9.0 * s.open + 2.0 * s.wide) * (1 - 0.35 * s.round)
     height = max(show, together * 0.58 * s.gap, s.bite * 0.9 * s.gap)
     if height < 0.6:
@@ -277,7 +280,7 @@ def _upper_teeth(sheet: _Sheet, s: Shape, together: float) -> None:
         (0.0, y + 0.4),
     ]
     edge = _path(_mirrored(half))
-    stops = ((0, 0xC9BBB0), (0.34, 0xECE5DD), (0.72, _C.tooth), (1, 0xE2D8CE))
+    stops = ((0, 0xC9BBB0), (0.34, 0xECE5DD), (0.72, colours.tooth), (1, 0xE2D8CE))
     sheet.fill(f"{edge}L{MOUTH_X + w:.1f} {s.upper + MOUTH_Y - 14:.1f}H{MOUTH_X - w:.1f}Z", s.upper - 1, y + 0.8, stops)
     between = [MOUTH_X + at * w for at in (-0.66, -0.47, -0.24, 0.0, 0.24, 0.47, 0.66)]
     lines = "".join(f"M{x:.1f} {s.upper + MOUTH_Y:.1f}V{y + MOUTH_Y - 0.6:.1f}" for x in between)
@@ -285,23 +288,26 @@ def _upper_teeth(sheet: _Sheet, s: Shape, together: float) -> None:
 
 
 def _lips(sheet: _Sheet, s: Shape, curves: _Curves) -> None:
+    colours = sheet.palette
     upper = _path(curves.outer_upper) + _path(curves.inner_upper[::-1], start=False) + "Z"
     lower = _path(curves.inner_lower) + _path(curves.outer_lower[::-1], start=False) + "Z"
     rim = _path(curves.outer_lower) + _path(curves.outer_upper)
-    sheet.stroke(rim, 0xB4665A, 4.4, 0.12)
-    sheet.stroke(rim, 0xB4625A, 2.4, 0.24)
-    sheet.fill(lower, s.lower, s.bottom, ((0, 0x9C4A47), (0.20, 0xBE625C), (0.60, 0xD07A70), (1, 0xC06C62)), 0.90)
-    sheet.fill(upper, s.top, s.upper + 1, ((0, 0xC8736A), (0.5, 0xB85E57), (1, 0x94433F)), 0.90)
+    sheet.stroke(rim, colours.lip_rim[0], 4.4, 0.12)
+    sheet.stroke(rim, colours.lip_rim[1], 2.4, 0.24)
+    sheet.fill(lower, s.lower, s.bottom, list(zip((0, 0.20, 0.60, 1), colours.lip_lower, strict=True)), 0.90)
+    sheet.fill(upper, s.top, s.upper + 1, list(zip((0, 0.5, 1), colours.lip_upper, strict=True)), 0.90)
     thick = s.bottom - s.lower
-    sheet.stroke(_creases(s, thick), _C.lip_dark, 0.9, 0.13 - 0.08 * s.press)
+    sheet.stroke(_creases(s, thick), colours.lip_dark, 0.9, 0.13 - 0.08 * s.press)
     shine = 0.56 - 0.28 * s.press
-    sheet.soft(-3, s.lower + 0.46 * thick, 0.27 * s.half, 0.14 * thick, _C.lip_light, shine)
-    sheet.soft(-9, s.lower + 0.42 * thick, 0.10 * s.half, 0.08 * thick, 0xFFE4DA, 0.50 * shine)
-    sheet.soft(-0.6, s.top + 3.4, 0.26 * s.half, 1.4, _C.lip_light, 0.34)
+    sheet.soft(-3, s.lower + 0.46 * thick, 0.27 * s.half, 0.14 * thick, colours.lip_light, shine)
+    sheet.soft(-9, s.lower + 0.42 * thick, 0.10 * s.half, 0.08 * thick, colours.lip_glint, 0.50 * shine)
+    sheet.soft(-0.6, s.top + 3.4, 0.26 * s.half, 1.4, colours.lip_light, 0.34)
     for side in (-1, 1):
-        sheet.soft(side * 0.82 * s.half, s.corner + 1, 0.12 * s.half, 3.0, _C.lip_dark, 0.34 * max(0.0, 1 - s.gap / 8))
-    sheet.stroke(_path(curves.inner_upper), _C.lip_line, 1.6, 0.42)
-    sheet.stroke(_path(curves.inner_lower), _C.lip_line, 1.3, 0.30 * min(1.0, s.gap / 5))
+        sheet.soft(
+            side * 0.82 * s.half, s.corner + 1, 0.12 * s.half, 3.0, colours.lip_dark, 0.34 * max(0.0, 1 - s.gap / 8)
+        )
+    sheet.stroke(_path(curves.inner_upper), colours.lip_line, 1.6, 0.42)
+    sheet.stroke(_path(curves.inner_lower), colours.lip_line, 1.3, 0.30 * min(1.0, s.gap / 5))
 
 
 def _creases(s: Shape, thick: float) -> str:
@@ -316,22 +322,25 @@ def _creases(s: Shape, thick: float) -> str:
 
 def _seam(sheet: _Sheet, s: Shape, curves: _Curves) -> None:
     """The line of closed lips; it fades as they part."""
+    colours = sheet.palette
     shut = max(0.0, 1 - s.gap / 3)
     line = _path(curves.inner_upper)
-    sheet.stroke(line, _C.lip_line, 3.8, 0.20 * shut)
-    sheet.stroke(line, _C.lip_line, 1.5, 0.66 * shut)
+    sheet.stroke(line, colours.lip_line, 3.8, 0.20 * shut)
+    sheet.stroke(line, colours.lip_line, 1.5, 0.66 * shut)
 
 
-def mouth_svg(mouth: NDArray[np.float32], matrix: NDArray[np.float64], size: tuple[int, int]) -> str:
+def mouth_svg(
+    mouth: NDArray[np.float32], matrix: NDArray[np.float64], size: tuple[int, int], palette: Palette = NOVA
+) -> str:
     """The mouth as an SVG document of ``size`` pixels; ``matrix`` (2, 3) takes design units to its pixels."""
-    s = shape_of(mouth)
+    s = shape_of(mouth, palette.fullness)
     curves = _curves(s)
-    sheet = _Sheet()
+    sheet = _Sheet(palette)
     _around(sheet, s)
     if s.gap > 0.4:
         # Under the lips lies their own dark: where edges of lip and opening meet, no skin shines through.
         whole = _path(curves.outer_upper) + _path(curves.outer_lower[::-1], start=False) + "Z"
-        sheet.fill(whole, s.top, s.bottom, ((0, _C.lip_dark), (1, _C.lip_dark)), 0.94)
+        sheet.fill(whole, s.top, s.bottom, ((0, palette.lip_dark), (1, palette.lip_dark)), 0.94)
         inner = _path(curves.inner_upper) + _path(curves.inner_lower[::-1], start=False) + "Z"
         _cavity(sheet, s, inner)
     _lips(sheet, s, curves)

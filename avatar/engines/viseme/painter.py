@@ -95,7 +95,7 @@ class MouthPainter:
         x, y = (int(np.floor(c)) - o for c, o in zip(corner, (box.x, box.y), strict=True))
         local = matrix.copy()
         local[:, 2] -= (box.x + x, box.y + y)
-        drawn = self._canvas.draw(mouth_svg(mouth, local, self._glaze))
+        drawn = self._canvas.draw(mouth_svg(mouth, local, self._glaze, self._state.palette))
         width, height = self._glaze
         under = patch[y : y + height, x : x + width]
         drawn = drawn[: under.shape[0], : under.shape[1]]

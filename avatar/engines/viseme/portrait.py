@@ -1,11 +1,14 @@
-"""The resting figure, painted once: every layer but the eyes (painted for each picture) and the mouth (drawn live)."""
+"""A drawn person at rest: what tells one from another, and what all portraits share.
 
+Every layer is painted once but the eyes (painted for each picture) and the mouth (drawn live).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
-from avatar.engines.viseme import clothes, hair, head
-from avatar.engines.viseme.canvas import Layer, Mask, moved, smoothstep
+from avatar.engines.viseme.canvas import Layer
+from avatar.engines.viseme.likeness import Likeness
 from avatar.engines.viseme.palette import Palette
 from avatar.engines.viseme.pose import View
 
@@ -17,41 +20,30 @@ VIEWS: Final = (
 EYES_WINDOW: Final = (372.0, 346.0, 256.0, 108.0)
 """x, y, width, height, design units: what a blink, a glance or a raised brow repaints."""
 
+Shape = tuple[float, float, float, float, int, float, float]
+"""Something out of focus: x, y, half width, half height (design units), colour, opacity, blur."""
 
-def _blank() -> Layer:
-    return Layer(80, 120, 840, 1180)
 
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """One person."""
 
-def paint_figure(palette: Palette) -> Layer:
+    name: str
+    """The avatar's, and its palette's in ``palette.PALETTES``."""
+    title: str
+    palette: Palette
+    likeness: Likeness
+    paint: Callable[[], Layer]
     """Hair, face, neck and clothes at rest, eyes and mouth left out."""
-    figure, face, front = _blank(), _blank(), _blank()
-    hair.paint_hair_back(figure, palette)
-    neck = _blank()
-    head.paint_neck(neck, palette)
-    clothes.paint_neckline_shadow(neck)
-    clothes.paint_necklace(neck)
-    figure.over(neck)
-    for paint in (clothes.paint_blouse, clothes.paint_coat):
-        cloth = _blank()
-        paint(cloth, palette)
-        figure.over(cloth)
-    head.paint_face(face, palette)
-    shade = face.blur(face.fill(moved(hair.hair_shadow_outline(), 4, 8)), 9)
-    face.multiply(0x8A4E3C, shade, 0.50)
-    near = face.blur(face.fill(moved(hair.hair_shadow_outline(), 1, 2)), 3)
-    face.multiply(0x7A4636, near, 0.55)
-    figure.over(face)
-    hair.paint_hair_front(front, palette)
-    falls = np.roll(front.pixels[..., 3], (18, 8), axis=(0, 1))  # down and away from the light
-    figure.multiply(0x55404A, _below(front, front.blur(falls, 8)), 0.55)
-    figure.over(front)
-    return figure
+    room: tuple[Shape, ...]
+    """What is behind: panes, walls, plants, lamps."""
+    film_crf: int
+    """Quality of the films on disk, as libx264 counts it: the smaller, the better."""
 
 
-def _below(layer: Layer, mask: Mask) -> Mask:
-    """The part of a shadow that falls on the shoulders."""
-    _, y = layer.grid()
-    return mask * smoothstep(690, 760, y)
+def blank() -> Layer:
+    """An empty layer for the figure."""
+    return Layer(80, 120, 840, 1180)
 
 
 def eyes_layer(figure: Layer) -> Layer:

@@ -13,6 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar.engines.viseme.palette import PALETTES, Palette
+
 PICTURES: Final = 200
 FPS: Final = 25
 _CALM: Final = 22
@@ -79,8 +81,13 @@ class VisemeState:
 
     matrices: NDArray[np.float64]
     """Shapes: (N, 2, 3): design units at the mouth to pixels, for each picture."""
-    scale: float
-    """Pixels a design unit."""
+    view: View
+    palette: Palette
+
+    @property
+    def scale(self) -> float:
+        """Pixels a design unit."""
+        return self.view.scale
 
 
 def pose_at(picture: int) -> Pose:
@@ -175,8 +182,18 @@ def _read(path: Path) -> NDArray[np.float64]:
         raise ValueError(f"{path.name}: {error}") from error
 
 
-def load_state(directory: Path, view: View, pictures: int) -> VisemeState:
-    """The poses kept in ``directory`` for one size. Errors: ValueError, OSError where they are missing or not whole."""
+def load_state(directory: Path, view: View, pictures: int, palette: str) -> VisemeState:
+    """Of a drawn figure at one size. Errors: ValueError, OSError where it is missing or not whole."""
+    if palette not in PALETTES:
+        raise ValueError(f"no palette {palette[:40]!r}")
+    return VisemeState(load_matrices(directory, view, pictures), view, PALETTES[palette])
+
+
+def load_matrices(directory: Path, view: View, pictures: int) -> NDArray[np.float64]:
+    """Where the mouth is in each picture at one size: its own units to pixels. Shapes: (pictures, 2, 3), read-only.
+
+    Errors: ValueError, OSError where the file is missing or not whole.
+    """
     poses = _read(directory / "poses.npy")
     if poses.shape != (pictures, 2, 3) or poses.dtype != np.float64 or not np.isfinite(poses).all():
         raise ValueError(f"poses.npy: shape {poses.shape}, expected {(pictures, 2, 3)} of float64")
@@ -185,4 +202,4 @@ def load_state(directory: Path, view: View, pictures: int) -> VisemeState:
     )
     matrices = np.ascontiguousarray((view.matrix() @ square)[:, :2])
     matrices.setflags(write=False)
-    return VisemeState(matrices, view.scale)
+    return matrices

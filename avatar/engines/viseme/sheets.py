@@ -11,13 +11,21 @@ from numpy.typing import NDArray
 
 from avatar.compose import compose
 from avatar.engines.engine import Patch
+from avatar.engines.viseme.bake import PORTRAITS
+from avatar.engines.viseme.mover import FigureMover
 from avatar.engines.viseme.painter import MouthPainter
 from avatar.engines.viseme.parameters import NEUTRAL
 from avatar.engines.viseme.phonemes import POSES, VISEMES
+from avatar.engines.viseme.pose import VisemeState
+from avatar.engines.viseme.stress import Accent, StressEar
+from avatar.formats import POSES as FIGURE_POSES
+from avatar.poses import pose_motion
 from avatar.prepared import PreparedAvatar, load_prepared
 
 _IDLE: Final = (0, 12, 22, 23, 25, 44, 67, 86, 87, 120, 152, 154)  # gazes, and lids on their way down and up
 _HEAD: Final = (0.305, 0.03, 0.695, 0.80)  # share of a 1280x720 picture: left, top, right, bottom
+_BUST: Final = (0.25, 0.0, 0.75, 1.0)
+_TURNED: Final = {"neutral": 2, "listening": 60, "nodding": 14}
 _FACE: Final = (0.385, 0.24, 0.615, 0.74)
 
 
@@ -45,7 +53,7 @@ def _grid(tiles: Sequence[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]
 
 
 def draw_sheets(avatar_directory: Path, out: Path) -> None:
-    """Write visemes.jpg, idle.jpg and formats.jpg."""
+    """Write visemes.jpg, idle.jpg, formats.jpg and poses.jpg: the last one of all avatars beside this one."""
     out.mkdir(parents=True, exist_ok=True)
     avatar = load_prepared(avatar_directory, (1280, 720))
     painter = MouthPainter(avatar)
@@ -61,6 +69,26 @@ def draw_sheets(avatar_directory: Path, out: Path) -> None:
         whole = _shown(avatar, MouthPainter(avatar), 2, POSES["E"])
         formats.append(_cut(whole, (0, 0, 1, 1), round(560 * size[0] / size[1]), f"{size[0]}x{size[1]}"))
     cv2.imwrite(str(out / "formats.jpg"), np.hstack(formats))
+    people = [load_prepared(avatar_directory.parent / name, (1280, 720)) for name in PORTRAITS]
+    cv2.imwrite(str(out / "poses.jpg"), np.vstack([_poses(avatar) for avatar in people]))
+
+
+def _poses(avatar: PreparedAvatar) -> NDArray[np.uint8]:
+    """One person in each pose, and stressing a syllable."""
+    if not isinstance(avatar.state, VisemeState):
+        raise TypeError(f"{avatar.name} is not drawn")
+    painter, mover, count = MouthPainter(avatar), FigureMover(avatar.state.view), len(avatar.pictures)
+    accent = StressEar([Accent(0, 1.0)]).motion(0.16)
+    shown = [(_TURNED[pose], NEUTRAL, pose_motion(pose, _TURNED[pose], count)) for pose in FIGURE_POSES]
+    tiles = []
+    for (index, mouth, motion), label in zip(
+        [*shown, (2, POSES["aa"], accent)], [*FIGURE_POSES, "accent"], strict=True
+    ):
+        patch = Patch(index, painter.box(index), painter.paint(index, mouth))
+        picture = compose(avatar.pictures[index], patch)
+        mover(picture, motion)
+        tiles.append(_cut(np.asarray(cv2.cvtColor(picture, cv2.COLOR_YUV2BGR_I420), np.uint8), _BUST, 320, label))
+    return np.hstack(tiles)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from avatar.engines.engine import REWIND_S, Drawing, FrameJob, Patch, Work
 from avatar.engines.viseme.features import HOP, MELS, SAMPLE_RATE, SILENCE, LogMelStream, finite, take_frames
+from avatar.engines.viseme.mover import FigureMover
 from avatar.engines.viseme.network import (
     FRAMES_A_STEP,
     STEP_RATE,
@@ -28,8 +29,11 @@ from avatar.engines.viseme.network import (
 )
 from avatar.engines.viseme.painter import MouthPainter
 from avatar.engines.viseme.parameters import NEUTRAL, PARAMETERS, eased
+from avatar.engines.viseme.pose import VisemeState
+from avatar.engines.viseme.stress import StressEar
 from avatar.engines.viseme.warp import WarpPainter
 from avatar.engines.viseme.warp_state import WarpState
+from avatar.motion import STILL, Motion, Mover
 from avatar.prepared import Box, PreparedAvatar
 
 RATES = (10, 15, 20, 25, 30)
@@ -72,6 +76,7 @@ class _Slot:
     """Those of the last ``REWIND_S`` and the ones to come, whose frames can be made. Shapes: (n, 7)."""
     frames: int = 0
     """Video frames made."""
+    ear: StressEar = field(default_factory=StressEar)
 
     def steps_heard(self) -> int:
         """Steps that the pushed samples suffice for."""
@@ -141,6 +146,7 @@ class VisemeEngine:
         slots = [self._slots[item.slot] for item in work]
         wanted = [self._steps_wanted(slot, len(item.frames)) for slot, item in zip(slots, work, strict=True)]
         hungry = [(slot, count) for slot, count in zip(slots, wanted, strict=True) if count]
+        _take_in(slots)
         if hungry:
             self._hear([slot for slot, _ in hungry], [count for _, count in hungry])
         return [self._draw(slot, item.frames) for slot, item in zip(slots, work, strict=True)]
@@ -167,11 +173,16 @@ class VisemeEngine:
         _take_in([slot])
         slot.mel = LogMelStream()
         wanted = FRAMES_A_STEP * max(0, step - slot.steps)
+        slot.ear = slot.ear.forget(FRAMES_A_STEP * step)
         known = slot.waiting[: max(0, wanted - 1)]
         slot.waiting = np.concatenate([known, np.full((wanted - len(known), MELS), SILENCE, np.float32)])
         if step < slot.steps:
             slot.mouths = slot.mouths[: len(slot.mouths) - (slot.steps - step)]
             slot.steps, slot.state = step, self._rest
+
+    def mover(self, avatar: PreparedAvatar) -> Mover | None:
+        """One for a drawn figure; a filmed one stands before what nobody could bend unseen."""
+        return FigureMover(avatar.state.view) if isinstance(avatar.state, VisemeState) else None
 
     def neutral(self, slot: int, picture: int) -> Patch:
         """The neutral mouth on ``picture``."""
@@ -197,7 +208,6 @@ class VisemeEngine:
 
         For each shape that it has not seen PyTorch compiles its kernels, 2 to 20 ms, and keeps them, 0.3 MB.
         """
-        _take_in(slots)
         rows = _padded(len(slots))
         spare = rows - len(slots)
         mel = np.zeros((rows, FRAMES_A_STEP * max(2, _padded(max(counts))), MELS), np.float32)  # (B, T, 80)
@@ -217,7 +227,8 @@ class VisemeEngine:
         drawings: list[Drawing | None] = []
         for job in frames:
             mouth = eased(self._mouth_at(slot, slot.frames), job.strength) if job.draw else None
-            drawings.append(None if mouth is None else partial(_painted, slot.painter, job.picture, mouth))
+            accent = slot.ear.motion(slot.frames / slot.fps).times(job.strength)
+            drawings.append(None if mouth is None else partial(_painted, slot.painter, job.picture, mouth, accent))
             slot.frames += 1
         # The next frame stands between two steps, the earlier of which may have been made; but it may be made again.
         oldest = slot.frames * STEP_RATE // slot.fps + self._first - REWIND_S * STEP_RATE
@@ -241,12 +252,13 @@ def _padded(count: int) -> int:
 
 def _take_in(slots: Sequence[_Slot]) -> None:
     """Have the frames that are ready wait for the network."""
-    for slot, frames in zip(slots, take_frames([slot.mel for slot in slots]), strict=True):
-        slot.waiting = np.concatenate([slot.waiting, frames])
+    for slot, sound in zip(slots, take_frames([slot.mel for slot in slots]), strict=True):
+        slot.waiting = np.concatenate([slot.waiting, sound.mel])
+        slot.ear.hear(sound.levels, sound.pitches)
 
 
-def _painted(painter: Painter, picture: int, mouth: NDArray[np.float32]) -> Patch:
-    return Patch(picture, painter.box(picture), painter.paint(picture, mouth))
+def _painted(painter: Painter, picture: int, mouth: NDArray[np.float32], accent: Motion = STILL) -> Patch:
+    return Patch(picture, painter.box(picture), painter.paint(picture, mouth), accent)
 
 
 def painter_of(avatar: PreparedAvatar) -> Painter:

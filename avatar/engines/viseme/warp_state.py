@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar.engines.viseme.pose import View, load_state
+from avatar.engines.viseme.pose import View, load_matrices
 
 WARP_VERSION: Final = 1
 """Of what the painter makes; a part of what is cached."""
@@ -37,13 +37,13 @@ class WarpState:
 
 def load_warp_state(directory: Path, view: View, pictures: int) -> WarpState:
     """Errors: ValueError, OSError where a file is missing or says what cannot be."""
-    poses = load_state(directory, view, pictures)
+    matrices = load_matrices(directory, view, pictures)
     lips = msgspec.json.decode((directory / "lips.json").read_bytes(), type=LipsFile)
     if not abs(lips.bow) <= _MOST_BOW:
         raise ValueError(f"lips.json: bow {lips.bow}")
-    if not (np.linalg.det(poses.matrices[:, :, :2]) > 1).all():
+    if not (np.linalg.det(matrices[:, :, :2]) > 1).all():
         raise ValueError("poses.npy: a mouth without extent")
-    return WarpState(poses.matrices, lips.bow)
+    return WarpState(matrices, lips.bow)
 
 
 def save_warp_state(directory: Path, matrices: NDArray[np.float64], bow: float) -> None:
