@@ -29,6 +29,7 @@ EVERYONE = {
     "whep_server",
     "whep_server.errors",
     "whep_server.settings",
+    "whep_server.environment",
     "whep_server.log",
     "whep_server.tracing",
 }
@@ -44,6 +45,7 @@ ALLOWED = {
         "whep_server.setting_types",
         "whep_server.signaling.media_addresses",
     },
+    "whep_server.environment": {"whep_server.settings"},
     "whep_server.setting_types": {
         "whep_server.signaling.media_addresses",
         "whep_server.signaling.tokens",
@@ -93,6 +95,7 @@ COMMANDS = ("whep_server.__main__", "whep_server.command")
 
 ENVIRONMENT = {
     "whep_server.settings": "reads it",
+    "whep_server.environment": "says what of it is read, and lends some of it",
     "avatar.client": "hands it on to the worker",
     "avatar.worker": "sets what torch reads, before torch is loaded",
 }

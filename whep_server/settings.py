@@ -1,4 +1,4 @@
-"""Every setting, typed, with unit, bounds and reason. No other file reads the environment.
+"""Every setting, typed, with unit, bounds and reason. No other file reads settings from the environment.
 
 Read, first wins: keyword arguments (the command line), environment variables ``WHEP_AVATAR_…``, the TOML file named by
 ``WHEP_AVATAR_CONFIG``. The original server's ICE settings are also read under their own names, ``WEBRTC_…``.
@@ -40,9 +40,6 @@ from whep_server.signaling.ice_servers import TurnLogin
 
 PREFIX: Final = "WHEP_AVATAR_"
 CONFIG_VARIABLE: Final = f"{PREFIX}CONFIG"
-
-
-LENT: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "ESPEAK_DATA_PATH", "TMPDIR")
 
 
 class ConfigFileError(ValueError):
@@ -384,24 +381,3 @@ class Settings(BaseSettings):
             return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(file).resolve(strict=True))
         except (OSError, ValueError) as error:  # ValueError: what is not TOML or not UTF-8
             raise ConfigFileError(f"{CONFIG_VARIABLE}={file}: {error}") from error
-
-
-def variables() -> list[str]:
-    """The name of every environment variable that is read."""
-    names = [CONFIG_VARIABLE]
-    for name, field in Settings.model_fields.items():
-        alias = field.validation_alias
-        named = [str(each) for each in alias.choices] if isinstance(alias, AliasChoices) else []
-        names += named or [f"{PREFIX}{name.upper()}"]
-    return names
-
-
-def unknown_variables() -> list[str]:
-    """Those of the environment that are called as ours are and that nobody reads."""
-    ours = [name for name in sorted(os.environ) if name.upper().startswith((PREFIX, "WEBRTC_"))]
-    return [name for name in ours if name.upper() not in variables()]
-
-
-def lent_environment() -> dict[str, str]:
-    """What other people's programs get of the environment: what they need to find their files, and no secret."""
-    return {name: os.environ[name] for name in LENT if name in os.environ}

@@ -240,5 +240,5 @@ async def test_a_candidate_on_loopback_is_checked_only_where_peers_on_it_are_ser
     ("settings", "served"), [({}, True), ({"host": "0.0.0.0"}, False), ({"public_ip": "203.0.113.9"}, False)]
 )
 def test_who_serves_others_serves_nobody_on_loopback(settings: dict[str, str], served: bool):
-    with open_ports(Settings(**settings)) as ports:
+    with open_ports(Settings(udp_port=0, **settings)) as ports:
         assert ports.loopback is served

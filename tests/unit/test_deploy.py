@@ -15,8 +15,9 @@ import yaml
 from tests.deploy_files import DEPLOY, ROOT, dockerfile, documents, is_in_context, under, unit_settings
 from whep_server.command import api
 from whep_server.command.serve import FAREWELL_S, GRACE_S
+from whep_server.environment import unknown_variables, variables
 from whep_server.rtc.addresses import MEDIA_PORT
-from whep_server.settings import Settings, unknown_variables, variables
+from whep_server.settings import Settings
 
 PORT = Settings.model_fields["port"].default
 TEXTS = {path.name: path.read_text("utf-8") for path in sorted(DEPLOY.iterdir()) if path.suffix != ".json"}

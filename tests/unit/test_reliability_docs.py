@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.test_dashboard import GIVEN
-from whep_server.settings import variables
+from whep_server.environment import variables
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/reliability.md").read_text("utf-8")

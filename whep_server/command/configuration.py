@@ -9,7 +9,8 @@ from typing import Final
 import pydantic
 from pydantic import SecretStr
 
-from whep_server.settings import ConfigFileError, Settings, unknown_variables, variables
+from whep_server.environment import unknown_variables, variables
+from whep_server.settings import ConfigFileError, Settings
 
 MASK: Final = "**********"
 

@@ -14,8 +14,9 @@ from asyncio import StreamReader, StreamReaderProtocol
 from collections.abc import Awaitable, Sequence
 from typing import Final, TypeVar
 
+from whep_server.environment import lent_environment
 from whep_server.errors import NotSpeech, SynthesisFailed, Unavailable
-from whep_server.settings import Settings, lent_environment
+from whep_server.settings import Settings
 from whep_server.web.synthesis import Samples, Sound, Words
 
 Result = TypeVar("Result")
