@@ -30,8 +30,8 @@ class Library(Protocol):
         """An avatar's pictures in memory. Slow; any thread. Errors: AvatarInvalid."""
         ...
 
-    def engine(self) -> Engine:
-        """The engine, warm. Slow."""
+    def engines(self) -> dict[str, Engine]:
+        """The engines, warm, by the names that avatars call them. Slow."""
         ...
 
     def compose(self, picture: NDArray[np.uint8], patch: Patch, out: NDArray[np.uint8]) -> None:

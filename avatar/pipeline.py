@@ -74,7 +74,7 @@ class Pipeline:
         self.timeline = Timeline(stall_s)
         self.live = False
         self.epoch = 0
-        self._engine = engine
+        self.engine = engine
         self._first_frame = self._next_frame = self._until = self._now = 0
         self._ended_at: int | None = None
         """Where the latest stretch ends, if it does."""
@@ -84,6 +84,7 @@ class Pipeline:
         """Where the latest interruption was; none goes back behind it. Units: 48 kHz samples."""
         self._ease = Ease(self.format.fps)
         self._drawn_fps = opened.drawn_fps or self.format.fps
+        self._quick = False
         self._encoders = Encoders(self.format, zlib.crc32(opened.stream.encode()))
         self._anew: set[int] = set()
         """Frames that are yet to be made and from which on all encodings begin anew."""
@@ -101,8 +102,8 @@ class Pipeline:
         self._encoders.force_keyframe(encoding)
 
     def hurry(self, quick: bool) -> None:
-        """Encode in haste, or no more."""
-        self._encoders.quick = quick
+        """Encode in haste, and draw fewer pictures where these cost much; or no more."""
+        self._quick = self._encoders.quick = quick
 
     def record(self, order: RecordSpeech, samples: int) -> None:
         """Make chunks of an utterance that is about to be enqueued, so many 48 kHz samples long."""
@@ -127,7 +128,7 @@ class Pipeline:
         """Start a stretch at ``frame``. Errors: ValueError where that is not on the grid."""
         if frame % start_grid(self.format.fps):
             raise ValueError(f"frame {frame} is not on the start grid of {self.format.fps} frames/s")
-        self._engine.reset(self.slot)
+        self.engine.reset(self.slot)
         self._first_frame = self._next_frame = self._until = self._now = frame
         self._cut_at = frame * self._frame_samples
         self.timeline.begin(self._cut_at)
@@ -145,7 +146,7 @@ class Pipeline:
     @property
     def head_start(self) -> int:
         """Samples to play that the first frame of a stretch takes: so far ahead the engine looks."""
-        ahead = max(self._engine.lookahead_samples * RATIO, self._frame_samples)
+        ahead = max(self.engine.lookahead_samples * RATIO, self._frame_samples)
         return -(-ahead // OPUS_SAMPLES) * OPUS_SAMPLES
 
     @property
@@ -171,7 +172,7 @@ class Pipeline:
 
     def _unheard(self, sample: int) -> int:
         """Frames below it can be made, for certain, without what is heard from ``sample`` on."""
-        return (sample - self._engine.lookahead_samples * RATIO) // self._frame_samples
+        return (sample - self.engine.lookahead_samples * RATIO) // self._frame_samples
 
     def _may_end(self) -> bool:
         """Whether all that was said has been heard by now; where there is no now, at once."""
@@ -179,7 +180,7 @@ class Pipeline:
 
     def prepare(self, turn: Turn) -> Prepared:
         """Push what the turn's frames need and say how each is to be drawn."""
-        while self._engine.ready(self.slot) < turn.count:
+        while self.engine.ready(self.slot) < turn.count:
             self._make_block()
         prepared = Prepared(turn.first, [], [], [], None)
         for frame in range(turn.first, turn.first + turn.count):
@@ -199,7 +200,7 @@ class Pipeline:
 
     def _make_block(self) -> None:
         block = self.timeline.next_block()
-        self._engine.push(self.slot, block.analyse)
+        self.engine.push(self.slot, block.analyse)
         self._sound.add(block)
 
     def _left_out(self, frame: int, turn: Turn) -> bool:
@@ -210,6 +211,8 @@ class Pipeline:
     def _drawn(self, frame: int) -> bool:
         """Whether a picture is drawn; between those that are, the last one is sent again."""
         fps, drawn = self.format.fps, self._drawn_fps
+        if self._quick and self.engine.hurried_fps:
+            drawn = min(drawn, self.engine.hurried_fps)
         due = drawn >= fps or frame * drawn // fps != (frame - 1) * drawn // fps
         return due or not self._canvas_shown or self._ease.shut  # the idle loop, which may follow, has its mouth shut
 
@@ -347,7 +350,7 @@ class Pipeline:
         self._next_frame -= again
         self._ease.rewind(again)
         heard = (self.timeline.at - self._first_frame * self._frame_samples) // RATIO
-        self._engine.rewind(self.slot, self._next_frame - self._first_frame, heard)
+        self.engine.rewind(self.slot, self._next_frame - self._first_frame, heard)
         self._anew.add(frame)
 
     def fail(self) -> tuple[int, list[str]]:
@@ -365,5 +368,5 @@ class Pipeline:
         """Free the slot; the utterances that are lost."""
         self.live = False
         self._forget_recordings()
-        self._engine.close(self.slot)
+        self.engine.close(self.slot)
         return self.timeline.clear()
