@@ -105,8 +105,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     files: list[str]
     """What the engine keeps beside the films and what a viewer could see of it."""
     painter: str = "drawn"
-    """How a mouth is shown: the viseme engine's ``drawn`` over the picture or ``warp``, the picture's own one moved; the
-    musetalk engine's under a ``mask``."""
+    """How a mouth is shown: the viseme engine's ``drawn`` over the picture, or ``warp``: the picture's own one, moved;
+    the musetalk engine's under a ``mask``."""
     there_and_back: bool = False
     """As ``PreparedAvatar`` has it."""
 

@@ -145,7 +145,7 @@ class Rounds:
         return prepared
 
     def _hear(self, planned: list[_Planned]) -> list[_Heard]:
-        """Drawings for all streams of an engine in one batch; where that fails, for each by itself, to find the culprit."""
+        """Drawings for all streams of an engine in one batch; where that fails, each by itself: whose fault is it."""
         engine = planned[0].stream.engine
         ready = [engine.ready(each.stream.slot) for each in planned]
         try:

@@ -1,4 +1,4 @@
-"""A directory as the MuseTalk API server leaves it, of made-up pictures: a grey room, a face that sways, noise for latents."""
+"""A directory as the MuseTalk API server leaves it, made up: a grey room, a face that sways, noise for latents."""
 
 import json
 import pickle

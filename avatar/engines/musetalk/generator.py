@@ -1,8 +1,8 @@
 """Faces that speak, made by UNet and VAE in batches of few fixed sizes, and brought home as pixels of the mouth's half.
 
-On a GPU a batch is filled up to one of ``BUCKETS``, for which everything is chosen, compiled or captured at the start: no
-stream waits for that later. The pixels are made bytes there, and only the rows that an avatar's mask shows are copied. A
-CPU, which can do this only slowly, gets no row more than there is.
+On a GPU a batch is filled up to one of ``BUCKETS``, for which everything is chosen, compiled or captured at the start:
+no stream waits for that later. The pixels are made bytes there, and only the rows that an avatar's mask shows are
+copied. A CPU, which can do this only slowly, gets no row more than there is.
 """
 
 import logging

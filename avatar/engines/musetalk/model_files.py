@@ -1,7 +1,7 @@
 """The files of MuseTalk 1.5 in a models folder, as the official repository lays them out: found, and looked at.
 
     musetalkV15/musetalk.json, unet.pth                                     the UNet
-    sd-vae/config.json, diffusion_pytorch_model.bin or .safetensors         the VAE (the folder sd-vae-ft-mse counts, too)
+    sd-vae/config.json, diffusion_pytorch_model.bin or .safetensors         the VAE (or in sd-vae-ft-mse)
     whisper/config.json, preprocessor_config.json, pytorch_model.bin or model.safetensors
 
 Only headers are read here: what is missing, cut off, or something else than its name says is found in milliseconds and

@@ -1,9 +1,9 @@
 """The engine of MuseTalk 1.5: speech to the mouth's half of a filmed face, for all streams in batches, on a GPU.
 
 A slot keeps what was heard; a step says which moments of it the new frames hear and hands these, as rows, to the
-networks' own thread (``batches``). So a step takes no time, rows of several streams and rounds share batches by how soon
-they are needed, and whoever draws a frame waits for its row. A frame without strength is the picture itself and a frame
-that is not drawn is only counted: neither costs a row.
+networks' own thread (``batches``). So a step takes no time, rows of several streams and rounds share batches by how
+soon they are needed, and whoever draws a frame waits for its row. A frame without strength is the picture itself and a
+frame that is not drawn is only counted: neither costs a row.
 """
 
 import logging

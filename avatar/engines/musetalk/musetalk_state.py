@@ -1,4 +1,4 @@
-"""What the engine keeps of a prepared avatar: for each picture the face's latents, its place, and the mask of the mouth.
+"""What the engine keeps of a prepared avatar: for each picture the face's latents, its place, the mouth's mask.
 
 On disk, in our own form (``avatar.json``, N pictures shown forward and backward by index):
 

@@ -1,9 +1,9 @@
 """The three networks of MuseTalk 1.5: loaded from their files, or made up at random in any size.
 
-Shapes: a face is 256x256 pixels, its latents (4, 32, 32). UNet: latents of the masked face and of the face (B, 8, 32, 32)
-and what is heard (B, 10 steps x states, D) -> latents of the face that speaks (B, 4, 32, 32), in one pass at timestep 0.
-VAE decoder: these -> (B, 3, 256, 256) in [-1, 1]. Whisper encoder: log-mel (B, 80, 2 P) -> a state a layer and one
-before them (B, P, D), P steps of 20 ms.
+Shapes: a face is 256x256 pixels, its latents (4, 32, 32). UNet: latents of the masked face and of the face,
+(B, 8, 32, 32), and what is heard (B, 10 steps x states, D) -> latents of the face that speaks (B, 4, 32, 32), in one
+pass at timestep 0. VAE decoder: these -> (B, 3, 256, 256) in [-1, 1]. Whisper encoder: log-mel (B, 80, 2 P) -> a state
+a layer and one before them (B, P, D), P steps of 20 ms.
 Source: Zhang et al., MuseTalk (arXiv 2410.10122); the classes are those of diffusers and transformers.
 """
 

@@ -7,10 +7,12 @@
     latents.pt            the face's latents in each: a list of (1, 8, 32, 32), or one tensor (2N, [1,] 8, 32, 32)
 
 The second half repeats the first, so only N pictures are kept and the way back is a matter of counting; where it does
-not, all are. A loop lasts whole seconds, so that it has whole frames at every rate: of N pictures the last few, which do
-not fill one, are left out. What does not fit together is refused with the reason: a face that was not found in some pictures makes
-the latents fewer than the pictures, and then every mouth would sit on the wrong one. Pickles are read by
-``plain_pickles``, tensors by PyTorch with nothing but weights allowed.
+not, all are. A loop lasts whole seconds, so that it has whole frames at every rate: of N pictures the last few, which
+do not fill one, are left out.
+
+What does not fit together is refused with the reason: a face that was not found in some pictures makes the latents
+fewer than the pictures, and then every mouth would sit on the wrong one. Pickles are read by ``plain_pickles``, tensors
+by PyTorch with nothing but weights allowed.
 """
 
 import hashlib
@@ -217,7 +219,7 @@ def _latents(path: Path) -> NDArray[np.float16]:
 
 
 def _shown(fps: int, *parts: NDArray[np.float32] | NDArray[np.float16]) -> tuple[int, bool]:
-    """How many pictures are shown, and whether forward and then backward. Errors: AvatarInvalid for less than a second."""
+    """How many pictures are shown, and whether there and back. Errors: AvatarInvalid for less than a second."""
     count = len(parts[0])
     mirrored = count % 2 == 0 and all(np.array_equal(part, part[::-1]) for part in parts)
     there = count // 2 if mirrored else count

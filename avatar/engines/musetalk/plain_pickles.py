@@ -94,13 +94,13 @@ _STAND_INS: Final[dict[tuple[str, str], object]] = {
 
 
 class _Reader(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401  as the base class has it
+    def find_class(self, module: str, name: str) -> Any:
         try:
             return _STAND_INS[module, name]
         except KeyError:
             raise NotPlain(f"it asks for {module}.{name}") from None
 
-    def persistent_load(self, pid: object) -> Any:  # noqa: ANN401
+    def persistent_load(self, pid: object) -> Any:
         raise NotPlain(f"it refers to {pid!r} outside")
 
 

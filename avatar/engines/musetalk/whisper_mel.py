@@ -1,7 +1,7 @@
 """Whisper's log-mel of one stretch of speech, frame by frame as the samples come; it can go back. Numpy only.
 
 Frame m is centred on sample 160 m and takes 200 samples on either side; before the first sample the sound is mirrored.
-Values here are log10 of the power, before Whisper's own scaling, which depends on all that is heard at once (``scaled``).
+Values here are log10 of the power, before Whisper's own scaling, which depends on all it hears at once (``scaled``).
 Source: the feature extractor of transformers, with which a test compares it.
 """
 
