@@ -67,6 +67,14 @@ class _Array:
                 raise NotPlain("an array of more than one dimension, or of what is no number")
 
 
+def _from_buffer(data: object, kind: object, shape: object, _: object) -> _Array:
+    """``_frombuffer``, by which protocol 5 writes arrays."""
+    held = bytes(data) if isinstance(data, bytearray) else data
+    array = _Array()
+    array.__setstate__((None, shape, kind, None, held))
+    return array
+
+
 def _scalar(kind: object, data: object) -> float:
     numbers = kind.numbers(data) if isinstance(kind, _Kind) else []
     if len(numbers) != 1:
@@ -90,6 +98,7 @@ _STAND_INS: Final[dict[tuple[str, str], object]] = {
         for core in ("numpy.core", "numpy._core")
         for name, stand_in in (("_reconstruct", _Array), ("scalar", _scalar))
     },
+    **{(f"{core}.numeric", "_frombuffer"): _from_buffer for core in ("numpy.core", "numpy._core")},
 }
 
 
