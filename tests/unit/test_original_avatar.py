@@ -153,7 +153,7 @@ DAMAGES = {
     "latents.pt: No such file": lambda folder: (folder / "latents.pt").unlink(),
     "00000003.png is missing": lambda folder: (folder / "full_imgs" / "00000003.png").unlink(),
     "mask/00000001.png is no mask": lambda folder: (folder / "mask" / "00000001.png").write_bytes(b"x"),
-    "00000001.png is no picture of 240x320": lambda folder: (folder / "full_imgs" / "00000001.png").write_bytes(b"x"),
+    "00000001.png is no picture of 240x320": lambda folder: (folder / "full_imgs" / "00000001.png").write_bytes(b""),
     "full_imgs/00000000.png is no PNG": lambda folder: (folder / "full_imgs" / "00000000.png").write_bytes(b"x"),
     "the folder mask is missing": lambda folder: shutil.rmtree(folder / "mask"),
     "avator_info.json": lambda folder: (folder / "avator_info.json").write_text("no"),

@@ -10,6 +10,7 @@ Numpy and OpenCV only: the loader of prepared avatars uses this module.
 """
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,16 +174,17 @@ def save_source(directory: Path, source: Source) -> None:
 
 def load_source(directory: Path, pictures: int) -> Source:
     """Errors: ValueError, OSError where a file is missing or says what cannot be."""
-    latents = np.load(directory / "latents.npy", mmap_mode="r", allow_pickle=False)
+    try:
+        with (directory / "latents.npy").open("rb") as file:
+            latents = np.lib.format.read_array(file, allow_pickle=False)
+        with (directory / "faces.npz").open("rb") as file, np.load(file, allow_pickle=False) as places:
+            faces, crops = (np.asarray(places[name], np.float32) for name in ("faces", "crops"))
+        with (directory / "masks.npz").open("rb") as file, np.load(file, allow_pickle=False) as held:
+            masks = [np.asarray(held[str(number)], np.uint8) for number in range(pictures)]
+    except (KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{', '.join(FILES)}: one is damaged: {error}") from error
     if latents.dtype != np.float16 or latents.shape != (pictures, 8, 32, 32):
         raise ValueError(f"latents.npy: {latents.dtype} of shape {latents.shape}")
-    try:
-        with np.load(directory / "faces.npz", allow_pickle=False) as places:
-            faces, crops = (np.asarray(places[name], np.float32) for name in ("faces", "crops"))
-        with np.load(directory / "masks.npz", allow_pickle=False) as held:
-            masks = [np.asarray(held[str(number)], np.uint8) for number in range(pictures)]
-    except (KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"faces.npz or masks.npz: {error}") from error
     if faces.shape != (pictures, 4) or crops.shape != (pictures, 4):
         raise ValueError(f"faces.npz: shapes {faces.shape} and {crops.shape}")
-    return Source(np.array(latents), faces, crops, masks)
+    return Source(latents, faces, crops, masks)

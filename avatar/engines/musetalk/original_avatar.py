@@ -156,7 +156,7 @@ def sight_of(window: Window) -> Sight:
 
 def read_picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     """BGR. Errors: AvatarInvalid."""
-    picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    picture = _decoded(path, cv2.IMREAD_COLOR)
     if picture is None or picture.shape[:2] != (size[1], size[0]):
         raise AvatarInvalid(f"{path.parent.name}/{path.name} is no picture of {size[0]}x{size[1]}")
     return np.asarray(picture, np.uint8)
@@ -229,10 +229,18 @@ def _shown(fps: int, *parts: NDArray[np.float32] | NDArray[np.float16]) -> tuple
 
 
 def _mask(path: Path) -> NDArray[np.uint8]:
-    mask = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)
+    mask = _decoded(path, cv2.IMREAD_GRAYSCALE)
     if mask is None or max(mask.shape) > _MOST_SIDE:
         raise AvatarInvalid(f"mask/{path.name} is no mask")
     return np.asarray(mask, np.uint8)
+
+
+def _decoded(path: Path, kind: int) -> NDArray[np.uint8] | None:
+    """None where it is no picture."""
+    try:
+        return cv2.imdecode(np.fromfile(path, np.uint8), kind)  # type: ignore[return-value]  # loosely typed
+    except cv2.error:  # an empty file
+        return None
 
 
 def _rate(directory: Path) -> int:
