@@ -1,6 +1,7 @@
 """A face of the original server speaks to a real viewer: real server, worker, loaders and networks, which are tiny.
 
-The weights are chance, so the mouth shows noise; what is asked is that it shows it where and when it should, only there.
+The weights are chance, so the mouth shows noise. What is asked is that it shows it where and when it should, and only
+there.
 """
 
 from collections.abc import Iterator

@@ -9,7 +9,7 @@ from avatar.engines.musetalk.networks import Sizes
 from bench.commands import app
 from bench.musetalk_report import as_text
 from bench.musetalk_speed import BatchSpeed, SpeedFigures, count_gflop
-from tests.unit.test_bench_figures import MACHINE
+from tests.unit.test_bench_families import MACHINE
 
 
 def test_a_face_costs_800_gflop():
