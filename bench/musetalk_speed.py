@@ -14,9 +14,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from avatar.engines.musetalk.generator import BUCKETS, Generator, Speedup
-from avatar.engines.musetalk.hearing import LOOKAHEAD, STEPS, Hearing, Windows, moments
 from avatar.engines.musetalk.musetalk_engine import EngineOptions
 from avatar.engines.musetalk.networks import SAMPLE_RATE, TINY, Networks, Sizes, random_networks
+from avatar.engines.musetalk.speech_features import LOOKAHEAD, STEPS, Hearing, Windows, moments
 from avatar.engines.musetalk.whisper_mel import WhisperMel
 from bench.machine import Machine, this_machine
 

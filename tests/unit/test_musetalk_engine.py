@@ -7,10 +7,10 @@ import pytest
 
 from avatar.engines.engine import FrameJob, Patch, Work
 from avatar.engines.musetalk.generator import BUCKETS, bucket_for
-from avatar.engines.musetalk.hearing import LOOKAHEAD
 from avatar.engines.musetalk.musetalk_engine import EngineOptions, MuseTalkEngine, _Row
 from avatar.engines.musetalk.networks import TINY, random_networks
 from avatar.engines.musetalk.original_avatar import load_original
+from avatar.engines.musetalk.speech_features import LOOKAHEAD
 from avatar.prepared import PreparedAvatar
 from tests.fake_engine import make_avatar
 from tests.musetalk_avatars import SIZE, write_original

@@ -23,9 +23,9 @@ from torch import Tensor
 from avatar.engines.engine import REWIND_S, Drawing, FrameJob, Patch, Work
 from avatar.engines.musetalk.batches import MAKING_S, Batches
 from avatar.engines.musetalk.generator import BUCKETS, Generator, Speedup
-from avatar.engines.musetalk.hearing import LOOKAHEAD, STEPS, Hearing, Moment, Windows, moments
 from avatar.engines.musetalk.musetalk_state import MuseTalkState, patch_of
 from avatar.engines.musetalk.networks import SAMPLE_RATE, Networks, load_networks
+from avatar.engines.musetalk.speech_features import LOOKAHEAD, STEPS, Hearing, Moment, Windows, moments
 from avatar.engines.musetalk.whisper_mel import WhisperMel
 from avatar.prepared import Box, PreparedAvatar
 

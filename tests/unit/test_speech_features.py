@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from transformers import WhisperFeatureExtractor
 
-from avatar.engines.musetalk.hearing import BEFORE, LOOKAHEAD, STEPS, Hearing, Windows, first_step, moments
 from avatar.engines.musetalk.networks import SAMPLE_RATE, TINY, Networks, random_networks
+from avatar.engines.musetalk.speech_features import BEFORE, LOOKAHEAD, STEPS, Hearing, Windows, first_step, moments
 from avatar.engines.musetalk.whisper_mel import WhisperMel
 from tests.shipped_speech import shipped_speech
 
