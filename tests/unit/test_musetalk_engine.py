@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from avatar.engines.engine import FrameJob, Patch, Work
-from avatar.engines.musetalk.generator import BUCKETS, bucket_for
+from avatar.engines.musetalk.generator import BUCKETS, Generator, Speedup, bucket_for
 from avatar.engines.musetalk.musetalk_engine import EngineOptions, MuseTalkEngine, _Row
 from avatar.engines.musetalk.networks import TINY, random_networks
 from avatar.engines.musetalk.original_avatar import load_original
@@ -166,6 +167,12 @@ def test_nan_counts_as_silence(engine, slot):
     engine.reset(slot)
     engine.push(slot, np.zeros(8000, np.float32))
     assert apart(broken[0], drawn(engine, slot, FrameJob(0))[0]) == 0
+
+
+@pytest.mark.parametrize(("most", "sizes"), [(1, (1,)), (2, (1, 2)), (8, (1, 4, 8)), (20, (1, 4, 8, 16, 20))])
+def test_the_largest_batch_is_what_was_asked_for(most: int, sizes: tuple[int, ...]):
+    cpu = torch.device("cpu")
+    assert Generator(random_networks(TINY), cpu, torch.float32, Speedup.NONE, most).buckets == sizes
 
 
 def test_batches_have_few_sizes():

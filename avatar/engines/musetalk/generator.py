@@ -44,7 +44,7 @@ class Generator:
         """Batches have ``most`` rows at most."""
         self._networks, self._device, self._dtype = networks, device, dtype
         self._speedup = speedup if device.type == "cuda" else Speedup.NONE
-        self.buckets = tuple(bucket for bucket in BUCKETS if bucket <= most) or BUCKETS[:1]
+        self.buckets = (*(bucket for bucket in BUCKETS if bucket < most), most)
         self._timestep = torch.zeros((), dtype=torch.int64, device=device)
         self._ways: dict[int, Faces] = {}
         """How each bucket is made, where not step by step."""
