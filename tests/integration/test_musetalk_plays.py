@@ -48,7 +48,9 @@ def server(place: Path) -> Iterator[Server]:
         bitrate_bps="2000000",
         musetalk_models=str(place / "models"),
         musetalk_device="cpu",
-        musetalk_max_batch="4",
+        musetalk_max_batch="2",
+        lead_ms="400",  # a CPU takes its time
+        worker_start_s="140",
     ) as running:
         yield running
 

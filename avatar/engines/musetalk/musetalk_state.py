@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -169,7 +169,8 @@ def save_source(directory: Path, source: Source) -> None:
     """What ``load_source`` reads."""
     np.save(directory / "latents.npy", source.latents)
     np.savez(directory / "faces.npz", faces=source.faces, crops=source.crops)
-    np.savez_compressed(directory / "masks.npz", **{str(number): mask for number, mask in enumerate(source.masks)})
+    named: dict[str, Any] = {str(number): mask for number, mask in enumerate(source.masks)}
+    np.savez_compressed(directory / "masks.npz", **named)
 
 
 def load_source(directory: Path, pictures: int) -> Source:

@@ -117,4 +117,4 @@ def _complete(samples: int) -> int:
 def scaled(window: NDArray[np.float32], loud: float = LOUD) -> NDArray[np.float32]:
     """As Whisper is given it: the range below the loudest value, which counts as ``loud`` at least."""
     loudest = max(loud, float(window.max()))
-    return (np.maximum(window, loudest - RANGE) + 4) / 4
+    return np.asarray((np.maximum(window, loudest - RANGE) + 4) / 4, np.float32)
