@@ -78,12 +78,12 @@ class IdleEncoder:
         config: WorkerConfig,
         get_avatar: GetAvatar,
         compose: Compose,
-        engine: Engine,
+        engine_of: Callable[[PreparedAvatar], Engine],
         run_errand: RunErrand,
         send: Callable[[FromWorker], None],
     ) -> None:
         self._cache = LoopCache(Path(config.cache))
-        self._get_avatar, self._compose, self._engine = get_avatar, compose, engine
+        self._get_avatar, self._compose, self._engine_of = get_avatar, compose, engine_of
         self._run_errand, self._send = run_errand, send
         self._requests: queue.PriorityQueue[_Entry] = queue.PriorityQueue()
         self._serial = 0
@@ -112,7 +112,7 @@ class IdleEncoder:
     def _make(self, request: EncodeIdle) -> None:
         shape, size = rung_of(request), (request.format.width, request.format.height)
         avatar = self._get_avatar(request.avatar, size)
-        mover = self._engine.mover(avatar)
+        mover = self._engine_of(avatar).mover(avatar)
         if request.pose not in poses_of(mover):
             raise ValueError(f"no pose {request.pose!r}")
         label = f"idle loop {avatar.name} {shape.width}x{shape.height}@{shape.fps} {request.codec}"
@@ -137,19 +137,21 @@ class IdleEncoder:
 
     def _neutral(self, avatar: PreparedAvatar, fps: int) -> list[Patch]:
         """The neutral mouth on every picture, drawn between the turns of live streams."""
+        engine = self._engine_of(avatar)
         slots: list[int] = []
         patches: list[Patch] = []
-        self._run_errand(lambda: slots.append(self._engine.open(avatar, fps)))
+        self._run_errand(lambda: slots.append(engine.open(avatar, fps)))
         (slot,) = slots
         try:
             for picture in range(len(avatar.pictures)):
-                self._run_errand(partial(self._draw_neutral, slot, picture, patches))
+                self._run_errand(partial(_draw_neutral, engine, slot, picture, patches))
         finally:
-            self._run_errand(lambda: self._engine.close(slot))
+            self._run_errand(lambda: engine.close(slot))
         return patches
 
-    def _draw_neutral(self, slot: int, picture: int, patches: list[Patch]) -> None:
-        patches.append(self._engine.neutral(slot, picture))
+
+def _draw_neutral(engine: Engine, slot: int, picture: int, patches: list[Patch]) -> None:
+    patches.append(engine.neutral(slot, picture))
 
 
 def rung_of(request: EncodeIdle) -> VideoFormat:

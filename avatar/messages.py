@@ -71,6 +71,17 @@ class Unit(msgspec.Struct, frozen=True, tag=True):
 # --- server to worker
 
 
+class MuseTalkConfig(msgspec.Struct, frozen=True):
+    """How the engine of MuseTalk is run; see ``EngineOptions`` of it."""
+
+    models: str = ""
+    """Directory of its weights; without one there is no such engine."""
+    device: str = "auto"
+    precision: str = "auto"
+    speedup: str = "none"
+    max_batch: int = 32
+
+
 class WorkerConfig(msgspec.Struct, frozen=True):
     """All the worker is told about its surroundings."""
 
@@ -92,6 +103,9 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     log_level: str = "INFO"
     prepared: str = ""
     """Directory of the avatars that users prepare; none where it is empty."""
+    size: tuple[int, int] = (1280, 720)
+    """At which streams are shown as a rule."""
+    musetalk: MuseTalkConfig = MuseTalkConfig()
 
 
 class Configure(msgspec.Struct, frozen=True, tag=True):

@@ -5,7 +5,6 @@ one thread (``finish``: composed, encoded, sent), stretch after stretch on one c
 also while others finish: it is soonest missed and soonest made.
 """
 
-import logging
 import time
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -19,6 +18,7 @@ from avatar.cut import Cut
 from avatar.decode import RATIO
 from avatar.encoders import RECORDED, Encoders, Meter
 from avatar.engines.engine import Drawing, Engine, FrameJob, Patch
+from avatar.mark_messages import message_of
 from avatar.messages import (
     AUDIO_HZ,
     NEUTRAL_POSE,
@@ -32,10 +32,6 @@ from avatar.messages import (
     RecordSpeech,
     SetPose,
     SpeechFinished,
-    SpeechHeld,
-    SpeechMark,
-    SpeechResumed,
-    SpeechStarted,
     Unit,
     WentIdle,
     idle_grid,
@@ -46,9 +42,7 @@ from avatar.prepared import PreparedAvatar
 from avatar.recordings import Recordings, Send
 from avatar.scheduler import Demand, Turn
 from avatar.soundtrack import Soundtrack
-from avatar.timeline import Block, Ease, Finished, Held, Mark, Marked, Resumed, Source, Started, Stays, Timeline
-
-log = logging.getLogger(__name__)
+from avatar.timeline import Block, Ease, Mark, Source, Started, Stays, Timeline
 
 BEGIN_S: Final = 0.5
 """An utterance is not begun longer before its time: more than the server is ever ahead of what is not recorded."""
@@ -79,7 +73,7 @@ class Pipeline:
         self.timeline = Timeline(stall_s)
         self.live = False
         self.epoch = 0
-        self._engine = engine
+        self.engine = engine
         self._first_frame = self._next_frame = self._until = self._now = 0
         self._ended_at: int | None = None
         """Where the latest stretch ends, if it does."""
@@ -93,6 +87,7 @@ class Pipeline:
         self._rests = True
         """Whether there is an idle loop of the pose."""
         self._drawn_fps = opened.drawn_fps or self.format.fps
+        self._quick = False
         self._encoders = Encoders(self.format, zlib.crc32(opened.stream.encode()))
         self._anew: set[int] = set()
         """Frames that are yet to be made and from which on all encodings begin anew."""
@@ -117,8 +112,8 @@ class Pipeline:
         self._rests = order.rests
 
     def hurry(self, quick: bool) -> None:
-        """Encode in haste, or no more."""
-        self._encoders.quick = quick
+        """Encode in haste, and draw fewer pictures where these cost much; or no more."""
+        self._quick = self._encoders.quick = quick
 
     def record(self, order: RecordSpeech, samples: int) -> None:
         """Make chunks of an utterance that is about to be enqueued, so many 48 kHz samples long."""
@@ -143,7 +138,7 @@ class Pipeline:
         """Start a stretch at ``frame``, from that pose. Errors: ValueError where the frame is not on the grid."""
         if frame % start_grid(self.format.fps):
             raise ValueError(f"frame {frame} is not on the start grid of {self.format.fps} frames/s")
-        self._engine.reset(self.slot)
+        self.engine.reset(self.slot)
         self._first_frame = self._next_frame = self._until = self._now = frame
         self._cut_at = frame * self._frame_samples
         self.timeline.begin(self._cut_at)
@@ -163,7 +158,7 @@ class Pipeline:
     @property
     def head_start(self) -> int:
         """Samples to play that the first frame of a stretch takes: so far ahead the engine looks."""
-        ahead = max(self._engine.lookahead_samples * RATIO, self._frame_samples)
+        ahead = max(self.engine.lookahead_samples * RATIO, self._frame_samples)
         return -(-ahead // OPUS_SAMPLES) * OPUS_SAMPLES
 
     @property
@@ -189,7 +184,7 @@ class Pipeline:
 
     def _unheard(self, sample: int) -> int:
         """Frames below it can be made, for certain, without what is heard from ``sample`` on."""
-        return (sample - self._engine.lookahead_samples * RATIO) // self._frame_samples
+        return (sample - self.engine.lookahead_samples * RATIO) // self._frame_samples
 
     def _may_end(self) -> bool:
         """Whether all that was said has been heard by now; where there is no now, at once."""
@@ -197,7 +192,7 @@ class Pipeline:
 
     def prepare(self, turn: Turn, send: Send) -> Prepared:
         """Push what the turn's frames need, send their sound and say how each is to be drawn."""
-        while self._engine.ready(self.slot) < turn.count:
+        while self.engine.ready(self.slot) < turn.count:
             self._make_block()
         prepared = Prepared(turn.first, [], [], None, [])
         for frame in range(turn.first, turn.first + turn.count):
@@ -235,7 +230,7 @@ class Pipeline:
 
     def _make_block(self) -> None:
         block = self.timeline.next_block()
-        self._engine.push(self.slot, block.analyse)
+        self.engine.push(self.slot, block.analyse)
         self._sound.add(block)
 
     def _left_out(self, frame: int, turn: Turn) -> bool:
@@ -246,6 +241,8 @@ class Pipeline:
     def _drawn(self, frame: int) -> bool:
         """Whether a picture is drawn; between those that are, the last one is sent again."""
         fps, drawn = self.format.fps, self._drawn_fps
+        if self._quick and self.engine.hurried_fps:
+            drawn = min(drawn, self.engine.hurried_fps)
         due = drawn >= fps or frame * drawn // fps != (frame - 1) * drawn // fps
         return due or not self._canvas_shown or self._ease.shut  # the idle loop, which may follow, has its mouth shut
 
@@ -308,21 +305,13 @@ class Pipeline:
 
     def _tell(self, marks: Iterable[Mark], send: Send) -> None:
         for mark in marks:
-            match mark:
-                case Started():
-                    self._recordings.begin(mark.utterance, mark.at)
-                    send(SpeechStarted(self.name, mark.utterance, mark.at))
-                case Finished():
-                    finished = SpeechFinished(self.name, mark.utterance, mark.at, mark.samples, mark.error)
-                    self._recordings.finish(finished, send)
-                case Marked():
-                    send(SpeechMark(self.name, mark.utterance, mark.name, mark.at, mark.samples))
-                case Held():
-                    about, after_s = {"stream": self.name, "utterance": mark.utterance}, mark.samples / AUDIO_HZ
-                    log.info("stream %s: %s ran dry after %.1f s", self.name, mark.utterance, after_s, extra=about)
-                    send(SpeechHeld(self.name, mark.utterance, mark.at, mark.samples))
-                case Resumed():
-                    send(SpeechResumed(self.name, mark.utterance, mark.at, mark.samples))
+            message = message_of(self.name, mark)
+            if isinstance(mark, Started):
+                self._recordings.begin(mark.utterance, mark.at)
+            if isinstance(message, SpeechFinished):
+                self._recordings.finish(message, send)
+            else:
+                send(message)
 
     def interrupt(self, order: Interrupt, stays: Stays, send: Send) -> Interrupted:
         """Silence whoever does not stay, from ``order.at`` on; the answer, which is to be sent before ``catch_up``.
@@ -385,7 +374,7 @@ class Pipeline:
         self._ease.rewind(again)
         self._track.rewind(self._next_frame)
         heard = (self.timeline.at - self._first_frame * self._frame_samples) // RATIO
-        self._engine.rewind(self.slot, self._next_frame - self._first_frame, heard)
+        self.engine.rewind(self.slot, self._next_frame - self._first_frame, heard)
         self._anew.add(frame)
 
     def fail(self) -> tuple[int, list[str]]:
@@ -403,5 +392,5 @@ class Pipeline:
         """Free the slot; the utterances that are lost."""
         self.live = False
         self._forget_recordings()
-        self._engine.close(self.slot)
+        self.engine.close(self.slot)
         return self.timeline.clear()

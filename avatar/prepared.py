@@ -22,6 +22,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar.engines.musetalk.musetalk_state import MASK_VERSION, Sight, load_source, state_for
 from avatar.engines.viseme import pose as viseme_pose
 from avatar.engines.viseme.mouth import PAINTER_VERSION
 from avatar.engines.viseme.warp_state import WARP_VERSION, load_warp_state
@@ -105,7 +106,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     files: list[str]
     """What the engine keeps beside the films and what a viewer could see of it."""
     painter: str = "drawn"
-    """How the viseme engine shows a mouth: ``drawn`` over the picture, or ``warp``: the picture's own one, moved."""
+    """How a mouth is shown: the viseme engine's ``drawn`` over the picture, or ``warp``: the picture's own one, moved;
+    the musetalk engine's under a ``mask``."""
     there_and_back: bool = False
     """As ``PreparedAvatar`` has it."""
 
@@ -133,9 +135,15 @@ def _load_warp(directory: Path, entry: SizeEntry, manifest: Manifest) -> object:
     return load_warp_state(directory, _view(entry), manifest.pictures)
 
 
+def _load_mask(directory: Path, entry: SizeEntry, manifest: Manifest) -> object:
+    view = _view(entry)
+    return state_for(load_source(directory, manifest.pictures), Sight(view.x, view.y, view.width, view.size))
+
+
 _ENGINES: Final[dict[tuple[str, str], tuple[_Loader, int]]] = {
     ("viseme", "drawn"): (_load_drawn, PAINTER_VERSION),
     ("viseme", "warp"): (_load_warp, WARP_VERSION),
+    ("musetalk", "mask"): (_load_mask, MASK_VERSION),
 }
 """How each engine and painter loads its state, and the version of what it shows."""
 

@@ -161,7 +161,7 @@ def fresh_avatar(root: Path, order: PrepareAvatar, heard: Callable[[Step], None]
     fresh = root / f".new-{order.job}"
     try:
         made = run_preparation(Order(order.video, str(fresh), order.avatar, order.title, order.sizes), heard)
-        yield Fresh(made, lambda: _replace(fresh, root / order.avatar))
+        yield Fresh(made, lambda: put_in_place(fresh, root / order.avatar))
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
@@ -218,7 +218,7 @@ def _fate(code: int) -> str:
     return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
 
 
-def _replace(fresh: Path, directory: Path) -> None:
+def put_in_place(fresh: Path, directory: Path) -> None:
     """Put a whole avatar in the place of what is there."""
     hidden = _hidden(directory) if directory.is_dir() else None
     fresh.rename(directory)

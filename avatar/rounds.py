@@ -2,12 +2,15 @@
 
 The render thread plans and hears, all streams in one call of the engine; the threads of a pool finish, each a stream at
 a time. A round begins as soon as the pool would run dry, not when the last one is finished: nobody waits for the
-slowest. A stream that is being finished is ``busy``, and what is to be done with it has to wait.
+slowest. It also begins for the streams of an engine that has a processor of its own, which is idle: while the pictures
+of some are encoded, those of others are made. A stream that is being finished is ``busy``, and what is to be done with
+it has to wait.
 """
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
@@ -23,6 +26,8 @@ log = logging.getLogger(__name__)
 
 STUCK_S: Final = 2.0
 """A stream that takes longer to finish hangs: in a second a hundred frames are made."""
+NO_HURRY_S: Final = 60.0
+"""What nobody waits for is made after all that somebody does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,12 @@ class Landed:
 class _Planned:
     stream: Pipeline
     prepared: Prepared
+    slack_s: float
+
+    @property
+    def work(self) -> Work:
+        """What the engine is asked for."""
+        return Work(self.stream.slot, self.prepared.jobs, self.slack_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +63,7 @@ class Rounds:
     def __init__(
         self,
         threads: int,
-        engine: Engine,
+        engines: Collection[Engine],
         compose: Compose,
         send: Send,
         land: Callable[[Landed], None],
@@ -61,7 +72,8 @@ class Rounds:
         """``land`` is called by any thread, ``fail`` for a stream that cannot be planned or heard."""
         self._threads = max(1, threads)
         self._pool = ThreadPoolExecutor(self._threads, "finish")
-        self._engine, self._compose, self._send = engine, compose, send
+        self._engines, self._compose, self._send = engines, compose, send
+        self._most = min(engine.max_batch for engine in engines)
         self._land, self._fail = land, fail
         self._haste = Haste()
         self._busy: dict[str, float] = {}
@@ -89,31 +101,34 @@ class Rounds:
 
     def due(self, streams: dict[str, Pipeline]) -> bool:
         """Whether there is something to be made and somebody to finish it."""
-        return len(self._busy) < self._threads and any(
-            demand.next_frame < demand.until for demand in self._demands(streams)
-        )
+        return any(demand.next_frame < demand.until for demand in self._demands(streams))
 
     def begin(self, streams: dict[str, Pipeline]) -> None:
         """One turn for each stream that is due; ``streams`` are put in the order in which they had their last turns."""
-        if len(self._busy) >= self._threads:
-            return
         demands = self._demands(streams)
+        if len(self._busy) >= self._threads and not any(demand.next_frame < demand.until for demand in demands):
+            return
         quick = self._haste.look([demand for demand in demands if not self.busy(demand.stream)], time.monotonic())
-        planned: list[_Planned] = []
-        for turn in plan(demands, self._engine.max_batch):
+        slack_s = {demand.stream: NO_HURRY_S if demand.patient else demand.ahead_s for demand in demands}
+        planned: defaultdict[int, list[_Planned]] = defaultdict(list)
+        for turn in plan(demands, self._most):
             stream = streams[turn.stream] = streams.pop(turn.stream)
             stream.hurry(quick)
             prepared = self._prepare(stream, turn)
             if prepared is not None:
-                planned.append(_Planned(stream, prepared))
-        for heard in self._hear(planned) if planned else []:
-            self._busy[heard.stream.name] = time.monotonic()
-            self._pool.submit(self._finish, heard)
+                planned[id(stream.engine)].append(_Planned(stream, prepared, slack_s[stream.name]))
+        for together in planned.values():
+            for heard in self._hear(together):
+                self._busy[heard.stream.name] = time.monotonic()
+                self._pool.submit(self._finish, heard)
 
     def _demands(self, streams: dict[str, Pipeline]) -> list[Demand]:
-        """Those of all live streams; one that is busy demands nothing for now."""
-        demands = [stream.demand() for stream in streams.values() if stream.live]
-        return [replace(each, until=each.next_frame) if self.busy(each.stream) else each for each in demands]
+        """Those of all live streams; one that is busy, or that nobody could finish, demands nothing for now."""
+        free = len(self._busy) < self._threads
+        live = [stream for stream in streams.values() if stream.live]
+        may = {stream.name for stream in live if not self.busy(stream.name) and (free or stream.engine.idle)}
+        demands = [stream.demand() for stream in live]
+        return [each if each.stream in may else replace(each, until=each.next_frame) for each in demands]
 
     def _prepare(self, stream: Pipeline, turn: Turn) -> Prepared | None:
         try:
@@ -130,10 +145,11 @@ class Rounds:
         return prepared
 
     def _hear(self, planned: list[_Planned]) -> list[_Heard]:
-        """Drawings for all streams in one batch; where that fails, for each by itself, to find the culprit."""
-        ready = [self._engine.ready(each.stream.slot) for each in planned]
+        """Drawings for all streams of an engine in one batch; where that fails, each by itself: whose fault is it."""
+        engine = planned[0].stream.engine
+        ready = [engine.ready(each.stream.slot) for each in planned]
         try:
-            drawings = self._step([Work(each.stream.slot, each.prepared.jobs) for each in planned])
+            drawings = self._step(engine, [each.work for each in planned])
         except Exception:
             log.exception("the engine failed for %d streams at once", len(planned))
             alone = [self._hear_alone(each, before) for each, before in zip(planned, ready, strict=True)]
@@ -146,18 +162,18 @@ class Rounds:
         Frames that the batch made of it are lost: not shown, but heard.
         """
         stream, jobs = planned.stream, planned.prepared.jobs
-        lost = ready_before - self._engine.ready(stream.slot)
+        lost = ready_before - stream.engine.ready(stream.slot)
         try:
-            (rest,) = self._step([Work(stream.slot, jobs[lost:])])
+            (rest,) = self._step(stream.engine, [Work(stream.slot, jobs[lost:], planned.slack_s)])
         except Exception as error:
             log.exception("stream %s: the engine failed", stream.name, extra={"stream": stream.name})
             self._fail(stream, error)
             return None
         return _Heard(stream, planned.prepared, [*[None] * lost, *rest])
 
-    def _step(self, work: list[Work]) -> list[list[Drawing | None]]:
+    def _step(self, engine: Engine, work: list[Work]) -> list[list[Drawing | None]]:
         began_s = time.perf_counter()
-        drawings = self._engine.step(work)
+        drawings = engine.step(work)
         self.meter.add("engine", time.perf_counter() - began_s)
         return drawings
 

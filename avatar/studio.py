@@ -1,4 +1,4 @@
-"""The render thread: all streams of a worker, their turns, and the engine that only this thread touches.
+"""The render thread: all streams of a worker, their turns, and the engines that only this thread touches.
 
 It sleeps until a message comes, and between two messages begins what has been granted (``rounds``). A stream that fails
 is taken out of its stretch and reported; the others go on. What comes for a stream whose frames are being finished
@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from avatar.arrivals import Arrivals
+from avatar.engines.engine import Engine
 from avatar.idle_loop import IdleEncoder
 from avatar.intake import Heard, Intake, Outcome, Refused
 from avatar.library import Avatars, Library
@@ -99,21 +100,21 @@ class Studio:
         self._pcm = PcmIntake(config, send)
         self._arrivals = Arrivals(self._intake, self._live, self._pcm, send)
         self._avatars = Avatars(library)
-        self._engine = library.engine()
+        self._engines = library.engines()
         self._streams: dict[str, Pipeline] = {}
         self._opening: dict[str, OpenStream] = {}
         self._early: defaultdict[str, list[Outcome]] = defaultdict(list)
         """What was decoded for a stream that is still being opened."""
         self._preparer = Preparer(config, library, self._avatars, send)
         self._loader = ThreadPoolExecutor(1, "load")
-        self._rounds = Rounds(config.threads, self._engine, library.compose, send, self.put, self._fail)
+        self._rounds = Rounds(config.threads, self._engines.values(), library.compose, send, self.put, self._fail)
         self._waiting: defaultdict[str, list[Item]] = defaultdict(list)
         """What has come for streams that are busy."""
         self._broken: dict[str, Exception] = {}
         """Busy streams that are to fail when they are not."""
         self._pinged: Ping | None = None
         """The last one, where it is yet to be answered."""
-        self._idle = IdleEncoder(config, self._avatars.get, library.compose, self._engine, self.run_errand, send)
+        self._idle = IdleEncoder(config, self._avatars.get, library.compose, self._engine_of, self.run_errand, send)
 
     def put(self, item: Item) -> None:
         """Something to be looked at. Any thread. A publisher's packet is dropped where too much waits."""
@@ -240,7 +241,7 @@ class Studio:
         try:
             if loaded.avatar is None:
                 raise ValueError(loaded.detail)
-            stream = Pipeline(opened, loaded.avatar, self._engine, self._config.decode_timeout_s)
+            stream = Pipeline(opened, loaded.avatar, self._engine_of(loaded.avatar), self._config.decode_timeout_s)
         except ValueError as error:
             self._arrivals.abandon(opened.stream)
             self._send(StreamRefused(opened.stream, str(error)))
@@ -251,6 +252,9 @@ class Studio:
         for outcome in early:
             self._settle(outcome)
         self._pcm.opened(stream)
+
+    def _engine_of(self, avatar: PreparedAvatar) -> Engine:
+        return self._engines[avatar.engine]
 
     def _speech(self, message: RecordSpeech | SpeechData | AbandonSpeech | Interrupt) -> None:
         stream = self._streams.get(message.stream)

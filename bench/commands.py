@@ -13,6 +13,8 @@ from whep_server.settings import FRAME_RATES, Settings
 
 app: Final = typer.Typer(no_args_is_help=True, add_completion=False)
 
+MOST_FACES: Final = 32
+"""The largest batch of ``avatar.engines.musetalk``."""
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 Result = TypeVar("Result")
 Say = Callable[[str], None]
@@ -319,6 +321,36 @@ def families(
 
     plan = measuring.FamilyPlan(parse_counts(sessions), [check_rate(rate) for rate in parse_counts(rates)])
     show(lambda say: measuring.measure_families(read_settings(), plan, say), report.as_json if json else report.as_text)
+
+
+@app.command()
+def musetalk(
+    batches: Annotated[str, typer.Option(help="Faces in a batch, with commas between; 32 at most.")] = "1,4,8,16,32",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, fp16 or bf16.")] = "auto",
+    speedup: Annotated[str, typer.Option(help="none, graphs or compile; only on a GPU.")] = "none",
+    tiny: Annotated[bool, typer.Option("--tiny", help="Tiny networks, to see that it works, also on a CPU.")] = False,
+    seconds: Annotated[float, typer.Option(min=0, max=100, help="For each figure, and three times at least.")] = 2,
+    json: Json = False,
+) -> None:
+    """How many faces a second MuseTalk's networks make, with random weights, beside the limit of the arithmetic."""
+    counts = parse_counts(batches)
+    if counts[-1] > MOST_FACES:
+        raise typer.BadParameter(f"{counts[-1]} faces in a batch; {MOST_FACES} at most")
+    try:
+        from avatar.engines.musetalk.generator import Speedup
+        from avatar.engines.musetalk.musetalk_engine import EngineOptions
+        from bench import musetalk_report as report
+        from bench import musetalk_speed as measuring
+    except ImportError as error:
+        typer.echo(f"{error}; pip install 'whep-avatar[musetalk]'", err=True)
+        raise typer.Exit(1) from None
+    try:
+        plan = measuring.SpeedPlan(EngineOptions(device, precision, Speedup(speedup)), counts, tiny, seconds)
+        plan.options.place()
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    show(lambda say: measuring.measure_speed(plan, say), report.as_json if json else report.as_text)
 
 
 @app.command("side-by-side")

@@ -16,6 +16,7 @@ ALONE = {
     "test_lips",
     "test_live_mutants",
     "test_many_streams",
+    "test_musetalk_plays",
     "test_network_change",
     "test_package",
     "test_prepare_avatar",

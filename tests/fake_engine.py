@@ -54,6 +54,8 @@ class LoudnessEngine:
     sample_rate = 16_000
     lookahead_samples = 1280
     max_batch = 16
+    hurried_fps = 0
+    idle = False
 
     def __init__(self) -> None:
         self._open: dict[int, tuple[str, int]] = {}
@@ -148,8 +150,8 @@ class FakeLibrary:
             raise AvatarInvalid(f"no {name} of {size[0]}x{size[1]}")
         return make_avatar(name)
 
-    def engine(self) -> Engine:
-        return LoudnessEngine()
+    def engines(self) -> dict[str, Engine]:
+        return {LoudnessEngine.name: LoudnessEngine()}
 
     def compose(self, picture: NDArray[np.uint8], patch: Patch, out: NDArray[np.uint8]) -> None:
         np.copyto(out, picture)

@@ -81,11 +81,14 @@ ALLOWED = {
         "avatar.engines.viseme.pose",
         "avatar.engines.viseme.mouth",
         "avatar.engines.viseme.warp_state",
+        "avatar.engines.musetalk.musetalk_state",
         "avatar.formats",
     },
     "avatar.engines": {"avatar.engines", "avatar.motion", "avatar.prepared"},
     "avatar.engines.viseme.bake": {"avatar"},  # these two make and show what ships; the worker never imports them
     "avatar.engines.viseme.sheets": {"avatar"},
+    "avatar.engines.musetalk.original_avatar": {"avatar"},  # these two read and write whole directories
+    "avatar.engines.musetalk.adopt": {"avatar"},
     "bench": {"whep_server", "avatar"},
     "conformance": set(),  # it judges any server, so it knows nothing of ours
 }

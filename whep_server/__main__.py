@@ -229,6 +229,25 @@ def prepare(
 
 
 @app.command()
+def adopt(
+    directory: Annotated[Path, typer.Argument(help="Its directory, as results/v15/avatars/NAME.")],
+    name: Annotated[str, typer.Option(help="Name of the avatar: letters, digits, dots, dashes, underscores.")],
+    title: Annotated[str, typer.Option(help="What a person reads; its old id where it is empty.")] = "",
+    size: Annotated[str | None, typer.Option(help="The picture it is for, WIDTHxHEIGHT, beside its own.")] = None,
+    latents: Annotated[
+        bool, typer.Option("--latents", help="Make its latents anew, without the flicker: by MuseTalk's VAE.")
+    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of one that is there.")] = False,
+) -> None:
+    """Bring an avatar that the MuseTalk API server has prepared into a tenth of its room, unchanged to the eye."""
+    from whep_server.command import adopt_avatar
+
+    width, height = parse_size(size)
+    settings = read_settings(width=width, height=height)
+    raise typer.Exit(adopt_avatar.run(settings, directory, name, title, anew=latents, replace=replace))
+
+
+@app.command()
 def api(
     json: Annotated[bool, typer.Option("--json", help="OpenAPI instead of Markdown.")] = False,
 ) -> None:

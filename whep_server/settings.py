@@ -229,6 +229,26 @@ class Settings(BaseSettings):
     )
     max_video_bytes: int = Field(512 * 1024 * 1024, ge=1024, description="Largest video an avatar may be prepared from")
 
+    # filmed faces that speak, on a GPU (docs/avatars.md)
+    musetalk_models: str = Field(
+        "",
+        description="Folder with MuseTalk's weights: musetalkV15, sd-vae, whisper; empty: avatars for it stay off air",
+    )
+    musetalk_device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="auto, cpu, cuda or cuda:N; auto: a GPU where there is one",
+    )
+    musetalk_precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
+        "auto", description="Of its numbers; auto: fp16 on a GPU, fp32 on a CPU"
+    )
+    musetalk_speedup: Literal["none", "graphs", "compile"] = Field(
+        "none", description="On a GPU: CUDA graphs, or torch.compile, which takes minutes at the start (worker_start_s)"
+    )
+    musetalk_max_batch: int = Field(
+        32, ge=1, le=32, description="Most faces made at once, of all streams; fewer: less memory"
+    )
+
     # viewers
     max_viewers: int = Field(200, ge=1, description="Viewers of all streams together; more are refused (503)")
     join_timeout_s: float = Field(15.0, gt=0, description="ICE and DTLS must be up by then, else the session ends")

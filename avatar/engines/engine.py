@@ -55,6 +55,8 @@ class Work:
 
     slot: int
     frames: Sequence[FrameJob]
+    slack_s: float = 0.0
+    """So long before its time the first of them is asked for: what has the least is made first."""
 
 
 class Engine(Protocol):
@@ -67,6 +69,13 @@ class Engine(Protocol):
     """A frame at sample t needs audio up to t + lookahead_samples."""
     max_batch: int
     """Most slots that one step may name."""
+    hurried_fps: int
+    """Pictures a second that are drawn while the worker does not keep up; 0: all, for others cost more than drawing."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has a processor of its own, apart from the worker's threads, that nothing waits for now."""
+        ...
 
     def open(self, avatar: PreparedAvatar, fps: int) -> int:
         """A fresh slot for one stream; frame j since the last reset shows sample j * sample_rate / fps."""

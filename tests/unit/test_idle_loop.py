@@ -108,7 +108,7 @@ def encoder_of(avatar: PreparedAvatar, cache: Path) -> tuple[IdleEncoder, queue.
     said: queue.SimpleQueue[FromWorker] = queue.SimpleQueue()
     config = WorkerConfig("", "", str(cache))
     compose, engine = FakeLibrary(config).compose, LoudnessEngine()
-    return IdleEncoder(config, lambda *_: avatar, compose, engine, lambda call: call(), said.put), said
+    return IdleEncoder(config, lambda *_: avatar, compose, lambda _: engine, lambda call: call(), said.put), said
 
 
 @pytest.mark.parametrize("codec", [Codec.H264, Codec.VP8])
@@ -193,9 +193,8 @@ def test_no_phase_of_an_avatar_that_was_replaced_is_sent(tmp_path: Path):
         return shown.pop(0) if len(shown) > 1 else shown[0]
 
     config = WorkerConfig("", "", str(tmp_path))
-    encoder = IdleEncoder(
-        config, get_avatar, FakeLibrary(config).compose, LoudnessEngine(), lambda call: call(), said.put
-    )
+    compose, engine = FakeLibrary(config).compose, LoudnessEngine()
+    encoder = IdleEncoder(config, get_avatar, compose, lambda _: engine, lambda call: call(), said.put)
     for _ in range(2):
         encoder.put(EncodeIdle("grey", SHAPE, Codec.H264))
     loops = [said.get(timeout=60) for _ in range(2 + IDLE_PHASES)]

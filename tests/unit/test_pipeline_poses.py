@@ -32,7 +32,7 @@ class Stage:
     def play(self, frames: int) -> None:
         while frames > 0 and self.pipeline.live:
             self.pipeline.advance(self.frame + 1, self.frame)
-            prepared = self.pipeline.prepare(Turn("a", self.frame, 1, 0))
+            prepared = self.pipeline.prepare(Turn("a", self.frame, 1, 0), self.said.append)
             (drawings,) = self.engine.step([Work(self.pipeline.slot, prepared.jobs)])
             self.pipeline.finish(prepared, drawings, COMPOSE, self.said.append, NoMeter())
             self.frame += len(prepared.jobs)

@@ -41,7 +41,7 @@ class Floor:
         self.streams = {name: self.stream(name) for name in "abcdefgh"[:streams]}
         self.rounds = Rounds(
             threads,
-            self.engine,
+            [self.engine],
             self.compose,
             self.said.append,
             self.landed.put,

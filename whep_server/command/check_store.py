@@ -16,15 +16,17 @@ CACHE_BYTES: Final = 200 * 1024 * 1024
 AVATAR_PROBE: Final = """
 import json, sys
 from pathlib import Path
-from avatar.prepared import AvatarInvalid, load_prepared, read_manifest
+from avatar.folders import describe, folders, load_folder
+from avatar.prepared import AvatarInvalid
 found, wrong = {}, {}
-for root in filter(Path.is_dir, map(Path, sys.argv[1:])):
-    for folder in sorted(root.iterdir()):
-        if folder.name.startswith(".") or not (folder / "avatar.json").exists() or folder.name in found:
+*roots, width, height = sys.argv[1:]
+for root in map(Path, roots):
+    for folder in folders(root):
+        if folder.name in found:
             continue
         try:
-            for size in read_manifest(folder).sizes:
-                found[folder.name] = load_prepared(folder, (size.width, size.height)).digest[:12]
+            for size in describe(folder, (int(width), int(height)), shipped=False).sizes:
+                found[folder.name] = load_folder(folder, size).digest[:12]
         except (AvatarInvalid, MemoryError) as error:
             wrong[folder.name] = str(error) or type(error).__name__
 print(json.dumps({"found": found, "wrong": wrong}))
@@ -50,7 +52,8 @@ def check_assets(settings: Settings) -> Iterator[Finding]:
 def check_avatars(settings: Settings) -> Iterator[Finding]:
     """Every avatar, loaded whole; and whether new ones could be kept."""
     shipped = settings.assets / "avatars"
-    seen = probe(AVATAR_PROBE, str(shipped), str(settings.avatars))
+    size = str(settings.width), str(settings.height)
+    seen = probe(AVATAR_PROBE, str(shipped), str(settings.avatars), *size)
     if isinstance(seen, str):
         yield Finding("avatars", False, seen, "see the lines about imports and assets")
         return

@@ -22,6 +22,7 @@ from whep_server.command.check_machine import (
     check_text,
     check_time,
 )
+from whep_server.command.check_models import check_models
 from whep_server.command.check_network import check_access, check_ice, check_media, check_port, check_udp
 from whep_server.command.check_store import check_assets, check_avatars, check_cache
 from whep_server.command.check_worker import check_worker
@@ -37,6 +38,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "assets": check_assets,
     "avatars": check_avatars,
     "cache": check_cache,
+    "musetalk": check_models,
     "limits": check_limits,
     "time": check_time,
     "port": check_port,

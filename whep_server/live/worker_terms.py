@@ -1,7 +1,7 @@
 """What the worker is told at its start, how long it may take, and what it tells of itself. Pure."""
 
 from avatar.client import Worker, WorkerLimits, WorkerState
-from avatar.messages import WorkerConfig
+from avatar.messages import MuseTalkConfig, WorkerConfig
 from whep_server.metrics.facts import WorkerFacts
 from whep_server.settings import Settings
 
@@ -18,6 +18,14 @@ def worker_config(settings: Settings) -> WorkerConfig:
         pcm_gap_s=settings.pcm_gap_s,
         max_upload_bytes=settings.max_upload_bytes,
         log_level=settings.log_level,
+        size=(settings.width, settings.height),
+        musetalk=MuseTalkConfig(
+            settings.musetalk_models,
+            settings.musetalk_device,
+            settings.musetalk_precision,
+            settings.musetalk_speedup,
+            settings.musetalk_max_batch,
+        ),
     )
 
 

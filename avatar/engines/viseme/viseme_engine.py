@@ -89,6 +89,8 @@ class VisemeEngine:
     name = "viseme"
     sample_rate = SAMPLE_RATE
     max_batch = MAX_BATCH
+    hurried_fps = 0
+    idle = False
 
     def __init__(self, network: VisemeNetwork, make_painter: Callable[[PreparedAvatar], Painter]) -> None:
         self._network = network
