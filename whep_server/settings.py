@@ -235,9 +235,7 @@ class Settings(BaseSettings):
         description="Folder with MuseTalk's weights: musetalkV15, sd-vae, whisper; empty: avatars for it stay off air",
     )
     musetalk_device: str = Field(
-        "auto",
-        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
-        description="auto, cpu, cuda or cuda:N; auto: a GPU where there is one",
+        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto (a GPU where there is one), cpu, cuda or cuda:N"
     )
     musetalk_precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
         "auto", description="Of its numbers; auto: fp16 on a GPU, fp32 on a CPU"
@@ -246,7 +244,7 @@ class Settings(BaseSettings):
         "none", description="On a GPU: CUDA graphs, or torch.compile, which takes minutes at the start (worker_start_s)"
     )
     musetalk_max_batch: int = Field(
-        32, ge=1, le=32, description="Most faces made at once, of all streams; fewer: less memory"
+        32, ge=1, le=32, description="Most faces at once, of all streams; fewer: less memory"
     )
 
     # viewers
