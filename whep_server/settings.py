@@ -243,9 +243,7 @@ class Settings(BaseSettings):
     musetalk_speedup: Literal["none", "graphs", "compile"] = Field(
         "none", description="On a GPU: CUDA graphs, or torch.compile, which takes minutes at the start (worker_start_s)"
     )
-    musetalk_max_batch: int = Field(
-        32, ge=1, le=32, description="Most faces at once, of all streams; fewer: less memory"
-    )
+    musetalk_max_batch: int = Field(32, ge=1, le=32, description="Most faces made at once; fewer: less memory")
 
     # viewers
     max_viewers: int = Field(200, ge=1, description="Viewers of all streams together; more are refused (503)")
