@@ -15,8 +15,9 @@ from tests.clients.waiting import until
 from tests.unit.test_pcm_reader import streamed, wav
 from whep_server.command.check_machine import check_text
 from whep_server.command.findings import Finding
+from whep_server.environment import LENT
 from whep_server.errors import NotSpeech, ServerError, SynthesisFailed, Unavailable
-from whep_server.settings import LENT, Settings
+from whep_server.settings import Settings
 from whep_server.web.espeak_ng import EspeakNg
 from whep_server.web.pcm_reader import PcmFormat
 from whep_server.web.speech_endpoint import SpeechEndpoint

@@ -199,7 +199,7 @@ def test_keyframes_and_codecs_on_request(tmp_path: Path):
             stage.client.send(SetEncodings("a", [Encoding(Codec.H264), Encoding(Codec.VP8)]))
             await stage.grant(5)
             stage.client.send(SetEncodings("a", []))
-            await stage.grant(5)
+            await stage.grant(5, pictures=False)
             stage.client.send(SetEncodings("a", [Encoding(Codec.VP8)]))
             await stage.grant(2)
             await stage.settle()

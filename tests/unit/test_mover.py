@@ -39,7 +39,7 @@ def seen(view: View, picture: np.ndarray, place: tuple[float, float]) -> np.ndar
     part = picture[py - reach : py + reach, px - reach : px + reach].astype(float) - ROOM
     y, x = np.mgrid[-reach:reach, -reach:reach]
     offset = np.array([(part * x).sum(), (part * y).sum()]) / part.sum()
-    return ((*offset, px, py) - place_of(view, place)) / view.scale
+    return np.asarray((offset + np.array([px, py]) - place_of(view, place)) / view.scale)
 
 
 def moved(view: View, motion: Motion) -> np.ndarray:

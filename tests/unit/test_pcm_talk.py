@@ -31,6 +31,7 @@ class FakeSocket:
     def __init__(self, said: list[str | bytes]) -> None:
         self._said = deque([*said, *[TURN] * 20])  # all that it is owed is told before it goes
         self.told: list[dict] = []
+        self.scope: dict[str, dict] = {"state": {}}
 
     async def receive(self) -> dict[str, object]:
         while self._said and self._said[0] == TURN:
@@ -100,7 +101,7 @@ class Reading:
 async def talk(said: list[str | bytes], stream: FakeStream) -> FakeSocket:
     socket = FakeSocket(said)
     async with asyncio.timeout(10):
-        await PcmConnection(socket, lambda: stream, Closing()).run()  # type: ignore[arg-type]
+        await PcmConnection(socket, lambda: stream, Closing(), 60.0).run()  # type: ignore[arg-type]
     return socket
 
 

@@ -100,8 +100,8 @@ class Gallery:
     def film(self, name: str) -> Path:
         """Its idle loop. Errors: those of ``find``."""
         root = self._settings.assets / "avatars" if self.find(name).shipped else self._settings.avatars
-        own = root / name / "loop.mp4"
-        return own if own.exists() else root / name / "input_video.mp4"  # as the MuseTalk API server keeps it
+        own, theirs = root / name / "loop.mp4", root / name / "input_video.mp4"
+        return theirs if theirs.exists() and not own.exists() else own  # as the MuseTalk API server keeps it
 
     async def prepare(self, worker: Worker, name: str, video: Path, title: str, *, replace: bool) -> AvatarInfo:
         """Make an avatar; see ``web.on_air.Registry.prepare_avatar``."""
