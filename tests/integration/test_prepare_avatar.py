@@ -101,7 +101,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
 
 async def test_the_avatar_is_listed_and_whole(place: Place):
     names = {info.name: info for info in place.registry.avatars}
-    assert list(names) == ["nova", NAME]
+    assert list(names) == ["jonah", "nova", NAME]
     info = names[NAME]
     assert (info.title, info.engine, info.sizes, info.shipped) == ("Anna (experimental)", "viseme", [SIZE], False)
     assert names["nova"].shipped
@@ -191,7 +191,7 @@ async def test_videos_that_cannot_be_used_are_refused_and_leave_nothing(place: P
             await place.registry.prepare_avatar("bad", video)
     with pytest.raises(Unavailable):
         await place.registry.prepare_avatar("bad", tmp_path / "gone.mp4")
-    assert [info.name for info in place.registry.avatars] == ["nova", NAME]
+    assert [info.name for info in place.registry.avatars] == ["jonah", "nova", NAME]
     assert [path.name for path in place.settings.avatars.iterdir()] == [NAME]
 
 
@@ -239,7 +239,7 @@ async def test_an_avatar_is_made_anew_forgotten_and_deleted(place: Place):
     deleted = await place.registry.delete_avatar(NAME, from_disk=True)
     assert deleted.path == place.settings.avatars / NAME
     assert not deleted.path.exists() and place.leftovers() == []
-    assert [info.name for info in place.registry.avatars] == ["nova"]
+    assert [info.name for info in place.registry.avatars] == ["jonah", "nova"]
     with pytest.raises(NoSuchAvatar):
         await place.registry.delete_avatar(NAME, from_disk=True)
 
