@@ -135,6 +135,15 @@ def test_a_pose_that_could_not_be_made_is_asked_for_anew():
     assert asked == [NEUTRAL_POSE, "nodding", "nodding"]
 
 
+def test_what_is_there_of_the_neutral_pose_is_kept_when_the_rest_cannot_be_made():
+    loops = IdleLoops()
+    loops.want(VP8)
+    loops.want(SMALL)
+    loops.add(loop(0))
+    loops.drop_pose(NEUTRAL_POSE)
+    assert loops.codecs == [Codec.VP8]
+
+
 def test_the_nearest_rendition_is_shown_until_the_wanted_one_is_whole():
     loops = IdleLoops()
     assert loops.nearest(SMALL) == SMALL

@@ -59,30 +59,30 @@ class IdleLoops:
 
     def want(self, encoding: Encoding) -> None:
         """Have the loop encoded in that way, too, in all poses that were taken so far."""
-        for pose, encodings in self._poses.items():
-            if encoding not in encodings:
-                encodings[encoding] = {}
-                self._request(encoding, pose)
+        for pose in self._poses:
+            self._ask(encoding, pose)
 
     def want_pose(self, pose: str) -> None:
         """Have the loop made in a pose, too, in all ways in which there is a neutral one."""
-        encodings = self._poses.setdefault(pose, {})
+        self._poses.setdefault(pose, {})
         for encoding in self._poses[NEUTRAL_POSE]:
-            if encoding not in encodings:
-                encodings[encoding] = {}
-                self._request(encoding, pose)
+            self._ask(encoding, pose)
+
+    def _ask(self, encoding: Encoding, pose: str) -> None:
+        encodings = self._poses[pose]
+        if encoding not in encodings:
+            encodings[encoding] = {}
+            self._request(encoding, pose)
 
     def drop_pose(self, pose: str) -> None:
-        """It could not be made: when it is wanted again, it is asked for again."""
-        if not self.has_pose(pose):
+        """It could not be made: when it is wanted again, it is asked for again. Of the neutral one all is kept."""
+        if pose != NEUTRAL_POSE and not self.has_pose(pose):
             self._poses.pop(pose, None)
 
     def has_pose(self, pose: str) -> bool:
         """Whether every viewer can be shown it: complete in each codec, whatever smaller renditions are to come."""
-        encodings = self._poses.get(pose, {})
-        return all(self.complete(Encoding(codec), pose) for codec in VIDEO_CODECS if Encoding(codec) in encodings) and (
-            Encoding(Codec.H264) in encodings
-        )
+        whole_size = [each for each in self._poses.get(pose, {}) if each.rendition == 0]
+        return Encoding(Codec.H264) in whole_size and all(self.complete(each, pose) for each in whole_size)
 
     def want_again(self) -> None:
         """What was asked for and has not come is asked for again: of a new worker."""
