@@ -101,10 +101,17 @@ class Rounds:
 
     def due(self, streams: dict[str, Pipeline]) -> bool:
         """Whether there is something to be made and somebody to finish it."""
-        return any(demand.next_frame < demand.until for demand in self._demands(streams))
+        return self._open and any(demand.next_frame < demand.until for demand in self._demands(streams))
+
+    @property
+    def _open(self) -> bool:
+        """Whether a round can begin at all: asked after every message, and most come while the pool is full."""
+        return len(self._busy) < self._threads or any(engine.idle for engine in self._engines)
 
     def begin(self, streams: dict[str, Pipeline]) -> None:
         """One turn for each stream that is due; ``streams`` are put in the order in which they had their last turns."""
+        if not self._open:
+            return
         demands = self._demands(streams)
         if len(self._busy) >= self._threads and not any(demand.next_frame < demand.until for demand in demands):
             return
