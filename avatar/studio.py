@@ -325,7 +325,8 @@ class Studio:
 
     def _landed(self, landed: Landed) -> None:
         self._rounds.landed(landed)
-        error = landed.error or self._broken.pop(landed.stream.name, None)
+        broken = self._broken.pop(landed.stream.name, None)
+        error = landed.error or broken
         if error is not None:
             self._fail(landed.stream, error)
         for item in self._waiting.pop(landed.stream.name, []):

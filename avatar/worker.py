@@ -41,6 +41,9 @@ log = logging.getLogger(__name__)
 ABOUT: Final = ("stream", "utterance")
 """What a log record's ``extra`` may name."""
 
+SWITCH_S: Final = 0.0005
+"""A thread that comes back from a codec or a sum waits so long for the interpreter, by default 5 ms. With files being
+decoded beside it, the render thread spent more time on waiting for it than in codecs."""
 READ_BYTES: Final = 256 * 1024
 SOCKET_BYTES: Final = 4 * 1024 * 1024
 """A phase of an idle loop fits, so that a unit of a live stream waits behind none."""
@@ -145,11 +148,6 @@ def _decoded(body: bytes) -> ToWorker | None:
         log.exception("a message cannot be read")
         return None
     return message
-
-
-SWITCH_S: Final = 0.0005
-"""A thread that comes back from a codec or a sum waits so long for the interpreter, by default 5 ms. With files
-being decoded beside it, the render thread spent more time on waiting for it than in codecs."""
 
 
 def _start(config: WorkerConfig, outbox: _Outbox, make_library: Callable[[WorkerConfig], Library]) -> Studio:
