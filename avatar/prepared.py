@@ -22,7 +22,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar.engines.musetalk.musetalk_state import MASK_VERSION, Sight, load_source, state_for
+from avatar.engines.musetalk.musetalk_state import MASK_VERSION, load_source, state_for
+from avatar.engines.view import View
 from avatar.engines.viseme import pose as viseme_pose
 from avatar.engines.viseme.mouth import PAINTER_VERSION
 from avatar.engines.viseme.warp_state import WARP_VERSION, load_warp_state
@@ -120,11 +121,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 _Loader = Callable[[Path, SizeEntry, Manifest], object]
 
 
-def _view(entry: SizeEntry) -> viseme_pose.View:
+def _view(entry: SizeEntry) -> View:
     x, y, width = entry.view
     if not width > 0:
         raise ValueError(f"view of width {width}")
-    return viseme_pose.View(x, y, width, (entry.width, entry.height))
+    return View(x, y, width, (entry.width, entry.height))
 
 
 def _load_drawn(directory: Path, entry: SizeEntry, manifest: Manifest) -> object:
@@ -136,8 +137,7 @@ def _load_warp(directory: Path, entry: SizeEntry, manifest: Manifest) -> object:
 
 
 def _load_mask(directory: Path, entry: SizeEntry, manifest: Manifest) -> object:
-    view = _view(entry)
-    return state_for(load_source(directory, manifest.pictures), Sight(view.x, view.y, view.width, view.size))
+    return state_for(load_source(directory, manifest.pictures), _view(entry))
 
 
 _ENGINES: Final[dict[tuple[str, str], tuple[_Loader, int]]] = {

@@ -78,6 +78,7 @@ ALLOWED = {
     "avatar.framing": {"avatar.messages"},
     "avatar.client": {"avatar.messages", "avatar.framing"},
     "avatar.prepared": {  # it knows each engine's loader
+        "avatar.engines.view",
         "avatar.engines.viseme.pose",
         "avatar.engines.viseme.mouth",
         "avatar.engines.viseme.warp_state",

@@ -5,9 +5,9 @@ import threading
 import numpy as np
 import pytest
 
+from avatar.engines.view import View
 from avatar.engines.viseme.mover import FigureMover
 from avatar.engines.viseme.portrait import VIEWS
-from avatar.engines.viseme.pose import View
 from avatar.motion import STILL, Motion
 from avatar.poses import pose_motion
 

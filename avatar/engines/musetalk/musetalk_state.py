@@ -20,6 +20,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar.engines.view import View
+
 MASK_VERSION: Final = 1
 """Of what is made of the mask; a part of what is cached."""
 FACE: Final = 256
@@ -27,22 +29,6 @@ FILES: Final = ("faces.npz", "latents.npy", "masks.npz")
 _MOST_MASK: Final = 4096
 _MARGIN: Final = 2
 """Rows of a face beside those shown, for what is between two rows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """The part of the source pictures that a size shows. Units: pixels of the source."""
-
-    x: float
-    y: float
-    width: float
-    size: tuple[int, int]
-    """Units: pixels, (width, height)."""
-
-    @property
-    def scale(self) -> float:
-        """Pixels of the size to one of the source."""
-        return self.size[0] / self.width
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +67,8 @@ class MuseTalkState:
     """The highest row of a face that any mask shows."""
 
 
-def state_for(source: Source, sight: Sight) -> MuseTalkState:
-    """Everything at the size of ``sight``. Errors: ValueError where the parts do not agree."""
+def state_for(source: Source, view: View) -> MuseTalkState:
+    """Everything at the size of ``view``. Errors: ValueError where the parts do not agree."""
     count = len(source.latents)
     if not (count == len(source.faces) == len(source.crops) == len(source.masks) and count):
         parts = len(source.faces), len(source.crops), len(source.masks)
@@ -93,21 +79,21 @@ def state_for(source: Source, sight: Sight) -> MuseTalkState:
         raise ValueError("latents that are not numbers")
     mouths, tops = [], []
     for number in range(count):
-        mouth = _mouth(source.faces[number], source.crops[number], source.masks[number], sight)
+        mouth = _mouth(source.faces[number], source.crops[number], source.masks[number], view)
         mouths.append(mouth)
         tops.append(mouth.to_face[1, 2])
     return MuseTalkState(source.latents, tuple(mouths), int(np.clip(min(tops) - _MARGIN, 0, FACE - 2)))
 
 
-def _mouth(face: NDArray[np.float32], crop: NDArray[np.float32], mask: NDArray[np.uint8], sight: Sight) -> Mouth:
+def _mouth(face: NDArray[np.float32], crop: NDArray[np.float32], mask: NDArray[np.uint8], view: View) -> Mouth:
     """The mask inside the face and the picture, at the size that is shown, cut to what it covers."""
     if not (face[2] - face[0] >= 2 and face[3] - face[1] >= 2):
         raise ValueError(f"a face without extent: {face.tolist()}")
     if mask.ndim != 2 or not 0 < max(mask.shape) <= _MOST_MASK:
         raise ValueError(f"a mask of shape {mask.shape}")
-    origin = np.array([sight.x, sight.y, sight.x, sight.y], np.float32)
-    shown, seen = (face - origin) * sight.scale, (crop - origin) * sight.scale
-    width, height = sight.size
+    origin = np.array([view.x, view.y, view.x, view.y], np.float32)
+    shown, seen = (face - origin) * view.scale, (crop - origin) * view.scale
+    width, height = view.size
     x, y = (max(0, int(np.floor(edge))) & ~1 for edge in shown[:2])
     right, bottom = (
         min(side, int(np.ceil(edge)) + 1 & ~1) for edge, side in zip(shown[2:], (width, height), strict=True)

@@ -28,8 +28,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar.engines.musetalk.musetalk_state import MASK_VERSION, Sight, Source, state_for
+from avatar.engines.musetalk.musetalk_state import MASK_VERSION, Source, state_for
 from avatar.engines.musetalk.plain_pickles import NotPlain, read_rows
+from avatar.engines.view import View
 from avatar.prepare import Window, window_for
 from avatar.prepared import AvatarInvalid, PreparedAvatar
 
@@ -122,7 +123,7 @@ def load_original(directory: Path, size: tuple[int, int]) -> PreparedAvatar:
     original = open_original(directory)
     window = window_of(original, size)
     try:
-        state = state_for(original.source, sight_of(window))
+        state = state_for(original.source, View(window.x, window.y, window.width, window.size))
     except ValueError as error:
         raise AvatarInvalid(str(error)) from error
     pictures = np.empty((len(original.images), size[1] * 3 // 2, size[0]), np.uint8)
@@ -148,11 +149,6 @@ def window_of(original: Original, size: tuple[int, int]) -> Window:
     left, top = (float(side) for side in crops[:, :2].min(axis=0))
     right, bottom = (float(side) for side in crops[:, 2:].max(axis=0))
     return window_for((original.size[1], original.size[0]), (left, top, right, bottom), size)
-
-
-def sight_of(window: Window) -> Sight:
-    """The same, for the engine's state."""
-    return Sight(window.x, window.y, window.width, window.size)
 
 
 def read_picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:

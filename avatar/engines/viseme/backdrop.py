@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar.engines.view import View
 from avatar.engines.viseme.canvas import ramp
 from avatar.engines.viseme.palette import rgb
 from avatar.engines.viseme.portrait import Portrait
-from avatar.engines.viseme.pose import View
 
 
 def paint_backdrop(view: View, portrait: Portrait) -> NDArray[np.float32]:

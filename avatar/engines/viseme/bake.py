@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from avatar.compose import compose
 from avatar.engines.engine import Patch
+from avatar.engines.view import View
 from avatar.engines.viseme.backdrop import paint_backdrop
 from avatar.engines.viseme.canvas import Layer
 from avatar.engines.viseme.eyes import Look, paint_eyes
@@ -30,7 +31,7 @@ from avatar.engines.viseme.nova import NOVA
 from avatar.engines.viseme.painter import MouthPainter
 from avatar.engines.viseme.parameters import NEUTRAL
 from avatar.engines.viseme.portrait import EYES_WINDOW, VIEWS, Portrait, eyes_layer
-from avatar.engines.viseme.pose import FPS, PICTURES, Pose, View, mouth_matrix, pose_at, source_of
+from avatar.engines.viseme.pose import FPS, PICTURES, Pose, mouth_matrix, pose_at, source_of
 from avatar.prepared import FORMAT, Manifest, PreparedAvatar, SizeEntry, load_prepared
 
 PORTRAITS: Final = {portrait.name: portrait for portrait in (NOVA, JONAH)}

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar.engines.viseme.pose import View
+from avatar.engines.view import View
 from avatar.motion import STILL, Motion
 from avatar.prepared import Box
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from avatar.engines.view import View
 from avatar.engines.viseme.canvas import Layer
 from avatar.engines.viseme.likeness import Likeness
 from avatar.engines.viseme.palette import Palette
-from avatar.engines.viseme.pose import View
 
 VIEWS: Final = (
     View(x=-200.0, y=104.0, width=1400.0, size=(1280, 720)),

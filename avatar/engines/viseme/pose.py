@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar.engines.view import View
 from avatar.engines.viseme.palette import PALETTES, Palette
 
 PICTURES: Final = 200
@@ -52,27 +53,6 @@ class Pose:
     """1 open, 0 shut."""
     gaze: tuple[float, float]
     brow: float
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """The part of the portrait that a size shows."""
-
-    x: float
-    y: float
-    width: float
-    """Units: design units; the height follows from the size."""
-    size: tuple[int, int]
-
-    @property
-    def scale(self) -> float:
-        """Pixels a design unit."""
-        return self.size[0] / self.width
-
-    def matrix(self) -> NDArray[np.float64]:
-        """Design units to pixels. Shapes: (3, 3)."""
-        s = self.scale
-        return np.array([[s, 0, -self.x * s], [0, s, -self.y * s], [0, 0, 1]])
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar.engines.viseme.pose import View, load_matrices
+from avatar.engines.view import View
+from avatar.engines.viseme.pose import load_matrices
 
 WARP_VERSION: Final = 1
 """Of what the painter makes; a part of what is cached."""
