@@ -157,11 +157,18 @@ def fresh_avatar(root: Path, order: PrepareAvatar, heard: Callable[[Step], None]
 
     Errors: CannotPrepare, OSError.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    fresh = root / f".new-{order.job}"
-    try:
+    with hidden_folder(root, order.job) as fresh:
         made = run_preparation(Order(order.video, str(fresh), order.avatar, order.title, order.sizes), heard)
         yield Fresh(made, lambda: put_in_place(fresh, root / order.avatar))
+
+
+@contextlib.contextmanager
+def hidden_folder(root: Path, job: str) -> Iterator[Path]:
+    """Where an avatar is made under ``root``: yet to be created, and thrown away at the end where it is still there."""
+    root.mkdir(parents=True, exist_ok=True)
+    fresh = root / f".new-{job}"
+    try:
+        yield fresh
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 

@@ -1,7 +1,6 @@
 """Bring an avatar that the MuseTalk API server has prepared into our own form, on this machine, without a server."""
 
 import secrets
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,7 +9,7 @@ from rich.console import Console
 
 from avatar.engines.musetalk.original_avatar import is_original, sizes_offered
 from avatar.prepared import AvatarInvalid
-from avatar.preparer import CannotPrepare, check_name, put_in_place
+from avatar.preparer import CannotPrepare, check_name, hidden_folder, put_in_place
 from whep_server.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
@@ -50,13 +49,10 @@ def _adopt(settings: Settings, directory: Path, name: str, title: str, make_late
 
     console = Console(highlight=False)
     sizes = sizes_offered(directory, (settings.width, settings.height))
-    fresh = settings.avatars / f".new-{secrets.token_hex(8)}"
     say: Callable[[str], None] = lambda step: console.print(step, markup=False)  # noqa: E731
-    try:
+    with hidden_folder(settings.avatars, secrets.token_hex(8)) as fresh:
         pictures = adopt(directory, fresh, name, sizes, say, title=title, make_latents=make_latents)
         put_in_place(fresh, settings.avatars / name)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
     before, after = (_megabytes(folder) for folder in (directory, settings.avatars / name))
     console.print(f"{name}: {pictures} pictures, {after:.1f} MB instead of {before:.1f}", markup=False)
     console.print(f"show it: whep-avatar serve --avatar {name}", markup=False)
