@@ -13,7 +13,7 @@ from litestar import Litestar
 from tests.clients.waiting import POLL_S, until
 from whep_server.app import OpenRegistry, create_app
 from whep_server.command.certificate import LiveCertificate, files_of
-from whep_server.command.serve import address_of, listen, make_server, scheme
+from whep_server.command.serve import address_of, listen, make_server
 from whep_server.settings import Settings
 from whep_server.web.closing import Closing
 
@@ -44,7 +44,7 @@ async def serving_app(app: Litestar, closing: Closing, settings: Settings) -> As
     certificate = None if files is None else LiveCertificate(files)
     server = make_server(app, closing, settings, certificate=certificate)
     with listen("127.0.0.1", 0) as listener:
-        base = address_of(listener, scheme(certificate))
+        base = address_of(listener, tls=certificate is not None)
         async with asyncio.TaskGroup() as group:
             running = group.create_task(server.serve([listener]))
             await until(lambda: server.started or running.done(), 10, "server started")

@@ -10,6 +10,7 @@ import httpx
 
 from whep_server.command.certificate import Certificate, WrongCertificate, files_of, read_certificate
 from whep_server.command.findings import Finding
+from whep_server.command.say import trusted
 from whep_server.rtc.addresses import only_here
 from whep_server.settings import PREFIX, Settings
 
@@ -51,7 +52,7 @@ def _through(settings: Settings) -> Finding:
     """Whether a client of this machine gets to a server of ours under the public address."""
     url = f"{settings.public_url}/healthz"
     try:
-        reply = httpx.get(url, timeout=ANSWER_S, trust_env=False, verify=ssl.create_default_context())
+        reply = httpx.get(url, timeout=ANSWER_S, trust_env=False, verify=trusted())
     except httpx.HTTPError as error:
         fix = (
             "the proxy must run, its name lead here and its port be open; SSL_CERT_FILE names an authority of your own"
@@ -66,7 +67,7 @@ def _through(settings: Settings) -> Finding:
 
 def _trust(certificate: Certificate, host: str | None) -> Finding:
     """A handshake in memory, with the host that clients name, if it is known."""
-    client = ssl.create_default_context()
+    client = trusted()
     client.check_hostname = host is not None
     try:
         _shake(client, certificate.context, host)

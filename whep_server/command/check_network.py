@@ -12,6 +12,7 @@ import httpx
 
 from whep_server import __version__
 from whep_server.command.findings import Finding
+from whep_server.command.own_address import own_origin
 from whep_server.command.serve import is_exposed
 from whep_server.rtc.addresses import interfaces, loopback_only, media_port, only_here
 from whep_server.rtc.ice_probe import Answer, allocate, ask_stun, offered_addresses, overhearing
@@ -55,11 +56,8 @@ def _not_free(settings: Settings, address: str, error: OSError) -> Finding:
 
 def _version_of_ours(settings: Settings) -> str | None:
     """The version of the server of ours that listens there; None where it is none."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
-    scheme = "https" if settings.tls_certificate else "http"
-    base = f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
     try:  # whoever it is, nothing is told it
-        with httpx.Client(base_url=base, timeout=ANSWER_S, trust_env=False, verify=False) as client:
+        with httpx.Client(base_url=own_origin(settings), timeout=ANSWER_S, trust_env=False, verify=False) as client:
             described = client.get("/openapi.json").json()
             alive = client.get("/healthz").json() == {"status": "ok"}
         return str(described["info"]["version"]) if alive and described["info"]["title"] == "whep-avatar" else None

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 
+from whep_server.command.own_address import own_origin
 from whep_server.settings import Settings
 from whep_server.signaling.tokens import EVERY, Grant, Scope, parse_secrets, sign
 
@@ -29,8 +30,5 @@ def link(settings: Settings, stream: str, token: str) -> str:
     """
     if EVERY in stream:
         raise ValueError("a link is to the player of one stream")
-    scheme = "https" if settings.tls_certificate else "http"
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
-    host = f"[{host}]" if ":" in host else host
-    base = settings.public_url or f"{scheme}://{host}:{settings.port}{settings.public_base_path}"
+    base = settings.public_url or f"{own_origin(settings)}{settings.public_base_path}"
     return f"{base}/player/{stream}#token={token}"

@@ -17,6 +17,7 @@ from litestar import Litestar
 from whep_server.app import OpenRegistry, create_app
 from whep_server.command.certificate import LiveCertificate, files_of
 from whep_server.command.heads import HEAD_S, PatientProtocol
+from whep_server.command.own_address import origin
 from whep_server.rtc.addresses import only_here
 from whep_server.rtc.ports import check_port
 from whep_server.settings import Settings
@@ -135,11 +136,9 @@ def check_exposure(settings: Settings) -> None:
     )
 
 
-def address_of(server: socket.socket, scheme: str = "http") -> str:
-    """``http://HOST:PORT``, with an address that a browser on this machine can open."""
-    host, port = server.getsockname()[:2]
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    return f"{scheme}://{shown}:{port}"
+def address_of(server: socket.socket, *, tls: bool = False) -> str:
+    """``http://HOST:PORT`` of a listening socket; see ``own_address.origin``."""
+    return origin(*server.getsockname()[:2], tls=tls)
 
 
 def believed(proxies: Iterable[str]) -> list[str]:
@@ -251,7 +250,7 @@ async def run(
 ) -> None:
     """Serve until a signal comes."""
     closing = Closing()
-    base = settings.public_url or address_of(listener, scheme(certificate))
+    base = settings.public_url or address_of(listener, tls=certificate is not None)
     opened: list[Registry] = []
 
     async def drain() -> None:
@@ -277,11 +276,6 @@ async def run(
     await make_server(app, closing, settings, drain=drain, certificate=certificate).serve([listener])
 
 
-def scheme(certificate: LiveCertificate | None) -> str:
-    """Of addresses here."""
-    return "http" if certificate is None else "https"
-
-
 def open_certificate(settings: Settings, say: Callable[[str], None]) -> LiveCertificate | None:
     """The one to serve with; None without HTTPS. Errors: WrongCertificate."""
     files = files_of(settings)
@@ -304,7 +298,7 @@ def serve(settings: Settings, open_registry: OpenRegistry, say: Callable[[str], 
     certificate = open_certificate(settings, say)
     check_port(settings)  # it is taken only when the event loop runs, where it could not be said so plainly
     with listen(settings.host, settings.port) as listener:
-        say(f"listening on {address_of(listener, scheme(certificate))}")
+        say(f"listening on {address_of(listener, tls=certificate is not None)}")
         if is_exposed(settings):
             say("no token is asked for: whoever reaches it may make it speak")
         with asyncio.Runner(loop_factory=Loop) as runner:
