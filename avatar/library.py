@@ -1,11 +1,8 @@
-"""What the worker can show and with what: prepared avatars on disk and in memory, and the engine that moves them."""
+"""What the worker can show and with what: prepared avatars on disk, and the engines that move them."""
 
 import logging
-import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
-from weakref import WeakValueDictionary
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,49 +35,6 @@ class Library(Protocol):
     def compose(self, picture: NDArray[np.uint8], patch: Patch, out: NDArray[np.uint8]) -> None:
         """``picture`` with ``patch`` over it, into ``out``. Any thread."""
         ...
-
-
-KEPT_BYTES: Final = 1024**3
-"""Pictures of avatars that stay in memory while no stream shows them: three of 10 s at 1280x720."""
-
-
-class Avatars:
-    """Prepared avatars in memory, each loaded once whoever asks first. Any thread.
-
-    Those that nobody shows stay as long as there is room for them, the ones asked for last.
-    """
-
-    def __init__(self, library: Library, kept_bytes: int = KEPT_BYTES) -> None:
-        self._library, self._kept_bytes = library, kept_bytes
-        self._loaded: WeakValueDictionary[tuple[str, tuple[int, int]], PreparedAvatar] = WeakValueDictionary()
-        self._kept: dict[tuple[str, tuple[int, int]], PreparedAvatar] = {}
-        """The ones asked for last, newest at the end."""
-        self._lock = threading.Lock()
-
-    def get(self, name: str, size: tuple[int, int]) -> PreparedAvatar:
-        """Slow where it is not in memory. Errors: AvatarInvalid."""
-        with self._lock:
-            avatar = self._loaded.get((name, size))
-            if avatar is None:
-                avatar = self._loaded[name, size] = self._library.load(name, size)
-            self._kept.pop((name, size), None)
-            self._kept[name, size] = avatar
-            while len(self._kept) > 1 and sum(each.pictures.nbytes for each in self._kept.values()) > self._kept_bytes:
-                del self._kept[next(iter(self._kept))]
-            return avatar
-
-    def forget(self, name: str, then: Callable[[], None] = lambda: None) -> bool:
-        """Have ``name`` loaded anew when it is next asked for, and ``then`` happen before; whether it was in memory.
-
-        Streams that show it keep what they have. Errors: those of ``then``.
-        """
-        with self._lock:
-            keys = [key for key in self._loaded if key[0] == name]
-            then()
-            for key in keys:
-                self._loaded.pop(key, None)
-                self._kept.pop(key, None)
-            return bool(keys)
 
 
 class DiskLibrary:

@@ -22,6 +22,8 @@ from avatar.formats import VideoFormat as VideoFormat
 from avatar.formats import idle_grid as idle_grid
 from avatar.formats import ladder as ladder
 from avatar.formats import start_grid as start_grid
+from avatar.memory_messages import AvatarsHeld as AvatarsHeld
+from avatar.memory_messages import HeldAvatar as HeldAvatar
 from avatar.speech_messages import AbandonSpeech as AbandonSpeech
 from avatar.speech_messages import CloseLive as CloseLive
 from avatar.speech_messages import ClosePcm as ClosePcm
@@ -105,6 +107,8 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     """Directory of the avatars that users prepare; none where it is empty."""
     size: tuple[int, int] = (1280, 720)
     """At which streams are shown as a rule."""
+    avatar_bytes: int = 1024 * 1024 * 1024
+    """Avatars may take so much memory, those on air included."""
     musetalk: MuseTalkConfig = MuseTalkConfig()
 
 
@@ -359,4 +363,5 @@ FromWorker = (
     | AvatarPrepared
     | AvatarDropped
     | AvatarRefused
+    | AvatarsHeld
 )

@@ -54,7 +54,7 @@ class Shelf(Protocol):
 
 
 class Memory(Protocol):
-    """Avatars that are loaded: ``avatar.library.Avatars``."""
+    """Avatars that are loaded: ``avatar.avatar_memory.AvatarMemory``."""
 
     def forget(self, name: str, then: Callable[[], None] = ...) -> bool:
         """Have it loaded anew, and ``then`` happen before; whether it was there."""

@@ -14,10 +14,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from avatar.arrivals import Arrivals
+from avatar.avatar_memory import AvatarMemory
 from avatar.engines.engine import Engine
 from avatar.idle_loop import IdleEncoder
 from avatar.intake import Heard, Intake, Outcome, Refused
-from avatar.library import Avatars, Library
+from avatar.library import Library
 from avatar.live_intake import LiveIntake
 from avatar.messages import (
     AbandonSpeech,
@@ -99,7 +100,7 @@ class Studio:
         self._live = LiveIntake(send)
         self._pcm = PcmIntake(config, send)
         self._arrivals = Arrivals(self._intake, self._live, self._pcm, send)
-        self._avatars = Avatars(library)
+        self._avatars = AvatarMemory(library, config.avatar_bytes, send)
         self._engines = library.engines()
         self._streams: dict[str, Pipeline] = {}
         self._opening: dict[str, OpenStream] = {}
@@ -215,7 +216,9 @@ class Studio:
         self._early.pop(message.stream, None)
         self._arrivals.abandon(message.stream)
         if message.stream in self._streams:
-            self._streams.pop(message.stream).close()
+            closed = self._streams.pop(message.stream)
+            self._give_back(closed.avatar)
+            closed.close()
         if isinstance(message, OpenStream):
             self._opening[message.stream] = message
             self._loader.submit(self._load, message)
@@ -223,7 +226,7 @@ class Studio:
     def _load(self, opened: OpenStream) -> None:
         """On the loader's thread: pictures take a second to decode, too long for the streams that speak meanwhile."""
         try:
-            avatar = self._avatars.get(opened.avatar, (opened.format.width, opened.format.height))
+            avatar = self._avatars.borrow(opened.avatar, (opened.format.width, opened.format.height))
         except AvatarInvalid as error:
             self.put(Loaded(opened, None, str(error)))
         except Exception:
@@ -235,6 +238,7 @@ class Studio:
     def _opened(self, loaded: Loaded) -> None:
         opened = loaded.opened
         if self._opening.get(opened.stream) is not opened:  # closed, or opened anew, meanwhile
+            self._give_back(loaded.avatar)
             return
         del self._opening[opened.stream]
         early = self._early.pop(opened.stream, [])
@@ -243,6 +247,7 @@ class Studio:
                 raise ValueError(loaded.detail)
             stream = Pipeline(opened, loaded.avatar, self._engine_of(loaded.avatar), self._config.decode_timeout_s)
         except ValueError as error:
+            self._give_back(loaded.avatar)
             self._arrivals.abandon(opened.stream)
             self._send(StreamRefused(opened.stream, str(error)))
             return
@@ -252,6 +257,10 @@ class Studio:
         for outcome in early:
             self._settle(outcome)
         self._pcm.opened(stream)
+
+    def _give_back(self, avatar: PreparedAvatar | None) -> None:
+        if avatar is not None:
+            self._avatars.give_back(avatar)
 
     def _engine_of(self, avatar: PreparedAvatar) -> Engine:
         return self._engines[avatar.engine]

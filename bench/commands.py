@@ -353,6 +353,15 @@ def musetalk(
     show(lambda say: measuring.measure_speed(plan, say), report.as_json if json else report.as_text)
 
 
+@app.command()
+def avatars(json: Json = False) -> None:
+    """What each avatar takes on disk and in memory, at the configured size, beside the targets."""
+    from bench import avatar_sizes as measuring
+    from bench import avatar_sizes_report as report
+
+    show(lambda say: measuring.measure_sizes(read_settings(), say), report.as_json if json else report.as_text)
+
+
 @app.command("side-by-side")
 def side_by_side(
     viewers: Annotated[str, typer.Option(help="Numbers of viewers, with commas between.")] = "1,2,16,64",

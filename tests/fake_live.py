@@ -28,7 +28,16 @@ from whep_server.live.drain import Drain
 from whep_server.live.session import Restarted
 from whep_server.live.session_events import SessionEvents
 from whep_server.live.utterances import Interruption
-from whep_server.metrics.facts import CandidatePair, LiveFacts, MediaStats, SessionStats, StreamStats, WorkerFacts
+from whep_server.metrics.facts import (
+    AvatarFacts,
+    CandidatePair,
+    HeldAvatar,
+    LiveFacts,
+    MediaStats,
+    SessionStats,
+    StreamStats,
+    WorkerFacts,
+)
 from whep_server.metrics.ledger import Ledger
 from whep_server.settings import BargeIn, Settings
 
@@ -273,7 +282,9 @@ class FakeRegistry:
 
     @property
     def worker_facts(self) -> WorkerFacts:
-        return WorkerFacts(self.ready)
+        shown = {stream.avatar for stream in self.streams()}
+        held = [HeldAvatar(name, 1 << 20, int(name in shown), 1) for name in sorted(self.cached)]
+        return WorkerFacts(self.ready, avatars=AvatarFacts(held, 1 << 30, hits=3, misses=1, evictions=2))
 
     def streams(self) -> list[FakeStream]:
         return list(self.by_name.values())
@@ -296,6 +307,7 @@ class FakeRegistry:
             raise AlreadyOnAir(f"{name!r} is on air")
         stream = FakeStream(name, avatar, format=video, listed=listed, drawn_fps=drawn_fps, recorder=self.recorder)
         self.by_name[name] = stream
+        self.cached.add(avatar)
         return stream
 
     async def render(

@@ -206,9 +206,7 @@ class Settings(BaseSettings):
     )
     tts_key: HeaderSecret = Field(SecretStr(""), description="Bearer token for it; empty for none")
     tts_model: str = Field("tts-1", min_length=1, description="Its model, where a request names none")
-    tts_voice: str = Field(
-        "", description="Voice, where a request names none; empty: alloy at an endpoint, en-us with espeak-ng"
-    )
+    tts_voice: str = Field("", description="Voice, where none is named; empty: the endpoint's alloy, espeak-ng's en-us")
     tts_timeout_s: float = Field(20.0, gt=0, description="What reads text is given up when it is silent for so long")
     max_text_chars: int = Field(5000, ge=1, le=100_000, description="Longest text: five minutes of speech; more: 413")
 
@@ -226,6 +224,9 @@ class Settings(BaseSettings):
     avatars: Path = Field(
         default_factory=lambda: user_data_path("whep-avatar") / "avatars",
         description="Avatars prepared on this machine; those that are shipped are found beside them",
+    )
+    avatar_memory_mb: int = Field(
+        1024, ge=0, description="MiB of memory for avatars, 35 a second at 1280x720; those on air stay, others may go"
     )
     max_video_bytes: int = Field(512 * 1024 * 1024, ge=1024, description="Largest video an avatar may be prepared from")
 
@@ -293,9 +294,7 @@ class Settings(BaseSettings):
         "peers reach it without: they alone are told of them, and no relay's ports are taken for nothing",
     )
     turn_user: TurnName = Field(
-        "",
-        validation_alias=AliasChoices(f"{PREFIX}TURN_USER", "WEBRTC_TURN_USER"),
-        description="TURN user name",
+        "", validation_alias=AliasChoices(f"{PREFIX}TURN_USER", "WEBRTC_TURN_USER"), description="TURN user name"
     )
     turn_pass: TurnPassword = Field(
         SecretStr(""),

@@ -61,8 +61,9 @@ async def test_the_figures_are_what_happened(http):
     assert (stats["active_requests"], stats["total_requests"]) == (1, 1)
     cache = stats["cache"]
     assert cache == (await http.get("/stats/cache")).json() | {"avatars": cache["avatars"]}
-    assert (cache["hits"], cache["misses"], cache["hit_rate"]) == (1, 0, "100.00%")
-    assert [each["id"] for each in cache["avatars"]] == ["nova"]
+    assert (cache["hits"], cache["misses"], cache["evictions"], cache["hit_rate"]) == (3, 1, 2, "75.00%")
+    assert (cache["total_memory_mb"], cache["max_memory_mb"]) == (1.0, 1024.0)
+    assert [(each["id"], each["memory_mb"], each["load_count"]) for each in cache["avatars"]] == [("nova", 1.0, 1)]
     assert (await http.delete(f"/webrtc/sessions/{first}")).status_code == 200
     card = (await http.get("/stats/gpu-live")).json()
     assert card["available"] is False and card["reason"]
@@ -206,11 +207,12 @@ async def test_an_avatar_is_forgotten_and_deleted(http):
     detail(await http.delete("/avatars/me", params={"from_disk": "true"}), 404)
     detail(await http.delete("/avatars/nova", params={"from_disk": "true"}), 409)
     detail(await http.delete("/avatars/nova", params={"from_disk": "perhaps"}), 422)
-    assert (await http.get("/stats/cache")).json()["evictions"] == 1
+    assert (await http.get("/stats/cache")).json()["avatars"] == []
 
 
 async def test_an_avatar_is_loaded_before_anybody_looks(http, live):
     live.by_name.clear()
+    live.cached.clear()
     assert (await http.get("/avatars/nova/cache/status")).json()["status"] == "not_cached"
     warmed = await http.post("/avatars/nova/cache/warm", params={"wait": "true", "batch_size": 4})
     assert warmed.status_code == 200
@@ -221,6 +223,10 @@ async def test_an_avatar_is_loaded_before_anybody_looks(http, live):
     assert live.by_name == {}
     faster = (await http.post("/avatars/nova/cache/warm", params={"wait": "true", "fps": 25})).json()
     assert faster["deduped"] is False and faster["request_id"] != again["request_id"]
+    live.cached.clear()  # others needed the room
+    assert (await http.get("/avatars/nova/cache/status")).json()["status"] == "not_cached"
+    anew = (await http.post("/avatars/nova/cache/warm", params={"wait": "true", "fps": 25})).json()
+    assert (anew["deduped"], anew["status"], anew["cached"]) == (False, "ready", True)
     await http.delete("/avatars/nova")
     assert (await http.get("/avatars/nova/cache/status")).json()["status"] == "not_cached"
     assert (await http.get("/avatars/nobody/cache/status")).json()["status"] == "missing"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from avatar.client import COMMAND, WorkerLimits, open_worker
+from avatar.memory_messages import AvatarsHeld
 from avatar.messages import (
     OPUS_SAMPLES,
     Advance,
@@ -325,5 +326,30 @@ def test_the_shipped_avatar_speaks(tmp_path: Path):
             pictures = seen_pictures(units)
             assert len(pictures) == len(units)
             assert pictures[0].shape == (768, 512)
+
+    run(scenario())
+
+
+def test_an_avatar_is_in_memory_once_and_goes_when_nobody_shows_it_and_others_need_the_room(tmp_path: Path):
+    async def scenario() -> None:
+        async with show(tmp_path, avatar_bytes=0) as stage:
+
+            def held() -> dict[str, int]:
+                told = stage.seen.of(AvatarsHeld)
+                return {each.name: each.streams for each in told[-1].held} if told else {}
+
+            await stage.open("a", "face-1")
+            await stage.open("b", "face-1")
+            await stage.open("c", "face-2")
+            assert held() == {"face-1": 2, "face-2": 1}
+            last = stage.seen.of(AvatarsHeld)[-1]
+            assert (last.hits, last.misses, last.evictions) == (1, 2, 0)
+            stage.client.send(CloseStream("a"))
+            stage.client.send(CloseStream("c"))
+            await until(lambda: held() == {"face-1": 1})
+            assert isinstance(await stage.say(wav(tone(SPOKEN_S)), stream="b"), SpeechAccepted)
+            await stage.go_live(100, "b")
+            await stage.play_out("b")
+            assert stage.seen.units(Codec.H264, "b")
 
     run(scenario())

@@ -67,7 +67,7 @@ async def test_an_avatar_is_ordered_in_the_server_s_size_and_a_small_one(desk: D
         order = await desk.ordered()
         assert isinstance(order, PrepareAvatar)
         assert (order.avatar, order.video, order.sizes) == ("anna", str(VIDEO), [(1280, 720), (512, 512)])
-        desk.gallery.answered(AvatarPrepared(order.job, [NOVA, ANNA], ["cut"]))
+        desk.gallery.heard(AvatarPrepared(order.job, [NOVA, ANNA], ["cut"]))
     assert asked.result() == ANNA
     assert await desk.prepare("anna") == ANNA
     assert len(desk.worker.orders) == 1
@@ -91,7 +91,7 @@ async def test_each_refusal_has_its_error(desk: Desk, reason: AvatarRefusal, err
 
     async with asyncio.TaskGroup() as group:
         group.create_task(asked())
-        desk.gallery.answered(AvatarRefused((await desk.ordered()).job, reason, "because"))
+        desk.gallery.heard(AvatarRefused((await desk.ordered()).job, reason, "because"))
     assert desk.gallery.avatars == [NOVA]
 
 
@@ -105,7 +105,7 @@ async def test_one_that_is_being_made_is_not_ordered_shown_or_deleted_meanwhile(
                 await again
         with pytest.raises(Unavailable, match="anew"):
             desk.gallery.find("anna")
-        desk.gallery.answered(AvatarPrepared(order.job, [NOVA, ANNA], []))
+        desk.gallery.heard(AvatarPrepared(order.job, [NOVA, ANNA], []))
     assert desk.gallery.find("anna") == ANNA
 
 
@@ -117,7 +117,7 @@ async def test_an_order_outlives_whoever_gave_it(desk: Desk):
     await asyncio.wait([asked])
     with pytest.raises(AvatarKept):
         await desk.prepare("anna")
-    desk.gallery.answered(AvatarPrepared(order.job, [NOVA, ANNA], []))
+    desk.gallery.heard(AvatarPrepared(order.job, [NOVA, ANNA], []))
     assert await desk.prepare("anna") == ANNA
 
 
@@ -142,7 +142,7 @@ async def test_deleting_says_what_was_done(desk: Desk):
         asked = group.create_task(desk.delete("anna"))
         order = await desk.ordered()
         assert isinstance(order, DropAvatar) and order.from_disk
-        desk.gallery.answered(AvatarDropped(order.job, True, "/avatars/anna", [NOVA]))
+        desk.gallery.heard(AvatarDropped(order.job, True, "/avatars/anna", [NOVA]))
     assert (asked.result().evicted, asked.result().path) == (True, Path("/avatars/anna"))
     assert desk.gallery.avatars == [NOVA]
 
@@ -161,5 +161,5 @@ async def test_forgetting_what_is_on_air_harms_nobody(desk: Desk):
     desk.on_air.add("nova")
     async with asyncio.TaskGroup() as group:
         asked = group.create_task(desk.delete("nova", from_disk=False))
-        desk.gallery.answered(AvatarDropped((await desk.ordered()).job, True, "", [NOVA]))
+        desk.gallery.heard(AvatarDropped((await desk.ordered()).job, True, "", [NOVA]))
     assert asked.result().path is None

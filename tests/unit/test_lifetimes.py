@@ -7,7 +7,7 @@ import weakref
 import pytest
 
 from tests.fake_live import FakeRegistry, FakeSession
-from whep_server.compat.lifetimes import AvatarUses, Busy, CompatSession, Kind, Sessions, video_of
+from whep_server.compat.lifetimes import Busy, CompatSession, Kind, Sessions, video_of
 from whep_server.errors import NoSuchAvatar, NoSuchSession, NotOnAir, Unavailable
 from whep_server.settings import Settings
 
@@ -120,16 +120,10 @@ async def test_one_request_at_a_time(sessions):
     assert sessions.requests.active == {"third"} and sessions.requests.total == 2
 
 
-async def test_a_session_with_an_avatar_that_is_on_air_finds_it_in_memory(sessions, live):
-    live.by_name.clear()
-    first = await made(sessions)
-    await made(sessions)
-    assert sessions.uses == AvatarUses(hits=1, misses=1, loads=sessions.uses.loads) and sessions.uses.loads == {
-        "nova": 1
-    }
+async def test_an_avatar_that_nobody_knows_makes_no_session(sessions):
     with pytest.raises(NoSuchAvatar):
         await sessions.create(Kind.SSE, "nobody", None, {}, fps=10)
-    assert sessions.uses.misses == 1 and first in sessions.all(Kind.WEBRTC)
+    assert sessions.all(Kind.SSE) == []
 
 
 @pytest.mark.parametrize(

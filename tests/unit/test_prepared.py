@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from avatar.engines.viseme.warp_state import WarpState, save_warp_state
-from avatar.library import Avatars, DiskLibrary
+from avatar.library import DiskLibrary
 from avatar.messages import WorkerConfig
-from avatar.prepared import AvatarInvalid, PreparedAvatar, find_avatar, load_prepared, read_manifest
-from tests.fake_engine import SIZE, FakeLibrary, make_avatar
+from avatar.prepared import AvatarInvalid, find_avatar, load_prepared, read_manifest
 
 AVATARS = Path(__file__).resolve().parents[2] / "assets" / "avatars"
 NOVA = AVATARS / "nova"
@@ -156,37 +155,6 @@ def test_the_user_s_avatars_are_beside_those_that_are_shipped_and_hide_none(tmp_
         with pytest.raises(AvatarInvalid):
             library.load(name, SMALL)
     assert len(DiskLibrary(WorkerConfig("", str(AVATARS), "")).avatars()) == 2
-
-
-def test_what_is_forgotten_is_loaded_anew(copy):
-    memory = Avatars(DiskLibrary(WorkerConfig("", str(AVATARS), "", prepared=str(copy.parent))))
-    first = memory.get("nova", SMALL)
-    assert memory.get("nova", SMALL) is first
-    assert memory.forget("nova") and not memory.forget("nova")
-    assert memory.get("nova", SMALL) is not first
-
-
-def test_memory_holds_what_is_shown_and_of_the_rest_what_was_asked_for_last():
-    loads: list[str] = []
-
-    class Counted(FakeLibrary):
-        def load(self, name: str, size: tuple[int, int]) -> PreparedAvatar:
-            loads.append(name)
-            return super().load(name, size)
-
-    one = make_avatar("one").pictures.nbytes
-    memory = Avatars(Counted(WorkerConfig("", "", "")), kept_bytes=2 * one)
-    shown = memory.get("shown", SIZE)
-    for name in ("a", "b", "a", "c", "a"):
-        memory.get(name, SIZE)
-    assert memory.get("shown", SIZE) is shown
-    assert loads == ["shown", "a", "b", "c"]
-    memory.get("b", SIZE)
-    assert loads[4:] == ["b"]
-    memory.get("c", SIZE)
-    memory.get("a", SIZE)
-    assert loads[5:] == ["c", "a"]
-    assert memory.forget("shown") and not memory.forget("shown") and not memory.forget("b")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from avatar.library import Avatars
+from avatar.avatar_memory import AvatarMemory
 from avatar.messages import AvatarDropped, AvatarRefused, DropAvatar, FromWorker, WorkerConfig
 from avatar.preparer import LEFT_S, Preparer
 from tests.fake_engine import FakeLibrary
@@ -20,7 +20,7 @@ class Desk:
         config = WorkerConfig("", str(root / "shipped"), "", prepared=str(root / "own"))
         library = FakeLibrary(config)
         self.said: queue.SimpleQueue[FromWorker] = queue.SimpleQueue()
-        self.preparer = Preparer(config, library, Avatars(library), self.said.put)
+        self.preparer = Preparer(config, library, AvatarMemory(library), self.said.put)
 
     def drop(self, name: str) -> FromWorker:
         self.preparer.put(DropAvatar("job", name, from_disk=True))

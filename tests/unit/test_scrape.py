@@ -8,8 +8,10 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from whep_server.metrics.facts import (
+    AvatarFacts,
     CandidatePair,
     Cause,
+    HeldAvatar,
     IceFailure,
     LiveFacts,
     MediaStats,
@@ -164,6 +166,18 @@ def test_the_worker_is_described():
     assert [at(samples, name) for name in names] == [100, 1, 1, 1.5]
     assert at(samples, "worker_stage_seconds_total", stage="engine") == 0.5
     assert at(samples, "worker_haste") == 1
+
+
+def test_avatars_in_memory_are_told_without_their_names():
+    held = [HeldAvatar("nova", 300, 2, 1), HeldAvatar("secret", 200, 0, 1), HeldAvatar("jonah", 100, 0, 4)]
+    worker = WorkerFacts(True, avatars=AvatarFacts(held, 1000, hits=7, misses=6, evictions=5))
+    page = page_of(Source(worker=worker))
+    samples = read(page)
+    assert [at(samples, "avatars_held", state=state) for state in ("shown", "kept")] == [1, 2]
+    assert [at(samples, "avatar_memory_bytes", state=state) for state in ("shown", "kept")] == [300, 300]
+    assert at(samples, "max_avatar_memory_bytes") == 1000
+    assert [at(samples, f"avatar_{name}_total") for name in ("hits", "misses", "evictions")] == [7, 6, 5]
+    assert b"secret" not in page
 
 
 @pytest.mark.parametrize("values", [[], [0.5], [1.0, 2.0, 2.0, 99.0], [-1.0]])

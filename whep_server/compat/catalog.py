@@ -154,6 +154,11 @@ def is_known(live: Registry, avatar: str) -> bool:
     return any(info.name == avatar for info in live.avatars)
 
 
+def is_held(live: Registry, avatar: str) -> bool:
+    """Whether it is in memory, at any size."""
+    return any(each.name == avatar for each in live.worker_facts.avatars.held)
+
+
 @route("/avatars/list", http_method=READ, status_code=200, opt=describe(Operation(AVATARS, reply=Catalog)))
 async def list_catalog(request: HttpRequest, live: Live) -> ASGIResponse:
     """All avatars; none while the worker is still starting."""
@@ -214,7 +219,6 @@ async def forget(avatar_id: FromPath[str], request: HttpRequest, compat: Compat,
     from_disk = read_params(Forget, request).from_disk
     dropped = await compat.live.delete_avatar(avatar_id, from_disk=from_disk)
     compat.warmups.forget(avatar_id)
-    compat.sessions.uses.dropped(evicted=dropped.evicted)
     deleted = dropped.path is not None
     done = "deleted" if deleted else "taken out of memory" if dropped.evicted else "was not in memory"
     reply = Forgotten(
@@ -228,14 +232,11 @@ async def forget(avatar_id: FromPath[str], request: HttpRequest, compat: Compat,
 
 
 def cache_state(office: Office, avatar: str, *, deduped: bool = False) -> CacheState:
-    """What is known of an avatar in memory."""
-    known = is_known(office.live, avatar)
-    warmup = office.warmups.newest(avatar)
-    on_air = any(stream.avatar == avatar for stream in office.live.streams())
-    cached = known and (on_air or (warmup is not None and warmup.status is Warmth.READY))
-    if not known:
+    """Whether an avatar is in memory, and what came of loading it; one that was loaded may have had to go since."""
+    if not is_known(office.live, avatar):
         return CacheState(avatar, "missing", cached=False, disk_prepared=False)
-    if warmup is None:
+    cached, warmup = is_held(office.live, avatar), office.warmups.newest(avatar)
+    if warmup is None or (warmup.status is Warmth.READY and not cached):
         return CacheState(avatar, "ready" if cached else "not_cached", cached=cached, disk_prepared=True)
     return CacheState(
         avatar,
@@ -267,7 +268,7 @@ async def warm(avatar_id: FromPath[str], request: HttpRequest, compat: Compat, c
     wanted = read_params(Warm, request)
     video = video_of(compat.live, config, avatar_id, nearest_rate(wanted.fps))
     known = compat.warmups.newest(avatar_id)
-    deduped = known is not None and known.video == video and known.status is not Warmth.FAILED
+    deduped = known is not None and known.video == video and _holds(known, compat.live)
     warmup = (
         known
         if known is not None and deduped
@@ -279,6 +280,11 @@ async def warm(avatar_id: FromPath[str], request: HttpRequest, compat: Compat, c
         raise WarmingFailed(warmup.error or "the avatar could not be loaded")
     status = 200 if warmup.status is Warmth.READY else 202
     return json_reply(request, cache_state(compat, avatar_id, deduped=deduped), status)
+
+
+def _holds(warmup: Warmup, live: Registry) -> bool:
+    """Whether it is under way, or what it has loaded is still there."""
+    return is_held(live, warmup.avatar) if warmup.status is Warmth.READY else warmup.status is not Warmth.FAILED
 
 
 async def _wait(warmup: Warmup, timeout_s: float) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -60,28 +60,6 @@ class Requests:
     def end(self, request_id: str) -> None:
         """It is over; may be said again."""
         self.active.discard(request_id)
-
-
-@dataclass(slots=True)
-class AvatarUses:
-    """How often sessions found their avatar in memory. What is on air is there; what is not may have to be loaded."""
-
-    hits: int = 0
-    misses: int = 0
-    evictions: int = 0
-    loads: Counter[str] = field(default_factory=Counter)
-
-    def asked(self, avatar: str, *, on_air: bool) -> None:
-        """A session shows it."""
-        if on_air:
-            self.hits += 1
-        else:
-            self.misses += 1
-            self.loads[avatar] += 1
-
-    def dropped(self, *, evicted: bool) -> None:
-        """It was to be taken out of memory."""
-        self.evictions += evicted
 
 
 class Busy(ServerError):
@@ -192,7 +170,6 @@ class Sessions:
         self._live, self._settings = live, settings
         self._sessions: dict[str, CompatSession] = {}
         self.requests = Requests()
-        self.uses = AvatarUses()
 
     def all(self, kind: Kind) -> list[CompatSession]:
         """Those of one family, oldest first."""
@@ -213,10 +190,8 @@ class Sessions:
         Errors: NoSuchAvatar, TooMany, Unavailable.
         """
         video = video_of(self._live, self._settings, avatar, fps)
-        on_air = any(stream.avatar == avatar for stream in self._live.streams())
         name = secrets.token_urlsafe(16)
         stream = await self._live.put_on_air(name, avatar, video, drawn_fps=drawn_fps, listed=False)
-        self.uses.asked(avatar, on_air=on_air)
         session = self._sessions[name] = CompatSession(name, kind, stream, user_id, config, self.requests)
         return session
 

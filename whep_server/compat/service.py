@@ -4,8 +4,8 @@ The original kept books on the memory of its one card. Here speech is made on th
 ``gpu_available`` is false. Whether a request would be served is ``ok``, or the status, which is 503 otherwise.
 """
 
-import os
 import time
+from collections import Counter
 from typing import Final
 
 import msgspec
@@ -13,12 +13,12 @@ from litestar import route
 from litestar.response.base import ASGIResponse
 
 from whep_server.compat.dialect import SERVICE, ok
-from whep_server.compat.office import Compat, Office
+from whep_server.compat.office import Compat
 from whep_server.compat.resources import Processes, processes
 from whep_server.errors import Unavailable
 from whep_server.web.bodies import HttpRequest
 from whep_server.web.describe import Operation, describe
-from whep_server.web.on_air import Config, Live
+from whep_server.web.on_air import Config, Live, Registry
 from whep_server.web.ops import unready
 from whep_server.web.pages import PageSet, landing_page
 from whep_server.web.replies import READ
@@ -58,7 +58,7 @@ class Gpu(msgspec.Struct, frozen=True):
 
 
 class CachedAvatar(msgspec.Struct, frozen=True):
-    """An avatar in memory. What it takes there is not measured one by one."""
+    """An avatar in memory, all its sizes together. ``age_seconds``: for how long it has been on air."""
 
     id: str
     memory_mb: float
@@ -67,7 +67,7 @@ class CachedAvatar(msgspec.Struct, frozen=True):
 
 
 class Cache(msgspec.Struct, frozen=True):
-    """Avatars in memory: those that are on air. ``total_memory_mb`` is the worker's, the most the machine's."""
+    """Avatars in memory, and what they may take there (``avatar_memory_mb``). Counted since the worker's start."""
 
     cached_avatars: int
     total_memory_mb: float
@@ -139,33 +139,41 @@ async def health(request: HttpRequest, compat: Compat, config: Config) -> ASGIRe
     """Whether speech would be served now. Errors: 503 with the reasons."""
     if reasons := unready(compat.live, config.demo_stream):
         raise Unavailable("; ".join(reasons))
-    return ok(request, OriginalHealth(len(cached_avatars(compat)), len(compat.requests.active)))
+    return ok(request, OriginalHealth(len(cached_avatars(compat.live)), len(compat.requests.active)))
 
 
-def cached_avatars(office: Office) -> list[CachedAvatar]:
-    """The avatars that are on air, by name."""
+def cached_avatars(live: Registry) -> list[CachedAvatar]:
+    """The avatars in memory, by name."""
     ages: dict[str, float] = {}
-    for stream in office.live.streams():
+    for stream in live.streams():
         ages[stream.avatar] = max(ages.get(stream.avatar, 0.0), stream.on_air_s)
-    loads = office.sessions.uses.loads
-    return [CachedAvatar(name, 0.0, max(1, loads[name]), round(age, 3)) for name, age in sorted(ages.items())]
+    sizes: Counter[str] = Counter()
+    loads: Counter[str] = Counter()
+    for each in live.worker_facts.avatars.held:
+        sizes[each.name] += each.held_bytes
+        loads[each.name] += each.loads
+    return [CachedAvatar(name, _mib(sizes[name]), loads[name], round(ages.get(name, 0.0), 3)) for name in sorted(sizes)]
 
 
-def cache_of(office: Office) -> Cache:
+def cache_of(live: Registry) -> Cache:
     """The avatars in memory and how often they were found there."""
-    uses, avatars = office.sessions.uses, cached_avatars(office)
-    asked = uses.hits + uses.misses
+    memory, avatars = live.worker_facts.avatars, cached_avatars(live)
+    asked = memory.hits + memory.misses
     return Cache(
         cached_avatars=len(avatars),
-        total_memory_mb=round(office.live.worker_facts.rss_bytes / MIB, 1),
-        max_memory_mb=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / MIB, 1),
-        hit_rate=f"{100 * uses.hits / asked if asked else 0:.2f}%",
-        hits=uses.hits,
-        misses=uses.misses,
-        evictions=uses.evictions,
-        loads=uses.loads.total(),
+        total_memory_mb=_mib(sum(each.held_bytes for each in memory.held)),
+        max_memory_mb=_mib(memory.most_bytes),
+        hit_rate=f"{100 * memory.hits / asked if asked else 0:.2f}%",
+        hits=memory.hits,
+        misses=memory.misses,
+        evictions=memory.evictions,
+        loads=memory.misses,
         avatars=avatars,
     )
+
+
+def _mib(taken_bytes: int) -> float:
+    return round(taken_bytes / MIB, 1)
 
 
 @route("/stats", http_method=READ, status_code=200, opt=describe(Operation(SERVICE, reply=Statistics)))
@@ -173,13 +181,13 @@ async def statistics(request: HttpRequest, compat: Compat, config: Config) -> AS
     """Memory, avatars, requests. Errors: 401."""
     requests = compat.requests
     taken = processes(compat.live.worker_facts)
-    return ok(request, Statistics(Gpu(), cache_of(compat), len(requests.active), requests.total, taken))
+    return ok(request, Statistics(Gpu(), cache_of(compat.live), len(requests.active), requests.total, taken))
 
 
 @route("/stats/cache", http_method=READ, status_code=200, opt=describe(Operation(SERVICE, reply=Cache)))
 async def cache_statistics(request: HttpRequest, compat: Compat, config: Config) -> ASGIResponse:
     """Avatars in memory. Errors: 401."""
-    return ok(request, cache_of(compat))
+    return ok(request, cache_of(compat.live))
 
 
 @route("/stats/gpu-live", http_method=READ, status_code=200, opt=describe(Operation(SERVICE, reply=GpuLive)))

@@ -16,6 +16,7 @@ from avatar.messages import (
     AvatarPrepared,
     AvatarRefusal,
     AvatarRefused,
+    AvatarsHeld,
     DropAvatar,
     PrepareAvatar,
 )
@@ -56,6 +57,8 @@ def sizes_of(settings: Settings) -> list[tuple[int, int]]:
     return list(dict.fromkeys([(settings.width, settings.height), SMALL]))
 
 
+NONE_HELD: Final = AvatarsHeld([], 0, 0, 0)
+
 Answer = AvatarPrepared | AvatarDropped | AvatarRefused
 
 
@@ -80,6 +83,8 @@ class Gallery:
     def __init__(self, settings: Settings, shown: Callable[[str], bool]) -> None:
         """``shown``: whether an avatar is on air."""
         self.avatars: list[AvatarInfo] = []
+        self.held = NONE_HELD
+        """Those in the worker's memory."""
         self._settings, self._shown = settings, shown
         self._jobs: dict[str, _Job] = {}
 
@@ -167,7 +172,14 @@ class Gallery:
             raise _ERRORS[answer.reason](answer.detail)
         return answer
 
-    def answered(self, answer: Answer) -> None:
+    def heard(self, message: Answer | AvatarsHeld) -> None:
+        """What the worker says of avatars."""
+        if isinstance(message, AvatarsHeld):
+            self.held = message
+        else:
+            self._answered(message)
+
+    def _answered(self, answer: Answer) -> None:
         """The worker is done with an order."""
         if not isinstance(answer, AvatarRefused):
             self.avatars = list(answer.avatars)
@@ -176,7 +188,8 @@ class Gallery:
             job.answer.set_result(answer)
 
     def worker_lost(self) -> None:
-        """All orders are void."""
+        """All orders are void, and the next one has nothing in memory."""
+        self.held = NONE_HELD
         jobs, self._jobs = self._jobs, {}
         for job in jobs.values():
             if not job.answer.done():

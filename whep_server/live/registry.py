@@ -16,6 +16,7 @@ from avatar.messages import (
     AvatarInfo,
     AvatarPrepared,
     AvatarRefused,
+    AvatarsHeld,
     EncodeIdle,
     Encoding,
     FromWorker,
@@ -128,7 +129,7 @@ class Registry:
     @property
     def worker_facts(self) -> WorkerFacts:
         """What the worker told of itself last."""
-        return facts_of(self.worker)
+        return facts_of(self.worker, self.gallery.held, self._settings)
 
     def streams(self) -> list[Stream]:
         """Those on air, oldest first."""
@@ -327,8 +328,8 @@ class Registry:
                 self._idle_loop(message)
             case IdleFailed():
                 self._no_idle_loop(message)
-            case AvatarPrepared() | AvatarDropped() | AvatarRefused():
-                self.gallery.answered(message)
+            case AvatarPrepared() | AvatarDropped() | AvatarRefused() | AvatarsHeld():
+                self.gallery.heard(message)
             case PcmTaken(stream=name) | Interrupted(stream=name) | VoiceHeard(stream=name):
                 if name in self._by_key:
                     with about(stream=name):

@@ -1,9 +1,13 @@
 """What the worker is told at its start, how long it may take, and what it tells of itself. Pure."""
 
+from typing import Final
+
 from avatar.client import Worker, WorkerLimits, WorkerState
-from avatar.messages import MuseTalkConfig, WorkerConfig
-from whep_server.metrics.facts import WorkerFacts
+from avatar.messages import AvatarsHeld, MuseTalkConfig, WorkerConfig
+from whep_server.metrics.facts import AvatarFacts, HeldAvatar, WorkerFacts
 from whep_server.settings import Settings
+
+MIB: Final = 1024 * 1024
 
 
 def worker_config(settings: Settings) -> WorkerConfig:
@@ -19,6 +23,7 @@ def worker_config(settings: Settings) -> WorkerConfig:
         max_upload_bytes=settings.max_upload_bytes,
         log_level=settings.log_level,
         size=(settings.width, settings.height),
+        avatar_bytes=settings.avatar_memory_mb * MIB,
         musetalk=MuseTalkConfig(
             settings.musetalk_models,
             settings.musetalk_device,
@@ -29,7 +34,7 @@ def worker_config(settings: Settings) -> WorkerConfig:
     )
 
 
-def facts_of(worker: Worker) -> WorkerFacts:
+def facts_of(worker: Worker, avatars: AvatarsHeld, settings: Settings) -> WorkerFacts:
     """What a worker told of itself last, in our words."""
     stats = worker.stats
     return WorkerFacts(
@@ -41,6 +46,13 @@ def facts_of(worker: Worker) -> WorkerFacts:
         cpu_s=stats.cpu_s,
         rss_bytes=stats.rss_bytes,
         quick=stats.quick,
+        avatars=AvatarFacts(
+            [HeldAvatar(each.name, each.held_bytes, each.streams, each.loads) for each in avatars.held],
+            settings.avatar_memory_mb * MIB,
+            avatars.hits,
+            avatars.misses,
+            avatars.evictions,
+        ),
     )
 
 

@@ -170,6 +170,33 @@ class StreamStats:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldAvatar:
+    """An avatar in the worker's memory, at one size."""
+
+    name: str
+    held_bytes: int
+    streams: int
+    """That show it; where there is none, it goes when others need the room."""
+    loads: int
+    """Times that it was loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class AvatarFacts:
+    """Avatars in the worker's memory."""
+
+    held: Sequence[HeldAvatar] = ()
+    most_bytes: int = 0
+    """So much they may take."""
+    hits: int = 0
+    """Times that a stream found its avatar there."""
+    misses: int = 0
+    """Times that one was loaded."""
+    evictions: int = 0
+    """Times that one had to go."""
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerFacts:
     """The worker process as of its last sign of life; what it counts begins anew with each process."""
 
@@ -184,6 +211,7 @@ class WorkerFacts:
     rss_bytes: int = 0
     quick: bool = False
     """Whether it encodes quicker and coarser, because it does not keep up."""
+    avatars: AvatarFacts = AvatarFacts()
 
 
 @dataclass(frozen=True, slots=True)

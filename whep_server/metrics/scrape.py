@@ -21,7 +21,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from whep_server.metrics.facts import Cause, IceFailure, LiveFacts, SessionStats, WorkerFacts
+from whep_server.metrics.facts import AvatarFacts, Cause, IceFailure, LiveFacts, SessionStats, WorkerFacts
 from whep_server.metrics.lag import Histogram, tasks_now
 from whep_server.metrics.ledger import Ledger, media_sums
 
@@ -40,6 +40,8 @@ MEDIA: Final = {
     "pli_count": ("keyframe_requests", "PLI and FIR that viewers sent"),
     "nack_count": ("nacks", "NACK that viewers sent"),
 }
+STATES: Final = {"shown": True, "kept": False}
+"""Of an avatar in memory: whether a stream shows it."""
 RECEIVED: Final = ("packets_received", "bytes_received")
 """Of publishers; the other fields are of viewers, losses of both."""
 Values = TypeVar("Values", bound=tuple[str, ...])
@@ -193,6 +195,20 @@ def _worker(worker: WorkerFacts, ledger: Ledger) -> Iterator[Metric]:
     yield _counts("worker_stage_seconds", "Time that it spent on pictures", ("stage",), stages)
     yield _counter("worker_cpu_seconds", "CPU time of the worker process", worker.cpu_s)
     yield _gauge("worker_resident_memory_bytes", "Memory of the worker process", worker.rss_bytes)
+    yield from _avatars(worker.avatars)
+
+
+def _avatars(avatars: AvatarFacts) -> Iterator[Metric]:
+    states = {state: [each for each in avatars.held if bool(each.streams) is shown] for state, shown in STATES.items()}
+    counts = {(state,): len(held) for state, held in states.items()}
+    sizes = {(state,): sum(each.held_bytes for each in held) for state, held in states.items()}
+    text = "Avatars in the worker's memory, at one size each, by whether a stream shows them"
+    yield _counts("avatars_held", text, ("state",), counts, now=True)
+    yield _counts("avatar_memory_bytes", "What they take there", ("state",), sizes, now=True)
+    yield _gauge("max_avatar_memory_bytes", "What they may take there", avatars.most_bytes)
+    yield _counter("avatar_hits", "Times that a stream found its avatar in memory", avatars.hits)
+    yield _counter("avatar_misses", "Times that an avatar was loaded into memory", avatars.misses)
+    yield _counter("avatar_evictions", "Times that an avatar had to leave memory for others", avatars.evictions)
 
 
 def _event_loop(ledger: Ledger) -> Iterator[Metric]:

@@ -9,6 +9,7 @@ On disk, in our own form (``avatar.json``, N pictures shown forward and backward
 Numpy and OpenCV only: the loader of prepared avatars uses this module.
 """
 
+import io
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ MASK_VERSION: Final = 1
 """Of what is made of the mask; a part of what is cached."""
 FACE: Final = 256
 FILES: Final = ("faces.npz", "latents.npy", "masks.npz")
+_DAMAGE: Final = (KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error)
+"""What reading a damaged file raises."""
 _MOST_MASK: Final = 4096
 _MARGIN: Final = 2
 """Rows of a face beside those shown, for what is between two rows."""
@@ -159,6 +162,23 @@ def save_source(directory: Path, source: Source) -> None:
     np.savez_compressed(directory / "masks.npz", **named)
 
 
+class _StoredMasks(Sequence[NDArray[np.uint8]]):
+    """Unpacked one by one: all at once they take more memory than what is made of them."""
+
+    def __init__(self, file: Path, count: int) -> None:
+        self._held = np.load(io.BytesIO(file.read_bytes()), allow_pickle=False)
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number: Any) -> Any:
+        try:
+            return np.asarray(self._held[str(number)], np.uint8)
+        except _DAMAGE as error:
+            raise ValueError(f"masks.npz: mask {number} is damaged: {error}") from error
+
+
 def load_source(directory: Path, pictures: int) -> Source:
     """Errors: ValueError, OSError where a file is missing or says what cannot be."""
     try:
@@ -166,9 +186,8 @@ def load_source(directory: Path, pictures: int) -> Source:
             latents = np.lib.format.read_array(file, allow_pickle=False)
         with (directory / "faces.npz").open("rb") as file, np.load(file, allow_pickle=False) as places:
             faces, crops = (np.asarray(places[name], np.float32) for name in ("faces", "crops"))
-        with (directory / "masks.npz").open("rb") as file, np.load(file, allow_pickle=False) as held:
-            masks = [np.asarray(held[str(number)], np.uint8) for number in range(pictures)]
-    except (KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        masks = _StoredMasks(directory / "masks.npz", pictures)
+    except _DAMAGE as error:
         raise ValueError(f"{', '.join(FILES)}: one is damaged: {error}") from error
     if latents.dtype != np.float16 or latents.shape != (pictures, 8, 32, 32):
         raise ValueError(f"latents.npy: {latents.dtype} of shape {latents.shape}")
