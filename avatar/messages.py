@@ -16,6 +16,7 @@ from avatar.formats import NEUTRAL_POSE as NEUTRAL_POSE
 from avatar.formats import OPUS_SAMPLES as OPUS_SAMPLES
 from avatar.formats import POSES as POSES
 from avatar.formats import RENDITIONS as RENDITIONS
+from avatar.formats import SLACK_BOUNDS_S as SLACK_BOUNDS_S
 from avatar.formats import VIDEO_HZ as VIDEO_HZ
 from avatar.formats import Codec as Codec
 from avatar.formats import VideoFormat as VideoFormat
@@ -239,6 +240,8 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
 
     pid: int
     avatars: list[AvatarInfo]
+    speeds: dict[str, float] = {}
+    """Pictures a second that an engine makes, all streams together, where that is its own affair and not the CPU's."""
 
 
 class WorkerStats(msgspec.Struct, frozen=True):
@@ -254,6 +257,9 @@ class WorkerStats(msgspec.Struct, frozen=True):
     cpu_s: float = 0.0
     quick: bool = False
     """Whether it encodes in haste, because it does not keep up."""
+    slack: dict[str, list[int]] = {}
+    """Pictures by how long before they were due they were finished, by engine: at most the first ``SLACK_BOUNDS_S``, up
+    to the second, …, above the last. Without those that are never due, as recordings that nobody watches."""
 
 
 class Pong(msgspec.Struct, frozen=True, tag=True):

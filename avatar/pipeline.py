@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar.cut import Cut
+from avatar.deadlines import Deadlines
 from avatar.decode import RATIO
 from avatar.encoders import RECORDED, Encoders, Meter
 from avatar.engines.engine import Drawing, Engine, FrameJob, Patch
@@ -73,7 +74,7 @@ class Pipeline:
         self.timeline = Timeline(stall_s)
         self.live = False
         self.epoch = 0
-        self.engine = engine
+        self.engine, self.deadlines = engine, Deadlines(self.format.fps)
         self._first_frame = self._next_frame = self._until = self._now = 0
         self._ended_at: int | None = None
         """Where the latest stretch ends, if it does."""
@@ -146,13 +147,14 @@ class Pipeline:
         self._ease = Ease(self.format.fps)
         wanted, self._track = self._track.pose, PoseTrack(self.format.fps, frame, pose)
         self._track.change(frame, wanted)
-        self._canvas_shown = False
+        self._canvas_shown, self.deadlines = False, Deadlines(self.format.fps)
         self._anew = {frame}
         self.live, self._ended_at = True, None
 
     def advance(self, until: int, now: int) -> None:
         """Grant frames below ``until``."""
         self._until, self._now = max(until, self._until), max(now, self._now)
+        self.deadlines.heard(now, time.monotonic())
         self._sound.forget((self._now - self.format.fps) * self._frame_samples)
 
     @property
@@ -240,9 +242,9 @@ class Pipeline:
 
     def _drawn(self, frame: int) -> bool:
         """Whether a picture is drawn; between those that are, the last one is sent again."""
-        fps, drawn = self.format.fps, self._drawn_fps
+        fps, drawn = self.format.fps, float(self._drawn_fps)
         if self._quick and self.engine.hurried_fps:
-            drawn = min(drawn, self.engine.hurried_fps)
+            drawn = min(drawn, fps / -(-fps // self.engine.hurried_fps))
         due = drawn >= fps or frame * drawn // fps != (frame - 1) * drawn // fps
         return due or not self._canvas_shown or self._ease.shut  # the idle loop, which may follow, has its mouth shut
 

@@ -15,8 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
+from avatar.deadlines import SlackMeter
 from avatar.engines.engine import Drawing, Engine, Work
 from avatar.haste import Haste
+from avatar.messages import VIDEO_HZ, Codec, FromWorker, Unit
 from avatar.meter import StageMeter
 from avatar.pipeline import Compose, Pipeline, Prepared
 from avatar.recordings import Send
@@ -78,7 +80,7 @@ class Rounds:
         self._haste = Haste()
         self._busy: dict[str, float] = {}
         """Since when, by name."""
-        self.meter = StageMeter()
+        self.meter, self.slack = StageMeter(), SlackMeter()
         self.frames = self.late_frames = 0
 
     @property
@@ -187,9 +189,25 @@ class Rounds:
     def _finish(self, heard: _Heard) -> None:
         error: Exception | None = None
         try:
-            heard.stream.finish(heard.prepared, heard.drawings, self._compose, self._send, self.meter)
+            heard.stream.finish(heard.prepared, heard.drawings, self._compose, self._timed(heard.stream), self.meter)
         except Exception as problem:
             name = heard.stream.name
             log.exception("stream %s: drawing or encoding failed", name, extra={"stream": name})
             error = problem
         self._land(Landed(heard.stream, error))
+
+    def _timed(self, stream: Pipeline) -> Send:
+        """Sends, and counts each picture once, when the first of its encodings is there."""
+        latest = -1
+
+        def send(message: FromWorker) -> None:
+            nonlocal latest
+            self._send(message)
+            if isinstance(message, Unit) and message.codec is not Codec.OPUS and message.media_time > latest:
+                latest = message.media_time
+                frame = latest * stream.format.fps // VIDEO_HZ
+                slack_s = stream.deadlines.slack_s(frame, time.monotonic())
+                if slack_s is not None:
+                    self.slack.add(stream.engine.name, slack_s)
+
+        return send

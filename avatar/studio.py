@@ -117,6 +117,11 @@ class Studio:
         """The last one, where it is yet to be answered."""
         self._idle = IdleEncoder(config, self._avatars.get, library.compose, self._engine_of, self.run_errand, send)
 
+    @property
+    def speeds(self) -> dict[str, float]:
+        """As ``Ready`` has them."""
+        return {name: engine.speed for name, engine in self._engines.items() if engine.speed}
+
     def put(self, item: Item) -> None:
         """Something to be looked at. Any thread. A publisher's packet is dropped where too much waits."""
         if not isinstance(item, LivePacket) or self._inbox.qsize() < MAX_BACKLOG:
@@ -364,6 +369,7 @@ class Studio:
             rss_bytes(),
             time.process_time(),
             rounds.quick,
+            rounds.slack.counts(),
         )
 
 

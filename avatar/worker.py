@@ -155,7 +155,7 @@ def _start(config: WorkerConfig, outbox: _Outbox, make_library: Callable[[Worker
     library = make_library(config)
     studio = Studio(config, library, outbox.send)
     threading.Thread(target=_render, args=(studio, outbox), name="render", daemon=True).start()
-    outbox.send(Ready(os.getpid(), library.avatars()))
+    outbox.send(Ready(os.getpid(), library.avatars(), studio.speeds))
     return studio
 
 

@@ -16,12 +16,13 @@ def as_text(result: CapacityFigures) -> str:
     found = result.capacity
     return "\n\n".join(
         [
-            f"{found.width}x{found.height} at {found.fps} frames/s, a viewer each, {result.seconds:g} s for each "
-            f"row, {result.placement}.\n{result.machine}",
+            f"Engine {found.engine}, {found.width}x{found.height} at {found.fps} frames/s, a viewer each, "
+            f"{result.seconds:g} s for each row, {result.placement}.\n{result.machine}",
             *tables(result.rows),
             f"Most streams that spoke whole (no stall, at most 1 picture in 100 left out): {found.measured}. "
             f"**{found.max_speaking}**, at least a tenth less where that leaves one, are let speak at one time by a "
-            f"server of that size from its next start on ({result.file}); WHEP_AVATAR_MAX_SPEAKING sets another one.",
+            f"server of that size from its next start on, fewer beside streams of another engine ({result.file}); "
+            "WHEP_AVATAR_MAX_SPEAKING sets another one.",
             ABOUT,
         ]
     )

@@ -189,15 +189,18 @@ def capacity(
     start: Annotated[int, typer.Option(min=0, help="Streams to begin with; 0: a guess from the cores.")] = 0,
     most: Annotated[int, typer.Option(min=1, max=10_000, help="More are not tried.")] = 1000,
     seconds: Annotated[float, typer.Option(min=1, max=500, help="For each number of streams.")] = 8,
+    avatar: Annotated[str, typer.Option(help="Whose engine is measured; empty: the configured one's.")] = "",
     json: Json = False,
 ) -> None:
     """How many streams of the configured size can speak at once: kept in the cache, and held to by the server."""
     from bench import capacity_report as report
     from bench import speaking_capacity as measuring
 
+    settings = read_settings()
+    chosen = settings.model_copy(update={"avatar": avatar}) if avatar else settings
     plan = measuring.CapacityPlan(start, most, seconds)
     show(
-        lambda say: measuring.measure_capacity(read_settings(), plan, say),
+        lambda say: measuring.measure_capacity(chosen, plan, say),
         report.as_json if json else report.as_text,
     )
 

@@ -8,15 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from avatar.folders import engine_of, find_folder
+from avatar.prepared import AvatarInvalid
 from bench.machine import Machine, this_machine
 from bench.processes import BenchFailed
 from bench.speaking_streams import FPS, SIZE, Row, speakers
 from whep_server import __version__
-from whep_server.live.capacity import Capacity, save_capacity, usable_cores
+from whep_server.live.capacity import EMBEDDED, Capacity, save_capacity, setup_of, usable_cores
 from whep_server.settings import Settings
 
 A_CORE: Final = 3
 """Streams, 1280x720 at 25 frames/s: where the search begins."""
+FIRST_OF_OTHERS: Final = 2
+"""Where it begins for engines whose speed is not that of the cores."""
 FINE: Final = 20
 """The search ends within a 20th of what it finds: a tenth is taken off."""
 TRIES: Final = 2
@@ -59,11 +63,15 @@ class CapacityFigures:
 
 
 def measure_capacity(settings: Settings, plan: CapacityPlan, say: Callable[[str], None]) -> CapacityFigures:
-    """Search, and write what was found into the cache. Errors: BenchFailed, also where not even one stream is whole."""
-    machine, cores = this_machine(), usable_cores()
+    """Search, and write what was found into the cache, for the engine of the avatar that the settings name.
+
+    Errors: BenchFailed, also where not even one stream is whole.
+    """
+    machine, cores, engine = this_machine(), usable_cores(), engine_of_avatar(settings)
     size = settings.width, settings.height
     rows: list[Row] = []
-    with speakers(settings, say, cores=cores, size=size, fps=settings.fps, variables=BARE) as ours:
+    variables = BARE | {"avatar": settings.avatar}
+    with speakers(settings, say, cores=cores, size=size, fps=settings.fps, variables=variables) as ours:
 
         def once(count: int) -> bool:
             say(f"{count} streams")
@@ -73,15 +81,28 @@ def measure_capacity(settings: Settings, plan: CapacityPlan, say: Callable[[str]
         def whole(count: int) -> bool:
             return any(once(count) for _ in range(TRIES))
 
-        found = most_that(whole, plan.start or guess(cores, size, settings.fps), plan.most)
+        start = guess(cores, size, settings.fps) if engine == EMBEDDED else FIRST_OF_OTHERS
+        found = most_that(whole, plan.start or start, plan.most)
     if not found:
         raise BenchFailed("not even one stream spoke without a stall: is this machine busy with other things?")
-    capacity = Capacity(safe(found), found, *size, settings.fps, cores, __version__, str(machine))
+    kind = *size, settings.fps, cores, __version__, str(machine)
+    capacity = Capacity(safe(found), found, *kind, engine, setup_of(settings, engine))
     try:
         file = save_capacity(settings.cache, capacity)
     except OSError as error:
         raise BenchFailed(f"{found} streams, which cannot be written down: {error}") from None
     return CapacityFigures(machine, str(ours.placement), plan.seconds, rows, capacity, file)
+
+
+def engine_of_avatar(settings: Settings) -> str:
+    """What makes it speak. Errors: BenchFailed where there is no such avatar."""
+    why = ""
+    for root in (settings.assets / "avatars", settings.avatars):
+        try:
+            return engine_of(find_folder(root, settings.avatar))
+        except AvatarInvalid as error:
+            why = str(error)
+    raise BenchFailed(why)
 
 
 def guess(cores: int, size: tuple[int, int], fps: int) -> int:

@@ -55,6 +55,7 @@ class LoudnessEngine:
     lookahead_samples = 1280
     max_batch = 16
     hurried_fps = 0
+    speed = 0.0
     idle = False
 
     def __init__(self) -> None:

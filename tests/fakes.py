@@ -56,6 +56,8 @@ from tests.fake_media import read as read
 from tests.fake_media import speech as speech
 from tests.fake_stream import FakeStream as FakeStream
 
+NOVA = AvatarInfo("nova", "Nova", "viseme", [SIZE], poses=POSES)
+
 
 class FakeWorker:
     """Speaks on paper: see the module. Made by ``fake_worker``."""
@@ -72,6 +74,9 @@ class FakeWorker:
         """A worker that hangs: hears, and does nothing."""
         self.heard: list[LivePacket] = []
         """What publishers said."""
+        self.avatars = [NOVA]
+        self.speeds: dict[str, float] = {}
+        """As ``Ready`` tells them."""
         self.codecs_held: set[Codec] = set()
         """Idle loops that are not to be delivered yet."""
         self.poses_held: set[str] = set()
@@ -83,7 +88,7 @@ class FakeWorker:
     def start(self) -> None:
         """Become ready, the first time or again."""
         self.state = WorkerState.READY
-        self._listener.worker_ready(Ready(4711, [AvatarInfo("nova", "Nova", "viseme", [SIZE], poses=POSES)]))
+        self._listener.worker_ready(Ready(4711, self.avatars, self.speeds))
 
     def die(self) -> None:
         """Be gone, with all it knew."""
@@ -195,6 +200,8 @@ class FakeOpener:
         self.worker: FakeWorker
         self.started = True
         """Whether the worker is ready at once."""
+        self.avatars = [NOVA]
+        self.speeds: dict[str, float] = {}
         self.codecs_held: set[Codec] = set()
 
     @asynccontextmanager
@@ -203,6 +210,7 @@ class FakeOpener:
     ) -> AsyncIterator[FakeWorker]:
         self.worker = FakeWorker(listener)
         self.worker.codecs_held |= self.codecs_held
+        self.worker.avatars, self.worker.speeds = self.avatars, self.speeds
         if self.started:
             asyncio.get_running_loop().call_soon(self.worker.start)
         yield self.worker

@@ -72,6 +72,9 @@ class Engine(Protocol):
     hurried_fps: int
     """Pictures a second that are drawn while the worker does not keep up; 0: all, for others cost more than drawing."""
 
+    speed: float
+    """Pictures a second that it makes, all slots together, as found at its start; 0 where they cost CPU time alone."""
+
     @property
     def idle(self) -> bool:
         """Whether it has a processor of its own, apart from the worker's threads, that nothing waits for now."""

@@ -9,10 +9,11 @@ import httpx
 import pytest
 from aiortc import AudioStreamTrack, RTCConfiguration, RTCPeerConnection
 
+from avatar.messages import AvatarInfo
 from tests.aiortc_player import player
 from tests.clients.pcm_socket import PcmSocket, pcm_socket
 from tests.clients.scripted_speech import Reply, ScriptedSpeech, scripted_speech
-from tests.fakes import SIZE, FakeOpener, speech
+from tests.fakes import NOVA, SIZE, FakeOpener, speech
 from tests.integration.http_server import assert_problem, until_answer
 from tests.integration.joining import SDP, live_server, offer_of
 from tests.unit.test_scrape import at, read
@@ -65,12 +66,12 @@ class House:
     async def measured(self) -> dict[str, float]:
         samples = read((await self.http.get("/metrics")).content)
         names = ("speaking_streams", "max_speaking_streams", "speech_refused_total")
-        return {name: at(samples, name) for name in names}
+        return {name: at(samples, name, **({} if "total" in name else {"engine": "viseme"})) for name in names}
 
 
 @asynccontextmanager
-async def house(tmp_path, **changes: object) -> AsyncIterator[House]:
-    opener = FakeOpener()
+async def house(tmp_path, opener: FakeOpener | None = None, **changes: object) -> AsyncIterator[House]:
+    opener = opener or FakeOpener()
     async with scripted_speech() as texts:
         given = {"cache": tmp_path, "max_speaking": LIMIT, "tts_url": texts.url, **changes}
         async with live_server(opener, **given) as http:
@@ -192,3 +193,28 @@ async def test_what_was_measured_of_such_streams_is_the_limit(tmp_path, caplog, 
         assert (await all_streams.say("two")).status_code == (503 if most else 202)
         assert (await all_streams.measured())["max_speaking_streams"] == most
     assert caplog.text.count("limits nothing") == (not most)
+
+
+async def test_streams_of_two_engines_share_the_machine_by_what_each_carries(tmp_path, caplog):
+    """Two drawn ones, as measured, or one filmed one, by the speed that its engine found at its start."""
+    opener = FakeOpener()
+    opener.avatars, opener.speeds = [NOVA, AvatarInfo("film", "Film", "musetalk", [SIZE])], {"musetalk": 40.0}
+    save_capacity(tmp_path, Capacity(2, 2, *SIZE, 25, usable_cores(), __version__, "this one"))
+    async with house(tmp_path, opener, max_speaking=0) as all_streams:
+        made = await all_streams.http.post("/streams", json={"name": "filmed", "avatar": "film"})
+        assert made.status_code == 201, made.text
+        await all_streams.begin("demo")
+        answer = await all_streams.say("filmed")
+        assert answer.status_code == 503 and "no more than 1" in answer.text and "other engines" in answer.text
+        assert int(answer.headers["retry-after"]) > 5
+        await all_streams.begin("two")
+        assert refused(await all_streams.say("three")) > 5
+        for name in ("demo", "two"):
+            assert (await all_streams.http.post(f"/streams/{name}/interrupt")).status_code == 200
+        await all_streams.until_taken("filmed")
+        answer = await all_streams.say("three")
+        assert answer.status_code == 503 and "other engines" in answer.text
+        samples = read((await all_streams.http.get("/metrics")).content)
+        assert [at(samples, "speaking_streams", engine=engine) for engine in ("viseme", "musetalk")] == [0, 1]
+        assert [at(samples, "max_speaking_streams", engine=engine) for engine in ("viseme", "musetalk")] == [2, 1]
+    assert caplog.text.count("bench capacity --avatar NAME") == 1

@@ -14,10 +14,12 @@ import pytest
 
 from tests.clients.peers import turn_server
 from tests.clients.server_process import ROOT, environment, free_port
+from whep_server import __version__
 from whep_server.command import check_machine
 from whep_server.command.check_machine import as_packed, check_encoders, check_limits, check_time
 from whep_server.command.doctor import examine
 from whep_server.command.findings import Finding, Status
+from whep_server.live.capacity import Capacity, save_capacity, usable_cores
 from whep_server.settings import Settings
 
 USER, PASSWORD, SECRET = "ada", "right-Wf81", "shared-Qx27"
@@ -166,6 +168,20 @@ def test_a_worker_without_its_models_and_a_size_that_no_avatar_has(tmp_path: Pat
     assert status == "failed" and "not ready: " in words and "weights" in words
     status, words = one("worker", "drawing", width=640, height=360)
     assert status == "failed" and "no size 640x360" in words
+
+
+def test_what_was_measured_of_each_engine_is_told(tmp_path: Path):
+    here = {"cache": tmp_path, "musetalk_models": "/models"}
+    drawn, filmed = found("capacity", **here)
+    assert "nobody is refused" in drawn.says and "--avatar NAME" in filmed.says and drawn.ok and filmed.ok
+    save_capacity(tmp_path, Capacity(9, 10, 1280, 720, 25, usable_cores(), __version__, "this one"))
+    save_capacity(tmp_path, Capacity(2, 3, 1280, 720, 25, 64, __version__, "another", "musetalk"))
+    drawn, filmed = found("capacity", **here)
+    assert drawn.ok and "9 viseme streams" in drawn.says
+    assert filmed.status is Status.WARNING and "64 cores" in filmed.says and "--avatar NAME" in filmed.fix
+    assert [each.says for each in found("capacity", cache=tmp_path)] == [drawn.says]
+    (told,) = found("capacity", max_speaking=3, **here)
+    assert "3 streams" in told.says
 
 
 def test_an_encoder_that_is_missing_is_named():

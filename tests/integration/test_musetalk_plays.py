@@ -57,6 +57,7 @@ def server(place: Path) -> Iterator[Server]:
         musetalk_max_batch="2",
         lead_ms="400",  # a CPU takes its time
         worker_start_s="140",
+        max_speaking="8",  # on a busy machine its warm-up would allow one
     ) as running:
         yield running
 
@@ -108,6 +109,9 @@ async def test_it_speaks_and_nothing_but_its_mouth_moves(server: Server, place: 
     assert rest.max() < 4, rest
     assert mouth[: before - 1].max() < 4 and mouth[-5:].max() < 4, "idle, it is the film"
     assert len(moved) >= ENOUGH and moved.min() >= before - 1
+    async with httpx.AsyncClient(base_url=server.base, timeout=30, trust_env=False) as client:
+        page = (await client.get("/metrics")).text
+    assert 'whep_avatar_worker_slack_seconds_bucket{engine="musetalk",le="+Inf"}' in page
     _, samples = viewer.samples()
     assert np.abs(samples).max() > 0.05
 

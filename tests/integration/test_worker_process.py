@@ -1,6 +1,8 @@
 """A real worker process with real messages. The engine draws loudness; the last test has the shipped one."""
 
 import asyncio
+from bisect import bisect_left
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from avatar.client import COMMAND, WorkerLimits, open_worker
 from avatar.memory_messages import AvatarsHeld
 from avatar.messages import (
     OPUS_SAMPLES,
+    SLACK_BOUNDS_S,
     Advance,
     CloseStream,
     Codec,
@@ -351,5 +354,30 @@ def test_an_avatar_is_in_memory_once_and_goes_when_nobody_shows_it_and_others_ne
             await stage.go_live(100, "b")
             await stage.play_out("b")
             assert stage.seen.units(Codec.H264, "b")
+
+    run(scenario())
+
+
+def test_how_long_before_they_are_due_pictures_are_finished_is_told(tmp_path: Path):
+    async def scenario() -> None:
+        async with show(tmp_path, replace(LIMITS, ping_s=0.05)) as stage:
+            await stage.open()
+            assert isinstance(await stage.say(wav(tone(SPOKEN_S))), SpeechAccepted)
+            await stage.go_live(100)
+
+            async def made(until_frame: int, now: int) -> list[int]:
+                """Pictures so far, by their slack, when those below a frame are there."""
+                stage.client.send(Advance("a", until_frame, now))
+                count = until_frame - 100
+                await until(lambda: len(stage.seen.units(Codec.H264)) == count)
+                await until(lambda: sum(stage.client.stats.slack.get("loudness", [])) == count)
+                return stage.client.stats.slack["loudness"]
+
+            early = await made(106, 99)
+            assert sum(early[bisect_left(SLACK_BOUNDS_S, 0.24) + 1 :]) <= 1, "it was allowed 0.28 s before the last one"
+            now_due = await made(107, 106)
+            assert sum(now_due[: SLACK_BOUNDS_S.index(0.0) + 1]) >= 1, "nothing is finished before it is begun"
+            await stage.play_out()
+            assert sum(stage.client.stats.slack["loudness"]) >= 7
 
     run(scenario())

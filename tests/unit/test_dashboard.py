@@ -1,6 +1,7 @@
 """The dashboard and the alert rules ask for what /metrics gives: metrics, labels, values. Alerts are documented."""
 
 import json
+import math
 import re
 from collections import defaultdict
 from dataclasses import replace
@@ -41,7 +42,9 @@ def given() -> dict[str, set[str]]:
     """Names of all samples with their labels, of a server on which everything has happened once."""
     shown = replace(WATCHING.media["video"], frame_width=640, frame_height=360, fraction_lost=0.1)
     source = Source(sessions=[replace(WATCHING, video=shown), SAYING], streams=[STREAM])
-    source.worker = WorkerFacts(ready=True, frames=1, stage_s={"encode": 0.1})
+    source.worker = WorkerFacts(
+        ready=True, frames=1, stage_s={"encode": 0.1}, slack={"viseme": [(0.0, 1), (math.inf, 2)]}
+    )
     source.ledger.session_over(WATCHING)
     source.ledger.utterance_over("spoken", UtteranceStats("u", "finished", accepted_s=1, started_s=1, pictured_s=1))
     source.ledger.interruptions[Cause.ASKED] += 1

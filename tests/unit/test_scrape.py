@@ -1,6 +1,7 @@
 """The page for Prometheus, from facts that a test makes: well-formed, and it sums what is and what was."""
 
 import asyncio
+import math
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -56,7 +57,7 @@ class Source:
     worker: WorkerFacts = field(default_factory=lambda: WorkerFacts(ready=True))
 
     def facts(self) -> LiveFacts:
-        return LiveFacts(True, self.streams, self.sessions, self.worker)
+        return LiveFacts(True, self.streams, self.sessions, self.worker, {"viseme": 6, "musetalk": 0})
 
 
 def page_of(source: Source | None, requests: dict[tuple[str, str], int] | None = None) -> bytes:
@@ -129,6 +130,13 @@ def test_no_sum_shrinks_when_what_it_counts_goes():
     assert ("sessions", frozenset({("kind", "viewer"), ("state", "connected")})) not in after
 
 
+def test_who_speaks_is_counted_by_engine():
+    talking = replace(STREAM, talks=True)
+    samples = read(page_of(Source(streams=[talking, talking, replace(talking, engine="musetalk"), STREAM])))
+    assert [at(samples, "speaking_streams", engine=engine) for engine in ("viseme", "musetalk")] == [2, 1]
+    assert [at(samples, "max_speaking_streams", engine=engine) for engine in ("viseme", "musetalk")] == [6, 0]
+
+
 def test_secrets_are_no_labels():
     assert b"secret" not in page_of(Source(streams=[STREAM]))
 
@@ -166,6 +174,13 @@ def test_the_worker_is_described():
     assert [at(samples, name) for name in names] == [100, 1, 1, 1.5]
     assert at(samples, "worker_stage_seconds_total", stage="engine") == 0.5
     assert at(samples, "worker_haste") == 1
+
+
+def test_slack_is_a_histogram_that_goes_below_zero():
+    worker = WorkerFacts(True, slack={"viseme": [(-0.04, 2), (0.0, 1), (0.08, 4), (math.inf, 3)]})
+    samples = read(page_of(Source(worker=worker)))
+    at_most = [at(samples, "worker_slack_seconds_bucket", engine="viseme", le=le) for le in ("-0.04", "0.0", "0.08")]
+    assert at_most == [2, 3, 7] and at(samples, "worker_slack_seconds_bucket", engine="viseme", le="+Inf") == 10
 
 
 def test_avatars_in_memory_are_told_without_their_names():

@@ -11,6 +11,7 @@ from typing import Final
 from rich.console import Console
 
 from whep_server import __version__
+from whep_server.command.check_capacity import check_capacity
 from whep_server.command.check_certificate import check_certificate
 from whep_server.command.check_machine import (
     check_encoders,
@@ -50,6 +51,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "text": check_text,
     "worker": check_worker,
     "speed": check_speed,
+    "capacity": check_capacity,
 }
 """By the names that ``--only`` takes."""
 STYLES: Final = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red"}

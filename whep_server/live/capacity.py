@@ -1,8 +1,12 @@
-"""What this machine was measured to carry: ``capacity.json`` in the cache folder, written by ``bench capacity``."""
+"""What this machine was measured to carry, of each engine's streams: ``bench capacity`` writes it into the cache.
+
+``capacity.json`` is of the embedded engine, ``capacity-NAME.json`` of another one.
+"""
 
 import asyncio
 import logging
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,9 +17,11 @@ from whep_server.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-FILE: Final = "capacity.json"
 MEASURE: Final = "whep-avatar bench capacity"
 MOST_BYTES: Final = 64 * 1024
+EMBEDDED: Final = "viseme"
+MUSETALK: Final = "musetalk"
+ENGINES: Final = (EMBEDDED, MUSETALK)
 
 
 class Capacity(msgspec.Struct, frozen=True):
@@ -32,6 +38,9 @@ class Capacity(msgspec.Struct, frozen=True):
     version: str
     machine: str
     """For people."""
+    engine: str = EMBEDDED
+    setup: str = ""
+    """How the engine was run; see ``setup_of``."""
 
     def misfit(self, settings: Settings) -> str:
         """Why it says nothing about a server with these settings, here and now; empty where it does."""
@@ -41,6 +50,8 @@ class Capacity(msgspec.Struct, frozen=True):
             return f"of {self.width}x{self.height} at {self.fps} frames/s"
         if self.cores != usable_cores():
             return f"of {self.cores} cores"
+        if self.setup != setup_of(settings, self.engine):
+            return f"with {self.setup or 'other settings'}"
         return "without a stream" if self.max_speaking < 1 else ""
 
 
@@ -49,34 +60,73 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def setup_of(settings: Settings, engine: str) -> str:
+    """The settings that an engine's speed depends on, beside size and rate."""
+    if engine != MUSETALK:
+        return ""
+    kind = f"{settings.musetalk_device}, {settings.musetalk_precision}, {settings.musetalk_speedup}"
+    return f"{kind}, batches of {settings.musetalk_max_batch}"
+
+
+def file_of(cache: Path, engine: str) -> Path:
+    """Where it is written."""
+    return cache / ("capacity.json" if engine == EMBEDDED else f"capacity-{engine}.json")
+
+
+def measure_with(engine: str) -> str:
+    """The command that measures it."""
+    return MEASURE if engine == EMBEDDED else f"{MEASURE} --avatar NAME, of one that is for {engine}"
+
+
 def save_capacity(cache: Path, capacity: Capacity) -> Path:
     """Write it, whole or not at all; where it is. Errors: OSError."""
     cache.mkdir(parents=True, exist_ok=True)
-    file, new = cache / FILE, cache / f"{FILE}.new"
+    file = file_of(cache, capacity.engine)
+    new = file.with_suffix(".json.new")
     new.write_bytes(msgspec.json.format(msgspec.json.encode(capacity)) + b"\n")
     new.replace(file)
     return file
 
 
-def read_capacity(settings: Settings) -> int:
-    """How many streams may speak, by what was measured; 0 where nothing was, or for another kind of server."""
-    file = settings.cache / FILE
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is known of an engine."""
+
+    limit: int
+    """Streams that may speak at one time; 0 where that is not known."""
+    says: str
+    wrong: bool = False
+    """Whether something was measured, and cannot be used."""
+
+
+def find_capacity(settings: Settings, engine: str) -> Found:
+    """What was measured of an engine, if it holds for a server with these settings, here and now."""
+    file = file_of(settings.cache, engine)
     try:
         with file.open("rb") as opened:
             capacity = msgspec.json.decode(opened.read(MOST_BYTES), type=Capacity)
     except FileNotFoundError:
-        return 0
+        return Found(0, f"{engine} streams that may speak at one time: not measured")
     except (OSError, msgspec.DecodeError) as error:
-        logger.warning("%s cannot be read, and limits nothing: %s", file, error)
-        return 0
-    misfit = capacity.misfit(settings)
+        return Found(0, f"{file} cannot be read, and limits nothing: {error}", wrong=True)
+    misfit = capacity.misfit(settings) if capacity.engine == engine else f"of the engine {capacity.engine}"
     if misfit:
-        logger.warning("%s was measured %s, and limits nothing: measure again, by %s", file, misfit, MEASURE)
-        return 0
-    logger.info("%d streams may speak at one time, as measured (%s)", capacity.max_speaking, file)
-    return capacity.max_speaking
+        again = f"measure again, by {measure_with(engine)}"
+        return Found(0, f"{file} was measured {misfit}, and limits nothing: {again}", wrong=True)
+    limit = capacity.max_speaking
+    return Found(limit, f"{limit} {engine} streams may speak at one time, as measured ({file})")
 
 
-async def most_speaking(settings: Settings) -> int:
-    """How many streams may speak at one time: as configured, else as measured; 0: as many as want to."""
-    return settings.max_speaking or await asyncio.to_thread(read_capacity, settings)
+def read_capacity(settings: Settings, engine: str = EMBEDDED) -> int:
+    """How many streams may speak, by what was measured; 0 where nothing was, or for another kind of server. Logs it."""
+    found = find_capacity(settings, engine)
+    if found.limit or found.wrong:
+        logger.log(logging.WARNING if found.wrong else logging.INFO, "%s", found.says)
+    return found.limit
+
+
+async def most_speaking(settings: Settings) -> dict[str, int]:
+    """How many streams may speak at one time, by engine: as configured, else as measured; 0: not known."""
+    if settings.max_speaking:
+        return dict.fromkeys(ENGINES, settings.max_speaking)
+    return {engine: await asyncio.to_thread(read_capacity, settings, engine) for engine in ENGINES}

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -80,7 +80,8 @@ OpenWorker = Callable[[WorkerConfig, WorkerLimits, WorkerListener], AbstractAsyn
 class Registry:
     """All streams on air. Made by ``open_registry``; also whom the worker's messages are for."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, limits: Mapping[str, int]) -> None:
+        """``limits``: so many streams of each engine's may speak at one time."""
         self.worker: Worker
         self.gallery = Gallery(settings, self._shown)
         self.ledger = Ledger()
@@ -95,12 +96,11 @@ class Registry:
         self._group: asyncio.TaskGroup
         self._worker_came = asyncio.Event()
         self._renders: Renders
-        self._places: Admission
+        self._places = Admission(limits, self.streams, self.ledger)
 
-    def open(self, worker: Worker, ports: Ports, spans: Spans, max_speaking: int) -> None:
-        """Work with that worker, and sessions on those ports; so many streams may speak at one time, 0: any number."""
+    def open(self, worker: Worker, ports: Ports, spans: Spans) -> None:
+        """Work with that worker, and sessions on those ports."""
         self.worker, self._ports, self._spans = worker, ports, spans
-        self._places = Admission(max_speaking, self.streams, self.ledger)
         self._renders = Renders(worker, self._settings, self.ledger, spans)
 
     # --- what others see
@@ -123,7 +123,7 @@ class Registry:
         """All that is on air, as of now."""
         sessions = [session.stats() for stream in self.streams() for session in stream.sessions()]
         streams, drain = [stream.stats() for stream in self.streams()], self.draining
-        owed, limit = sum(drain.waits_for.values()), self._places.limit
+        owed, limit = sum(drain.waits_for.values()), self._places.limits
         return LiveFacts(self.ready, streams, sessions, self.worker_facts, limit, draining=drain.begun, owed=owed)
 
     @property
@@ -163,7 +163,7 @@ class Registry:
             raise TooMany(f"{len(self._streams)} streams are on air already")
         programme = Programme(name, self._avatar(avatar, video), video, drawn_fps, listed)
         loops = self._shared_loops(programme.avatar, video)
-        stream = Stream(programme, loops, self._house())
+        stream = Stream(programme, loops, self._house(programme.avatar.engine))
         self._streams[name] = self._by_key[programme.key] = stream
         self._group.create_task(self._run(stream, programme.key), name=f"on-air-{programme.key}")
         await asyncio.sleep(0)  # its task group is open when the caller sees it
@@ -171,8 +171,8 @@ class Registry:
             stream.worker_ready()
         return stream
 
-    def _house(self) -> House:
-        checks = self._check_room, self._places.check, self.check_open
+    def _house(self, engine: str) -> House:
+        checks = self._check_room, partial(self._places.check, engine), self.check_open
         return House(self.worker, self._settings, self._renders, self.ledger, *checks, self._ports, self._spans)
 
     def _avatar(self, name: str, video: VideoFormat) -> AvatarInfo:
@@ -306,6 +306,7 @@ class Registry:
     def worker_ready(self, ready: Ready) -> None:
         """Tell a worker that knows nothing what is on air."""
         self.gallery.avatars = list(ready.avatars)
+        self._places.estimate(ready.speeds, self._settings.fps)
         self._worker_came.set()
         for loops in self._loops.values():
             loops.want_again()
@@ -380,13 +381,13 @@ async def open_registry(settings: Settings, opener: OpenWorker = open_worker) ->
 
     Does not wait for the worker: see ``Registry.ready``. Errors: as ``check_relied_on`` and ``open_ports``.
     """
-    registry, max_speaking = Registry(settings), await most_speaking(settings)
+    registry = Registry(settings, await most_speaking(settings))
     with ice_policy(settings), open_ports(settings, registry.ledger.strays, registry.ledger.silences) as ports:
         await check_relied_on()
         warn_of_reach(settings)
         config = worker_config(settings)
         async with open_spans(settings) as spans, opener(config, worker_limits(settings), registry) as worker:
-            registry.open(worker, ports, spans, max_speaking)
+            registry.open(worker, ports, spans)
             async with asyncio.TaskGroup() as group:
                 demo = group.create_task(registry.run(group), name="demo")
                 probe = group.create_task(registry.ledger.lag.probe(), name="loop-lag")

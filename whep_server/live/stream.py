@@ -61,6 +61,7 @@ class Stream:
         self._house = house
         self.name, self.listed = programme.name, programme.listed
         self.avatar, self.title, self.format = programme.avatar.name, programme.avatar.title, video
+        self.engine = programme.avatar.engine
         self.off_air = asyncio.Event()
         """Set to take the stream off the air."""
         self.ended = asyncio.Event()
@@ -159,6 +160,7 @@ class Stream:
             publisher=self.publisher,
             queued=self.queued,
             talks=self.talks,
+            engine=self.engine,
             units_dropped=self._air.playout.dropped,
             silent_packets=self._air.sounds.silent_live,
             utterances=dict(self._voice.ended),

@@ -1,12 +1,14 @@
 """What the worker is told at its start, how long it may take, and what it tells of itself. Pure."""
 
+import math
 from typing import Final
 
 from avatar.client import Worker, WorkerLimits, WorkerState
-from avatar.messages import AvatarsHeld, MuseTalkConfig, WorkerConfig
+from avatar.messages import SLACK_BOUNDS_S, AvatarsHeld, MuseTalkConfig, WorkerConfig
 from whep_server.metrics.facts import AvatarFacts, HeldAvatar, WorkerFacts
 from whep_server.settings import Settings
 
+SLACK_BOUNDS: Final = (*SLACK_BOUNDS_S, math.inf)
 MIB: Final = 1024 * 1024
 
 
@@ -46,6 +48,7 @@ def facts_of(worker: Worker, avatars: AvatarsHeld, settings: Settings) -> Worker
         cpu_s=stats.cpu_s,
         rss_bytes=stats.rss_bytes,
         quick=stats.quick,
+        slack={engine: list(zip(SLACK_BOUNDS, counts, strict=True)) for engine, counts in stats.slack.items()},
         avatars=AvatarFacts(
             [HeldAvatar(each.name, each.held_bytes, each.streams, each.loads) for each in avatars.held],
             settings.avatar_memory_mb * MIB,

@@ -160,6 +160,8 @@ class StreamStats:
     """Utterances that were accepted and have not begun."""
     talks: bool = False
     """Whether it has one of the places of those that may speak at one time."""
+    engine: str = "viseme"
+    """What makes its avatar speak."""
     units_dropped: int = 0
     """Pictures and sounds that came from the worker and were never due: too old, too many, cut off."""
     silent_packets: int = 0
@@ -212,6 +214,9 @@ class WorkerFacts:
     quick: bool = False
     """Whether it encodes quicker and coarser, because it does not keep up."""
     avatars: AvatarFacts = AvatarFacts()
+    slack: Mapping[str, Sequence[tuple[float, int]]] = field(default_factory=dict)
+    """Pictures by how many seconds before they were due they were finished, by engine: bounds in ascending order, the
+    last one infinite, and how many are above the bound before and at most at this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +228,8 @@ class LiveFacts:
     sessions: Sequence[SessionStats]
     """Those that are open."""
     worker: WorkerFacts
-    max_speaking: int = 0
-    """How many streams may speak at one time; 0: as many as want to."""
+    max_speaking: Mapping[str, int] = field(default_factory=dict)
+    """How many streams of each engine's may speak at one time, if no others do; 0: as many as want to."""
     draining: bool = False
     """Whether the server is to end, and takes nothing new."""
     owed: int = 0

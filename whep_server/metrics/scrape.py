@@ -5,6 +5,7 @@ and each would be a series for ever. The server process is described under Prome
 worker under ours.
 """
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -115,10 +116,12 @@ def open_scrape(
 
 def _streams(facts: LiveFacts, ledger: Ledger) -> Iterator[Metric]:
     yield _counts("streams", "Streams on air", ("state",), Counter((each.state,) for each in facts.streams), now=True)
-    yield _gauge(
-        "speaking_streams", "Streams that speak, or have something to say", sum(s.talks for s in facts.streams)
-    )
-    yield _gauge("max_speaking_streams", "How many may at one time; 0: as many as want to", facts.max_speaking)
+    limits = {(engine,): limit for engine, limit in facts.max_speaking.items()}
+    speaking = Counter((each.engine,) for each in facts.streams if each.talks)
+    text = "Streams that speak, or have something to say"
+    yield _counts("speaking_streams", text, ("engine",), dict.fromkeys(limits, 0) | speaking, now=True)
+    text = "How many may at one time where no others speak; 0: as many as want to"
+    yield _counts("max_speaking_streams", text, ("engine",), limits, now=True)
     yield _counter("speech_refused", "Times that a stream was not let speak, as too many spoke", ledger.speech_refused)
     dropped = ledger.units_dropped + sum(stream.units_dropped for stream in facts.streams)
     yield _counter("units_dropped", "Encoded pictures and sounds of the worker's that were never due", dropped)
@@ -191,6 +194,11 @@ def _worker(worker: WorkerFacts, ledger: Ledger) -> Iterator[Metric]:
     yield _counter("worker_late_frames", "Frames that it did not draw, as their time had passed", worker.late_frames)
     yield _gauge("worker_haste", "Whether it encodes quicker and coarser, because it does not keep up", worker.quick)
     yield _gauge("worker_live_streams", "Streams that it makes pictures for", worker.live_streams)
+    text = "Time from the end of a picture until it was due; below 0: it was late"
+    slack = HistogramMetricFamily(PREFIX + "worker_slack_seconds", text, labels=("engine",))
+    for engine, pictures in worker.slack.items():
+        slack.add_metric((engine,), _cumulated(pictures), None)
+    yield slack
     stages = {(stage,): seconds for stage, seconds in worker.stage_s.items()}
     yield _counts("worker_stage_seconds", "Time that it spent on pictures", ("stage",), stages)
     yield _counter("worker_cpu_seconds", "CPU time of the worker process", worker.cpu_s)
@@ -247,8 +255,13 @@ def _spread(name: str, text: str, values: list[float]) -> Metric:
 
 def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
     """How many are at or below each bound."""
+    return _cumulated(zip((*histogram.bounds, math.inf), histogram.counts, strict=True))
+
+
+def _cumulated(counts: Iterable[tuple[float, int]]) -> list[tuple[str, float]]:
+    """The same of counts between bounds, each with its upper one."""
     total, found = 0, []
-    for bound, count in zip((*map(str, histogram.bounds), "+Inf"), histogram.counts, strict=True):
+    for bound, count in counts:
         total += count
-        found.append((bound, float(total)))
+        found.append(("+Inf" if bound == math.inf else str(bound), float(total)))
     return found

@@ -122,6 +122,7 @@ class MuseTalkEngine:
         self._hearing = Hearing(networks, self.device, self.dtype)
         self.generator = Generator(networks, self.device, self.dtype, options.speedup, options.max_batch)
         self._tokens = STEPS * networks.states
+        self.speed = 0.0
         self._slots: dict[int, _Slot] = {}
         self._casts: WeakValueDictionary[tuple[str, tuple[int, int]], _Cast] = WeakValueDictionary()
         self._batches: Batches[_Row, _Face] = Batches(self._make, self.generator.buckets[-1], self._warm_up)
@@ -137,6 +138,7 @@ class MuseTalkEngine:
         silence = torch.full((1, self._filters.shape[1], 2 * self._windows.positions), -1.5)
         self._hearing.encode(silence)
         self.generator.warm_up(self._tokens)
+        self.speed = self.generator.speed(self._tokens)
 
     def open(self, avatar: PreparedAvatar, fps: int) -> int:
         """A fresh slot. Errors: TypeError for an avatar of another engine."""

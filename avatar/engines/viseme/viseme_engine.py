@@ -90,6 +90,7 @@ class VisemeEngine:
     sample_rate = SAMPLE_RATE
     max_batch = MAX_BATCH
     hurried_fps = 0
+    speed = 0.0
     idle = False
 
     def __init__(self, network: VisemeNetwork, make_painter: Callable[[PreparedAvatar], Painter]) -> None:
