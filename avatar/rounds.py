@@ -17,7 +17,7 @@ from typing import Final
 
 from avatar.deadlines import SlackMeter
 from avatar.engines.engine import Drawing, Engine, Work
-from avatar.haste import Haste
+from avatar.haste import BEGINS_S, SHEDS_S, Haste
 from avatar.messages import VIDEO_HZ, Codec, FromWorker, Unit
 from avatar.meter import StageMeter
 from avatar.pipeline import Compose, Pipeline, Prepared
@@ -77,7 +77,8 @@ class Rounds:
         self._engines, self._compose, self._send = engines, compose, send
         self._most = min(engine.max_batch for engine in engines)
         self._land, self._fail = land, fail
-        self._haste = Haste()
+        self._haste = {each.name: Haste(SHEDS_S if each.hurried_fps else BEGINS_S) for each in engines}
+        """Of each engine's streams: where one does not keep up, those of another lose nothing by it."""
         self._busy: dict[str, float] = {}
         """Since when, by name."""
         self.meter, self.slack = StageMeter(), SlackMeter()
@@ -85,8 +86,8 @@ class Rounds:
 
     @property
     def quick(self) -> bool:
-        """Whether pictures are encoded in haste."""
-        return self._haste.quick
+        """Whether pictures are made in haste, be it by one of the engines."""
+        return any(haste.quick for haste in self._haste.values())
 
     @property
     def stuck(self) -> bool:
@@ -117,12 +118,12 @@ class Rounds:
         demands = self._demands(streams)
         if len(self._busy) >= self._threads and not any(demand.next_frame < demand.until for demand in demands):
             return
-        quick = self._haste.look([demand for demand in demands if not self.busy(demand.stream)], time.monotonic())
+        self._look(streams)
         slack_s = {demand.stream: NO_HURRY_S if demand.patient else demand.ahead_s for demand in demands}
         planned: defaultdict[int, list[_Planned]] = defaultdict(list)
         for turn in plan(demands, self._most):
             stream = streams[turn.stream] = streams.pop(turn.stream)
-            stream.hurry(quick)
+            stream.hurry(self._haste[stream.engine.name].quick)
             prepared = self._prepare(stream, turn)
             if prepared is not None:
                 planned[id(stream.engine)].append(_Planned(stream, prepared, slack_s[stream.name]))
@@ -130,6 +131,19 @@ class Rounds:
             for heard in self._hear(together):
                 self._busy[heard.stream.name] = time.monotonic()
                 self._pool.submit(self._finish, heard)
+
+    def _look(self, streams: dict[str, Pipeline]) -> None:
+        """Whether each engine's streams are behind.
+
+        One that is busy says nothing of it; while all are, neither does the time: it is no calm if nobody can be asked.
+        """
+        now_s = time.monotonic()
+        live = [stream for stream in streams.values() if stream.live]
+        for name, haste in self._haste.items():
+            mine = [stream for stream in live if stream.engine.name == name]
+            free = [stream.demand() for stream in mine if not self.busy(stream.name)]
+            if free or not mine:
+                haste.look(free, now_s)
 
     def _demands(self, streams: dict[str, Pipeline]) -> list[Demand]:
         """Those of all live streams; one that is busy, or that nobody could finish, demands nothing for now."""

@@ -70,7 +70,8 @@ class Engine(Protocol):
     max_batch: int
     """Most slots that one step may name."""
     hurried_fps: int
-    """Pictures a second that are drawn while the worker does not keep up; 0: all, for others cost more than drawing."""
+    """Pictures a second that are drawn at most while the worker does not keep up, all shown for equally long: for 15 it
+    is 15 of 30, 12.5 of 25, 10 of 20. 0: all, for other things cost more than drawing."""
 
     speed: float
     """Pictures a second that it makes, all slots together, as found at its start; 0 where they cost CPU time alone."""

@@ -2,14 +2,14 @@
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from avatar import rounds
-from avatar.engines.engine import Patch
+from avatar.engines.engine import Drawing, Patch, Work
 from avatar.messages import Codec, Encoding, FromWorker, OpenStream, Unit, VideoFormat
 from avatar.pipeline import Pipeline
 from avatar.rounds import Landed, Rounds
@@ -134,3 +134,81 @@ def test_a_stream_that_takes_too_long_is_stuck_until_it_lands(monkeypatch: pytes
         made.open.set()
         made.land()
         assert not made.rounds.stuck
+
+
+class Clock:
+    """In place of the module ``time``: it stands still until it is moved on."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    perf_counter = monotonic
+
+
+class Card(LoudnessEngine):
+    """An engine whose pictures are dear."""
+
+    name = "card"
+    hurried_fps = 15
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[bool] = []
+        """Whether each frame was to be drawn."""
+
+    def step(self, work: Sequence[Work]) -> list[list[Drawing | None]]:
+        self.asked += [job.draw for each in work for job in each.frames]
+        return super().step(work)
+
+
+def in_time(stream: Pipeline) -> None:
+    """Grant it the frame that is to be shown now, and the one after."""
+    frame = stream.demand().next_frame
+    stream.advance(frame + 2, frame)
+
+
+def test_a_stream_that_is_being_finished_is_no_sign_of_calm(monkeypatch: pytest.MonkeyPatch):
+    clock = Clock()
+    monkeypatch.setattr(rounds, "time", clock)
+    with floor(1, threads=3) as made:
+        for _ in range(8):
+            made.open.clear()
+            in_time(made.streams["a"])
+            made.rounds.begin(made.streams)
+            for _ in range(5):  # messages come, and nobody is there to be asked
+                clock.now_s += 0.1
+                made.rounds.begin(made.streams)
+            made.open.set()
+            assert made.land().error is None
+        assert made.rounds.quick
+
+
+def test_only_streams_of_an_engine_that_is_behind_make_haste_and_half_of_its_pictures(monkeypatch: pytest.MonkeyPatch):
+    clock = Clock()
+    monkeypatch.setattr(rounds, "time", clock)
+    with floor(0) as made:
+        made.open.set()
+        drawn, card = Card(), Card()
+        drawn.name = "drawn"
+        made.rounds = Rounds(2, [drawn, card], made.compose, made.said.append, made.landed.put, lambda *_: None)
+        for name, engine in (("early", drawn), ("late", card)):
+            made.engine = engine
+            made.streams[name] = made.stream(name)
+        early, late = made.streams["early"], made.streams["late"]
+        early.go_live(FIRST)
+        for turn in range(12):
+            early.advance(FIRST + 2 * turn + 2, FIRST - 12)
+            in_time(late)
+            made.rounds.begin(made.streams)
+            clock.now_s += 0.2
+            for _ in range(2):
+                assert made.land().error is None
+            if turn == 6:
+                assert made.rounds.quick
+                card.asked.clear()
+        assert all(drawn.asked) and card.asked == [frame % 2 == 0 for frame in range(len(card.asked))]
+        assert made.pictures("early") == len(drawn.asked)
+        assert made.pictures("late") == late.demand().next_frame - FIRST, "each that is not made is the last one again"
