@@ -31,6 +31,7 @@ from avatar.messages import (
     WorkerConfig,
     start_grid,
 )
+from avatar.outbox import Send, Unmade, made
 from avatar.pipeline import Pipeline
 from avatar.scheduler import plan
 from avatar.speech_buffer import SpeechBuffer
@@ -63,6 +64,11 @@ class NoMeter:
 
     def add(self, stage: str, seconds: float) -> None:
         """Nothing."""
+
+
+def into(said: list[FromWorker]) -> Send:
+    """Keeps what is sent, made as it comes."""
+    return lambda message: said.append(made(message))
 
 
 @dataclass
@@ -170,7 +176,8 @@ class PlayedStream:
             compose = FakeLibrary(WorkerConfig("", "", "")).compose
             self.pipeline.finish(prepared, drawings, compose, self._hear, NoMeter())
 
-    def _hear(self, message: FromWorker) -> None:
+    def _hear(self, sent: FromWorker | Unmade) -> None:
+        message = made(sent)
         self.said.append(message)
         if isinstance(message, Unit):
             self.playout.push(message)

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from avatar.cut import FADE_OUT
 from avatar.encode import OpusEncoder
-from avatar.messages import AUDIO_HZ, OPUS_SAMPLES
+from avatar.messages import AUDIO_HZ, OPUS_SAMPLES, Unit
 from avatar.opus_decoder import OpusDecoder
+from avatar.outbox import made as message_of
 from avatar.soundtrack import REMEMBERED, Soundtrack
 from avatar.timeline import Block, Finished, Started, Voice
 from bench.opus_publisher import CODEC_DELAY
@@ -44,12 +45,18 @@ def track(sound: Sound, count: int) -> Soundtrack:
     return made
 
 
+def packet(made: Soundtrack, block: Block) -> bytes:
+    unit = message_of(made.unit("a", 0, block))
+    assert isinstance(unit, Unit) and unit.media_time == block.at
+    return unit.data
+
+
 def spliced(sound: Sound, cut: int, ahead: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Packets that were sent up to a cut, and those made anew, decoded by one decoder; and what was to be heard."""
     made = track(sound, cut + TAIL)
-    sent = [made.encode(block) for block in made.take((cut + ahead) * OPUS_SAMPLES)]
+    sent = [packet(made, block) for block in made.take((cut + ahead) * OPUS_SAMPLES)]
     faded = made.cut(cut * OPUS_SAMPLES, lambda _: False).blocks[0].play
-    anew = [made.encode(block) for block in made.take(1 << 40)]
+    anew = [packet(made, block) for block in made.take(1 << 40)]
     ideal = np.concatenate([sound[: cut * OPUS_SAMPLES], faded, np.zeros((TAIL - 1) * OPUS_SAMPLES, np.int16)])
     return decoded([*sent[:cut], *anew]), ideal.astype(float)
 
@@ -102,7 +109,7 @@ def test_an_encoder_that_has_not_heard_what_was_before_clicks():
     sound, clicks = sentence(SENTENCES[0]), []
     for cut in CUTS:
         made = track(sound, cut + TAIL)
-        packets = [made.encode(block) for block in made.take(cut * OPUS_SAMPLES)]
+        packets = [packet(made, block) for block in made.take(cut * OPUS_SAMPLES)]
         fresh = OpusEncoder()
         packets += [fresh.encode(block.play) for block in made.take(1 << 40)]
         clicks.append(click(decoded(packets), sound[: (cut + TAIL) * OPUS_SAMPLES].astype(float), cut))
@@ -120,11 +127,11 @@ def test_what_is_made_anew_stands_where_it_stood():
 
 def test_what_was_not_sent_is_cut_with_the_encoder_that_goes_on():
     made = track(VOICES["440 Hz"], 20)
-    sent = [made.encode(block) for block in made.take(10 * OPUS_SAMPLES)]
+    sent = [packet(made, block) for block in made.take(10 * OPUS_SAMPLES)]
     ideal = VOICES["440 Hz"][: 20 * OPUS_SAMPLES].astype(float)
     ideal[15 * OPUS_SAMPLES :] = 0
     ideal[15 * OPUS_SAMPLES : 16 * OPUS_SAMPLES] = made.cut(15 * OPUS_SAMPLES, lambda _: False).blocks[0].play
-    anew = [made.encode(block) for block in made.take(1 << 40)]
+    anew = [packet(made, block) for block in made.take(1 << 40)]
     assert np.array_equal(decoded(sent + anew), one_encoder(ideal))
 
 
