@@ -1,8 +1,8 @@
 """Messages to the server, in the order in which they were sent, written by a thread of its own.
 
-Nobody who renders waits for the server, nor for an Opus encoder: what takes a while to make, and may be made in its
-turn, is made by that thread. The sound of twenty streams takes it a third of a core, which the render thread, on which
-all streams wait, does not have.
+Nobody who renders waits for the server, nor for an Opus encoder: a packet of sound is sent before it is made, and that
+thread makes it. The sound of twenty streams takes it half a core, which the render thread, on which all streams wait,
+does not have.
 """
 
 import contextlib
@@ -23,14 +23,9 @@ TOGETHER: Final = 32
 MADE_TOGETHER: Final = 4
 """Of these, so many that are yet to be made: the first does not wait for all."""
 
-Unmade = Callable[[], FromWorker]
-"""A message as it is yet to be made, by one thread, in the order in which they were sent."""
+Unmade = Callable[[], FromWorker | None]
+"""Makes a message, or none where nobody would want it any more; called in the order in which they were sent."""
 Send = Callable[[FromWorker | Unmade], None]
-
-
-def made(message: FromWorker | Unmade) -> FromWorker:
-    """The message itself."""
-    return message() if callable(message) else message
 
 
 class Outbox:
@@ -79,10 +74,11 @@ class Outbox:
                 next_one = self._waiting.get_nowait()
         return together, flushed
 
-    def _make(self, message: Unmade) -> list[bytes]:
+    def _make(self, unmade: Unmade) -> list[bytes]:
         """None where that fails: what follows is sent all the same."""
         try:
-            return [frame_message(message())]
+            message = unmade()
+            return [] if message is None else [frame_message(message)]
         except Exception:
             log.exception("a message could not be made")
             return []

@@ -153,7 +153,7 @@ class Pipeline:
     def advance(self, until: int, now: int) -> None:
         """Grant frames below ``until``."""
         self._until, self._now = max(until, self._until), max(now, self._now)
-        self._sound.forget((self._now - self.format.fps) * self._frame_samples)
+        self._sound.advance(self._now * self._frame_samples)
 
     @property
     def head_start(self) -> int:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from avatar.cut import Cut, cut
 from avatar.encode import OpusEncoder
 from avatar.engines.engine import REWIND_S
-from avatar.messages import AUDIO_HZ, OPUS_SAMPLES, Codec, Unit
+from avatar.messages import AUDIO_HZ, OPUS_SAMPLES, PATIENCE_PACKETS, Codec, Unit
 from avatar.outbox import Unmade
 from avatar.timeline import Block, Mark, Stays
 
@@ -49,7 +49,7 @@ class Soundtrack:
     def __init__(self) -> None:
         self._ahead: deque[Block] = deque()
         self._sent: deque[Block] = deque(maxlen=REMEMBERED)
-        self.sent_until = 0
+        self.sent_until = self._now = 0
         """No block that was taken stands there or later."""
         self._opus = LateOpus()
 
@@ -57,7 +57,7 @@ class Soundtrack:
         """A stretch starts at ``at``. Units here: 48 kHz samples on the stream's clock."""
         self._ahead.clear()
         self._sent.clear()
-        self.sent_until = at
+        self.sent_until = self._now = at
         self._opus = LateOpus()  # the idle packets before it came from another one: start from silence as they did
 
     def add(self, block: Block) -> None:
@@ -78,13 +78,23 @@ class Soundtrack:
         return self.take(min(before, self.sent_until))
 
     def unit(self, stream: str, epoch: int, block: Block) -> Unmade:
-        """The packet of a block that was taken; to be made in the order of the blocks, by one thread."""
-        encode = self._opus.encode  # the block's, whichever comes after it
-        return lambda: Unit(stream, epoch, Codec.OPUS, block.at, keyframe=True, data=encode(block.play))
+        """The packet of a block that was taken; to be made in the order of the blocks, by one thread.
 
-    def forget(self, before: int) -> None:
-        """What was sent for times before ``before`` will not be cut."""
-        while self._sent and self._sent[0].at < before:
+        None where it would come too late: a worker that has too much to do falls behind by so much, and no further.
+        """
+        encode = self._opus.encode  # the block's, whichever comes after it
+
+        def make() -> Unit | None:
+            if block.at + PATIENCE_PACKETS * OPUS_SAMPLES < self._now:
+                return None
+            return Unit(stream, epoch, Codec.OPUS, block.at, keyframe=True, data=encode(block.play))
+
+        return make
+
+    def advance(self, now: int) -> None:
+        """It is ``now``: what was sent for more than a second ago will not be cut."""
+        self._now = now
+        while self._sent and self._sent[0].at < now - AUDIO_HZ:
             self._sent.popleft()
 
     @property

@@ -31,7 +31,7 @@ from avatar.messages import (
     WorkerConfig,
     start_grid,
 )
-from avatar.outbox import Send, Unmade, made
+from avatar.outbox import Send, Unmade
 from avatar.pipeline import Pipeline
 from avatar.scheduler import plan
 from avatar.speech_buffer import SpeechBuffer
@@ -53,9 +53,10 @@ class PlainEncoder:
 
 @contextmanager
 def plain_packets() -> Iterator[None]:
-    """Sound is not encoded."""
+    """Sound is not encoded, and none of it comes too late to be made."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("avatar.soundtrack.OpusEncoder", PlainEncoder)
+        patch.setattr("avatar.soundtrack.PATIENCE_PACKETS", FOREVER)
         yield
 
 
@@ -68,7 +69,13 @@ class NoMeter:
 
 def into(said: list[FromWorker]) -> Send:
     """Keeps what is sent, made as it comes."""
-    return lambda message: said.append(made(message))
+
+    def send(message: FromWorker | Unmade) -> None:
+        made = message() if callable(message) else message
+        if made is not None:
+            said.append(made)
+
+    return send
 
 
 @dataclass
@@ -177,7 +184,9 @@ class PlayedStream:
             self.pipeline.finish(prepared, drawings, compose, self._hear, NoMeter())
 
     def _hear(self, sent: FromWorker | Unmade) -> None:
-        message = made(sent)
+        message = sent() if callable(sent) else sent
+        if message is None:
+            return
         self.said.append(message)
         if isinstance(message, Unit):
             self.playout.push(message)

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from avatar.cut import FADE_OUT
 from avatar.encode import OpusEncoder
-from avatar.messages import AUDIO_HZ, OPUS_SAMPLES, Unit
+from avatar.messages import AUDIO_HZ, OPUS_SAMPLES, PATIENCE_PACKETS, Unit
 from avatar.opus_decoder import OpusDecoder
-from avatar.outbox import made as message_of
 from avatar.soundtrack import REMEMBERED, Soundtrack
 from avatar.timeline import Block, Finished, Started, Voice
 from bench.opus_publisher import CODEC_DELAY
@@ -46,7 +45,7 @@ def track(sound: Sound, count: int) -> Soundtrack:
 
 
 def packet(made: Soundtrack, block: Block) -> bytes:
-    unit = message_of(made.unit("a", 0, block))
+    unit = made.unit("a", 0, block)()
     assert isinstance(unit, Unit) and unit.media_time == block.at
     return unit.data
 
@@ -144,10 +143,20 @@ def test_what_is_old_is_forgotten_and_what_is_too_much_as_well():
         made.add(block)
         made.take(block.at + 1)
     assert made.remembered == 50 * OPUS_SAMPLES
-    made.forget(100 * OPUS_SAMPLES)
+    made.advance(150 * OPUS_SAMPLES)
     assert made.remembered == 100 * OPUS_SAMPLES
     made.begin(7 * OPUS_SAMPLES)
     assert made.remembered is None and not made.take(1 << 40)
+
+
+def test_what_would_come_too_late_is_not_made():
+    made = Soundtrack()
+    made.begin(0)
+    for block in blocks(VOICES["440 Hz"], 10):
+        made.add(block)
+    units = [made.unit("a", 0, block) for block in made.take(1 << 40)]
+    made.advance((2 + PATIENCE_PACKETS) * OPUS_SAMPLES)
+    assert [unit() is None for unit in units] == [True] * 2 + [False] * 8
 
 
 def test_marks_that_are_yet_to_be_told_are_handed_out_once():
