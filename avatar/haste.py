@@ -3,7 +3,8 @@ fewer of them where they cost more than encoding (``Engine.hurried_fps``). Pure.
 
 In haste an H.264 picture takes 2.6 ms instead of 3.7 (1280x720) and loses 0.9 dB, 1.6 dB where something moves; a VP8
 picture takes 3.9 instead of 5.6 ms and loses 0.3 dB. It begins after a second of frames that are made just in time or
-too late, sooner where fewer pictures are the remedy, and ends after calm; where that was too early, the next calm must last twice as long.
+too late, sooner where fewer pictures are the remedy, and ends after calm; where that was too early, the next calm must
+last twice as long.
 """
 
 from collections.abc import Iterable

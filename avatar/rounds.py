@@ -20,8 +20,8 @@ from avatar.engines.engine import Drawing, Engine, Work
 from avatar.haste import BEGINS_S, SHEDS_S, Haste
 from avatar.messages import VIDEO_HZ, Codec, FromWorker, Unit
 from avatar.meter import StageMeter
+from avatar.outbox import Send, Unmade
 from avatar.pipeline import Compose, Pipeline, Prepared
-from avatar.recordings import Send
 from avatar.scheduler import Demand, Turn, plan
 
 log = logging.getLogger(__name__)
@@ -214,7 +214,7 @@ class Rounds:
         """Sends, and counts each picture once, when the first of its encodings is there."""
         latest = -1
 
-        def send(message: FromWorker) -> None:
+        def send(message: FromWorker | Unmade) -> None:
             nonlocal latest
             self._send(message)
             if isinstance(message, Unit) and message.codec is not Codec.OPUS and message.media_time > latest:
