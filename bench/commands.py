@@ -353,6 +353,27 @@ def musetalk(
     show(lambda say: measuring.measure_speed(plan, say), report.as_json if json else report.as_text)
 
 
+@app.command()
+def lips(
+    sentences: Annotated[int, typer.Option(min=1, help="At most so many of each kind of voice.")] = 100,
+    weights: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Others than those that ship.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """How well the lips fit voices that they never heard: closure on p, b, m beside a mouth that follows loudness."""
+    from avatar.engines.viseme.viseme_engine import WEIGHTS
+
+    try:
+        from bench import lip_measure as measuring
+        from bench import lip_report as report
+    except ImportError as error:
+        typer.echo(f"{error}; it needs espeak-ng and a resampler: pip install 'whep-avatar[train]'", err=True)
+        raise typer.Exit(1) from None
+    chosen = weights or read_settings().assets / WEIGHTS
+    show(lambda say: measuring.measure_lips(chosen, sentences, say), report.as_json if json else report.as_text)
+
+
 @app.command("side-by-side")
 def side_by_side(
     viewers: Annotated[str, typer.Option(help="Numbers of viewers, with commas between.")] = "1,2,16,64",
