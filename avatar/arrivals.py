@@ -1,13 +1,13 @@
 """Utterances on their way in, by all the ways there are: how they are forgotten, and what an interruption leaves."""
 
-from collections.abc import Callable
 from functools import partial
 
 import msgspec
 
 from avatar.intake import Intake
 from avatar.live_intake import LiveIntake
-from avatar.messages import FromWorker, Interrupt, Interrupted
+from avatar.messages import Interrupt, Interrupted
+from avatar.outbox import Send
 from avatar.pcm_intake import PcmIntake
 from avatar.pipeline import Pipeline
 from avatar.timeline import Stays
@@ -16,7 +16,7 @@ from avatar.timeline import Stays
 class Arrivals:
     """Of all streams of a worker. What stands on a timeline is the timeline's to drop."""
 
-    def __init__(self, uploads: Intake, live: LiveIntake, pcm: PcmIntake, send: Callable[[FromWorker], None]) -> None:
+    def __init__(self, uploads: Intake, live: LiveIntake, pcm: PcmIntake, send: Send) -> None:
         self._uploads, self._live, self._pcm, self._send = uploads, live, pcm, send
 
     def abandon(self, stream: str, utterance: str | None = None) -> None:

@@ -9,6 +9,8 @@ AUDIO_HZ: Final = 48_000
 """Sample rate of all audio that is played."""
 OPUS_SAMPLES: Final = 960
 """One Opus packet: 20 ms at 48 kHz."""
+PATIENCE_PACKETS: Final = 3
+"""How long a live packet is waited for: 60 ms, what a jitter buffer on a good path holds. Then there is silence."""
 VIDEO_HZ: Final = 90_000
 """RTP clock of video (RFC 6184, RFC 7741)."""
 FRAME_RATES: Final = (10, 15, 20, 25, 30)

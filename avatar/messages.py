@@ -14,6 +14,7 @@ from avatar.formats import FRAME_RATES as FRAME_RATES
 from avatar.formats import IDLE_PHASES as IDLE_PHASES
 from avatar.formats import NEUTRAL_POSE as NEUTRAL_POSE
 from avatar.formats import OPUS_SAMPLES as OPUS_SAMPLES
+from avatar.formats import PATIENCE_PACKETS as PATIENCE_PACKETS
 from avatar.formats import POSES as POSES
 from avatar.formats import RENDITIONS as RENDITIONS
 from avatar.formats import VIDEO_HZ as VIDEO_HZ

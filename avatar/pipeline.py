@@ -24,7 +24,6 @@ from avatar.messages import (
     NEUTRAL_POSE,
     OPUS_SAMPLES,
     VIDEO_HZ,
-    Codec,
     Encoding,
     Interrupt,
     Interrupted,
@@ -37,9 +36,10 @@ from avatar.messages import (
     idle_grid,
     start_grid,
 )
+from avatar.outbox import Send
 from avatar.poses import PoseTrack, poses_of
 from avatar.prepared import PreparedAvatar
-from avatar.recordings import Recordings, Send
+from avatar.recordings import Recordings
 from avatar.scheduler import Demand, Turn
 from avatar.soundtrack import Soundtrack
 from avatar.timeline import Block, Ease, Mark, Source, Started, Stays, Timeline
@@ -153,7 +153,7 @@ class Pipeline:
     def advance(self, until: int, now: int) -> None:
         """Grant frames below ``until``."""
         self._until, self._now = max(until, self._until), max(now, self._now)
-        self._sound.forget((self._now - self.format.fps) * self._frame_samples)
+        self._sound.advance(self._now * self._frame_samples)
 
     @property
     def head_start(self) -> int:
@@ -276,7 +276,7 @@ class Pipeline:
 
     def _send_block(self, block: Block, send: Send) -> None:
         self._tell(block.marks, send)
-        send(Unit(self.name, self.epoch, Codec.OPUS, block.at, True, self._sound.encode(block)))
+        send(self._sound.unit(self.name, self.epoch, block))
         self._recordings.hear(block)
 
     def _draw(self, frame: int, drawing: Drawing, compose: Compose, meter: Meter) -> None:

@@ -4,16 +4,15 @@ A recorded utterance has finished when its last chunk was sent. What is made ane
 first time; whoever is still recorded goes on, with a keyframe, where that ends.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import msgspec
 
 from avatar.encode import Picture
-from avatar.messages import FromWorker, RecordSpeech, SpeechFinished, VideoFormat
+from avatar.messages import RecordSpeech, SpeechFinished, VideoFormat
+from avatar.outbox import Send
 from avatar.recorder import Recorder
 from avatar.timeline import Block
-
-Send = Callable[[FromWorker], None]
 
 
 class Recordings:

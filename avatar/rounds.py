@@ -18,8 +18,8 @@ from typing import Final
 from avatar.engines.engine import Drawing, Engine, Work
 from avatar.haste import Haste
 from avatar.meter import StageMeter
+from avatar.outbox import Send
 from avatar.pipeline import Compose, Pipeline, Prepared
-from avatar.recordings import Send
 from avatar.scheduler import Demand, Turn, plan
 
 log = logging.getLogger(__name__)

@@ -6,18 +6,41 @@ just then going over to its mode for music, which speech does not make it do).
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from avatar.cut import Cut, cut
 from avatar.encode import OpusEncoder
 from avatar.engines.engine import REWIND_S
-from avatar.messages import AUDIO_HZ, OPUS_SAMPLES
+from avatar.messages import AUDIO_HZ, OPUS_SAMPLES, PATIENCE_PACKETS, Codec, Unit
+from avatar.outbox import Unmade
 from avatar.timeline import Block, Mark, Stays
 
 PRIMED_WITH: Final = 2
 """Blocks after which an encoder agrees with a decoder that has heard the same from another one."""
 REMEMBERED: Final = REWIND_S * AUDIO_HZ // OPUS_SAMPLES
+
+
+class LateOpus:
+    """An encoder that is made with its first packet, by who makes that."""
+
+    def __init__(self, heard: Sequence[NDArray[np.int16]] = ()) -> None:
+        """``heard``: what is not sent, but was before. Shapes: (960,) each."""
+        self._heard = heard
+        self._encoder: OpusEncoder | None = None
+
+    def encode(self, samples: NDArray[np.int16]) -> bytes:
+        """One packet. Shapes: samples (960,)."""
+        if self._encoder is None:
+            self._encoder = OpusEncoder()
+            for before in self._heard:
+                self._encoder.encode(before)
+            self._heard = ()
+        return self._encoder.encode(samples)
 
 
 class Soundtrack:
@@ -26,16 +49,16 @@ class Soundtrack:
     def __init__(self) -> None:
         self._ahead: deque[Block] = deque()
         self._sent: deque[Block] = deque(maxlen=REMEMBERED)
-        self.sent_until = 0
+        self.sent_until = self._now = 0
         """No block that was taken stands there or later."""
-        self._opus = OpusEncoder()
+        self._opus = LateOpus()
 
     def begin(self, at: int) -> None:
         """A stretch starts at ``at``. Units here: 48 kHz samples on the stream's clock."""
         self._ahead.clear()
         self._sent.clear()
-        self.sent_until = at
-        self._opus = OpusEncoder()  # the idle packets before it came from another one: start from silence as they did
+        self.sent_until = self._now = at
+        self._opus = LateOpus()  # the idle packets before it came from another one: start from silence as they did
 
     def add(self, block: Block) -> None:
         """One more is made."""
@@ -54,13 +77,24 @@ class Soundtrack:
         """As ``take``, but only those that are made anew."""
         return self.take(min(before, self.sent_until))
 
-    def encode(self, block: Block) -> bytes:
-        """The packet of a block that was taken; all in their order."""
-        return self._opus.encode(block.play)
+    def unit(self, stream: str, epoch: int, block: Block) -> Unmade:
+        """The packet of a block that was taken; to be made in the order of the blocks, by one thread.
 
-    def forget(self, before: int) -> None:
-        """What was sent for times before ``before`` will not be cut."""
-        while self._sent and self._sent[0].at < before:
+        None where it would come too late: a worker that has too much to do falls behind by so much, and no further.
+        """
+        encode = self._opus.encode  # the block's, whichever comes after it
+
+        def make() -> Unit | None:
+            if block.at + PATIENCE_PACKETS * OPUS_SAMPLES < self._now:
+                return None
+            return Unit(stream, epoch, Codec.OPUS, block.at, keyframe=True, data=encode(block.play))
+
+        return make
+
+    def advance(self, now: int) -> None:
+        """It is ``now``: what was sent for more than a second ago will not be cut."""
+        self._now = now
+        while self._sent and self._sent[0].at < now - AUDIO_HZ:
             self._sent.popleft()
 
     @property
@@ -86,7 +120,5 @@ class Soundtrack:
             self._ahead.pop()
         self._ahead.extend(made.blocks)
         if sent:
-            self._opus = OpusEncoder()
-            for block in list(self._sent)[-PRIMED_WITH:]:
-                self._opus.encode(block.play)
+            self._opus = LateOpus([block.play for block in list(self._sent)[-PRIMED_WITH:]])
         return made

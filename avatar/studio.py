@@ -29,7 +29,6 @@ from avatar.messages import (
     EncodeIdle,
     Encoding,
     ForceKeyframe,
-    FromWorker,
     GoLive,
     Interrupt,
     LivePacket,
@@ -56,6 +55,7 @@ from avatar.messages import (
     WorkerStats,
 )
 from avatar.meter import rss_bytes
+from avatar.outbox import Send
 from avatar.pcm_intake import PcmIntake
 from avatar.pipeline import Pipeline
 from avatar.prepared import AvatarInvalid, PreparedAvatar
@@ -92,7 +92,7 @@ Item = ToWorker | Outcome | Loaded | Errand | Landed
 class Studio:
     """The worker's state. All methods but ``put`` belong to the thread that calls ``run``."""
 
-    def __init__(self, config: WorkerConfig, library: Library, send: Callable[[FromWorker], None]) -> None:
+    def __init__(self, config: WorkerConfig, library: Library, send: Send) -> None:
         self._config, self._library, self._send = config, library, send
         self._inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._intake = Intake(config, self.put)

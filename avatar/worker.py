@@ -1,6 +1,7 @@
 """The worker process: ``python -m avatar.worker --fd N``. Started by ``avatar.client``, never by hand.
 
-Threads: this one reads the socket; one writes it; one renders (``studio``), publishers' packets included; one encodes
+Threads: this one reads the socket; one writes it, and makes the
+sound's packets for that; one renders (``studio``), publishers' packets included; one encodes
 idle loops; one decodes for each uploaded utterance. All of them sleep while nobody speaks. The process ends when its
 socket closes, whatever the others do.
 """
@@ -10,10 +11,8 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch: more threads only add latency here
 
 import argparse
-import contextlib
 import faulthandler
 import logging
-import queue
 import signal
 import socket
 import sys
@@ -23,7 +22,7 @@ from typing import Final
 
 import msgspec
 
-from avatar.framing import MessageReader, decode_to_worker, frame_message
+from avatar.framing import MessageReader, decode_to_worker
 from avatar.library import DiskLibrary, Library
 from avatar.messages import (
     Configure,
@@ -34,6 +33,7 @@ from avatar.messages import (
     ToWorker,
     WorkerConfig,
 )
+from avatar.outbox import Outbox
 from avatar.studio import Studio
 
 log = logging.getLogger(__name__)
@@ -47,43 +47,6 @@ decoded beside it, the render thread spent more time on waiting for it than in c
 READ_BYTES: Final = 256 * 1024
 SOCKET_BYTES: Final = 4 * 1024 * 1024
 """A phase of an idle loop fits, so that a unit of a live stream waits behind none."""
-TOGETHER: Final = 32
-"""Messages that are written in one call."""
-
-
-class _Outbox:
-    """Messages home, written in order by a thread of its own so that nobody who renders waits for the server."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._messages: queue.SimpleQueue[bytes | threading.Event] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name="outbox", daemon=True).start()
-
-    def send(self, message: FromWorker) -> None:
-        self._messages.put(frame_message(message))
-
-    def flush(self, timeout_s: float) -> None:
-        """Wait until all sent so far is written."""
-        written = threading.Event()
-        self._messages.put(written)
-        written.wait(timeout_s)
-
-    def _run(self) -> None:
-        while True:
-            together, flushed = self._next()
-            with contextlib.suppress(OSError):  # the reader sees the same end and ends the process
-                self._sock.sendall(together)
-            for written in flushed:
-                written.set()
-
-    def _next(self) -> tuple[bytes, list[threading.Event]]:
-        """All messages that wait, for one call of the kernel, and who is to be told."""
-        waiting = [self._messages.get()]
-        with contextlib.suppress(queue.Empty):
-            while len(waiting) < TOGETHER:
-                waiting.append(self._messages.get_nowait())
-        flushed = [each for each in waiting if isinstance(each, threading.Event)]
-        return b"".join(each for each in waiting if isinstance(each, bytes)), flushed
 
 
 class _LogHome(logging.Handler):
@@ -102,7 +65,7 @@ def run(fd: int, make_library: Callable[[WorkerConfig], Library]) -> None:
     """Serve the socket ``fd`` until it closes or asks to end; does not return."""
     with socket.socket(fileno=fd) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
-        outbox = _Outbox(sock)
+        outbox = Outbox(sock)
         logging.basicConfig(handlers=[_LogHome(outbox.send)], level=logging.INFO, format="%(message)s", force=True)
         status = 0
         try:
@@ -115,7 +78,7 @@ def run(fd: int, make_library: Callable[[WorkerConfig], Library]) -> None:
         os._exit(status)
 
 
-def _serve(sock: socket.socket, outbox: _Outbox, make_library: Callable[[WorkerConfig], Library]) -> None:
+def _serve(sock: socket.socket, outbox: Outbox, make_library: Callable[[WorkerConfig], Library]) -> None:
     reader = MessageReader()
     studio: Studio | None = None
     while data := _receive(sock):
@@ -150,7 +113,7 @@ def _decoded(body: bytes) -> ToWorker | None:
     return message
 
 
-def _start(config: WorkerConfig, outbox: _Outbox, make_library: Callable[[WorkerConfig], Library]) -> Studio:
+def _start(config: WorkerConfig, outbox: Outbox, make_library: Callable[[WorkerConfig], Library]) -> Studio:
     logging.getLogger().setLevel(config.log_level)
     library = make_library(config)
     studio = Studio(config, library, outbox.send)
@@ -159,7 +122,7 @@ def _start(config: WorkerConfig, outbox: _Outbox, make_library: Callable[[Worker
     return studio
 
 
-def _render(studio: Studio, outbox: _Outbox) -> None:
+def _render(studio: Studio, outbox: Outbox) -> None:
     try:
         studio.run()
     finally:  # it never returns: a worker without it would answer no ping, so end now and be started anew

@@ -102,14 +102,18 @@ def drawn_lips(assets: Path, avatar: PreparedAvatar, fps: int, analyse: NDArray[
     """
     engine = load_engine(assets)
     silence = np.zeros(int(SILENCE_S * engine.sample_rate), np.float32)
-    slot = engine.open(avatar, fps)
+    slot, mover = engine.open(avatar, fps), engine.mover(avatar)
     engine.push(slot, np.concatenate([silence, analyse, silence]))
     openings: list[float] = []
     while engine.ready(slot):
         index = avatar.picture_at(len(openings), fps)
         ((drawing,),) = engine.step([Work(slot, [FrameJob(index)])])
         assert drawing is not None, "it is to be drawn"
-        openings.append(mouth_opening(compose(avatar.pictures[index], drawing()), state_of(avatar), index))
+        patch = drawing()
+        picture = compose(avatar.pictures[index], patch)
+        if mover is not None:
+            mover(picture, patch.accent)
+        openings.append(mouth_opening(picture, state_of(avatar), index))
     engine.close(slot)
     frames = np.arange(len(openings))
     return Lips(frames / fps - SILENCE_S, np.array(openings), (frames * VIDEO_HZ // fps).astype(np.int64))

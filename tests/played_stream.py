@@ -31,6 +31,7 @@ from avatar.messages import (
     WorkerConfig,
     start_grid,
 )
+from avatar.outbox import Send, Unmade
 from avatar.pipeline import Pipeline
 from avatar.scheduler import plan
 from avatar.speech_buffer import SpeechBuffer
@@ -52,9 +53,10 @@ class PlainEncoder:
 
 @contextmanager
 def plain_packets() -> Iterator[None]:
-    """Sound is not encoded."""
+    """Sound is not encoded, and none of it comes too late to be made."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("avatar.soundtrack.OpusEncoder", PlainEncoder)
+        patch.setattr("avatar.soundtrack.PATIENCE_PACKETS", FOREVER)
         yield
 
 
@@ -63,6 +65,17 @@ class NoMeter:
 
     def add(self, stage: str, seconds: float) -> None:
         """Nothing."""
+
+
+def into(said: list[FromWorker]) -> Send:
+    """Keeps what is sent, made as it comes."""
+
+    def send(message: FromWorker | Unmade) -> None:
+        made = message() if callable(message) else message
+        if made is not None:
+            said.append(made)
+
+    return send
 
 
 @dataclass
@@ -170,7 +183,10 @@ class PlayedStream:
             compose = FakeLibrary(WorkerConfig("", "", "")).compose
             self.pipeline.finish(prepared, drawings, compose, self._hear, NoMeter())
 
-    def _hear(self, message: FromWorker) -> None:
+    def _hear(self, sent: FromWorker | Unmade) -> None:
+        message = sent() if callable(sent) else sent
+        if message is None:
+            return
         self.said.append(message)
         if isinstance(message, Unit):
             self.playout.push(message)

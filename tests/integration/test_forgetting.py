@@ -18,6 +18,8 @@ async def app_and_http(live):
     closing = Closing()
     settings = Settings(watch_token="secret")  # so that queries are looked at
     app = create_app(settings, live.open, closing)
+    for cache in caches(app):  # others have left something in those that a process has once
+        cache.cache_clear()
     async with serving_app(app, closing, settings) as http:
         yield app, http
 

@@ -6,12 +6,23 @@ import pytest
 
 from avatar.engines.engine import Work
 from avatar.idle_loop import encode_phase
-from avatar.messages import NEUTRAL_POSE, Codec, EncodeIdle, Encoding, OpenStream, SetPose, Unit, VideoFormat, WentIdle
+from avatar.messages import (
+    NEUTRAL_POSE,
+    Codec,
+    EncodeIdle,
+    Encoding,
+    FromWorker,
+    OpenStream,
+    SetPose,
+    Unit,
+    VideoFormat,
+    WentIdle,
+)
 from avatar.pipeline import Pipeline
 from avatar.poses import EASE_S, pose_motion
 from avatar.scheduler import Turn
 from tests.fake_engine import PICTURES, SIZE, TILT, TILT_ROWS, FakeLibrary, LoudnessEngine, make_avatar
-from tests.played_stream import NoMeter
+from tests.played_stream import NoMeter, into
 
 FPS = 25
 EASE = round(EASE_S * FPS)
@@ -26,15 +37,15 @@ class Stage:
         self.engine = LoudnessEngine()
         self.pipeline = Pipeline(OpenStream("a", "poser", SHAPE), make_avatar("poser"), self.engine, 10.0)
         self.pipeline.set_encodings([Encoding(Codec.H264)])
-        self.said: list[object] = []
+        self.said: list[FromWorker] = []
         self.frame = 0
 
     def play(self, frames: int) -> None:
         while frames > 0 and self.pipeline.live:
             self.pipeline.advance(self.frame + 1, self.frame)
-            prepared = self.pipeline.prepare(Turn("a", self.frame, 1, 0), self.said.append)
+            prepared = self.pipeline.prepare(Turn("a", self.frame, 1, 0), into(self.said))
             (drawings,) = self.engine.step([Work(self.pipeline.slot, prepared.jobs)])
-            self.pipeline.finish(prepared, drawings, COMPOSE, self.said.append, NoMeter())
+            self.pipeline.finish(prepared, drawings, COMPOSE, into(self.said), NoMeter())
             self.frame += len(prepared.jobs)
             frames -= 1
 

@@ -16,6 +16,7 @@ from avatar.rounds import Landed, Rounds
 from avatar.speech_buffer import SpeechBuffer
 from tests.audio_files import tone
 from tests.fake_engine import SIZE, FakeLibrary, LoudnessEngine, make_avatar
+from tests.played_stream import into
 
 WAIT_S = 20.0
 FIRST = 100
@@ -43,7 +44,7 @@ class Floor:
             threads,
             [self.engine],
             self.compose,
-            self.said.append,
+            into(self.said),
             self.landed.put,
             lambda stream, error: self.failed.append((stream.name, str(error))),
         )

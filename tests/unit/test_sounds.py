@@ -3,13 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avatar.messages import OPUS_SAMPLES, Codec, Unit
+from avatar.messages import OPUS_SAMPLES, PATIENCE_PACKETS, Codec, Unit
 from tests.kept_units import KeptUnits
 from tests.unit.test_idle import loop
 from whep_server.live.fanout import Feed
 from whep_server.live.idle import IdleLoops
 from whep_server.live.playout import Playout
-from whep_server.live.sounds import PATIENCE_PACKETS, Sounds
+from whep_server.live.sounds import Sounds
 
 
 class Listener:

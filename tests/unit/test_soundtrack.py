@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from avatar.cut import FADE_OUT
 from avatar.encode import OpusEncoder
-from avatar.messages import AUDIO_HZ, OPUS_SAMPLES
+from avatar.messages import AUDIO_HZ, OPUS_SAMPLES, PATIENCE_PACKETS, Unit
 from avatar.opus_decoder import OpusDecoder
 from avatar.soundtrack import REMEMBERED, Soundtrack
 from avatar.timeline import Block, Finished, Started, Voice
@@ -44,12 +44,18 @@ def track(sound: Sound, count: int) -> Soundtrack:
     return made
 
 
+def packet(made: Soundtrack, block: Block) -> bytes:
+    unit = made.unit("a", 0, block)()
+    assert isinstance(unit, Unit) and unit.media_time == block.at
+    return unit.data
+
+
 def spliced(sound: Sound, cut: int, ahead: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Packets that were sent up to a cut, and those made anew, decoded by one decoder; and what was to be heard."""
     made = track(sound, cut + TAIL)
-    sent = [made.encode(block) for block in made.take((cut + ahead) * OPUS_SAMPLES)]
+    sent = [packet(made, block) for block in made.take((cut + ahead) * OPUS_SAMPLES)]
     faded = made.cut(cut * OPUS_SAMPLES, lambda _: False).blocks[0].play
-    anew = [made.encode(block) for block in made.take(1 << 40)]
+    anew = [packet(made, block) for block in made.take(1 << 40)]
     ideal = np.concatenate([sound[: cut * OPUS_SAMPLES], faded, np.zeros((TAIL - 1) * OPUS_SAMPLES, np.int16)])
     return decoded([*sent[:cut], *anew]), ideal.astype(float)
 
@@ -102,7 +108,7 @@ def test_an_encoder_that_has_not_heard_what_was_before_clicks():
     sound, clicks = sentence(SENTENCES[0]), []
     for cut in CUTS:
         made = track(sound, cut + TAIL)
-        packets = [made.encode(block) for block in made.take(cut * OPUS_SAMPLES)]
+        packets = [packet(made, block) for block in made.take(cut * OPUS_SAMPLES)]
         fresh = OpusEncoder()
         packets += [fresh.encode(block.play) for block in made.take(1 << 40)]
         clicks.append(click(decoded(packets), sound[: (cut + TAIL) * OPUS_SAMPLES].astype(float), cut))
@@ -120,11 +126,11 @@ def test_what_is_made_anew_stands_where_it_stood():
 
 def test_what_was_not_sent_is_cut_with_the_encoder_that_goes_on():
     made = track(VOICES["440 Hz"], 20)
-    sent = [made.encode(block) for block in made.take(10 * OPUS_SAMPLES)]
+    sent = [packet(made, block) for block in made.take(10 * OPUS_SAMPLES)]
     ideal = VOICES["440 Hz"][: 20 * OPUS_SAMPLES].astype(float)
     ideal[15 * OPUS_SAMPLES :] = 0
     ideal[15 * OPUS_SAMPLES : 16 * OPUS_SAMPLES] = made.cut(15 * OPUS_SAMPLES, lambda _: False).blocks[0].play
-    anew = [made.encode(block) for block in made.take(1 << 40)]
+    anew = [packet(made, block) for block in made.take(1 << 40)]
     assert np.array_equal(decoded(sent + anew), one_encoder(ideal))
 
 
@@ -137,10 +143,20 @@ def test_what_is_old_is_forgotten_and_what_is_too_much_as_well():
         made.add(block)
         made.take(block.at + 1)
     assert made.remembered == 50 * OPUS_SAMPLES
-    made.forget(100 * OPUS_SAMPLES)
+    made.advance(150 * OPUS_SAMPLES)
     assert made.remembered == 100 * OPUS_SAMPLES
     made.begin(7 * OPUS_SAMPLES)
     assert made.remembered is None and not made.take(1 << 40)
+
+
+def test_what_would_come_too_late_is_not_made():
+    made = Soundtrack()
+    made.begin(0)
+    for block in blocks(VOICES["440 Hz"], 10):
+        made.add(block)
+    units = [made.unit("a", 0, block) for block in made.take(1 << 40)]
+    made.advance((2 + PATIENCE_PACKETS) * OPUS_SAMPLES)
+    assert [unit() is None for unit in units] == [True] * 2 + [False] * 8
 
 
 def test_marks_that_are_yet_to_be_told_are_handed_out_once():

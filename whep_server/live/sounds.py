@@ -5,16 +5,12 @@ place for good, so that audio never stops. After an interruption nothing is wait
 """
 
 from collections.abc import Iterable
-from typing import Final
 
-from avatar.messages import OPUS_SAMPLES, Codec
+from avatar.messages import OPUS_SAMPLES, PATIENCE_PACKETS, Codec
 from whep_server.live.fanout import Feed
 from whep_server.live.idle import IdleLoops
 from whep_server.live.packetize import Packetised
 from whep_server.live.playout import Playout
-
-PATIENCE_PACKETS: Final = 3
-"""How long a live packet is waited for: 60 ms, what a jitter buffer on a good path holds."""
 
 
 class Sounds:
