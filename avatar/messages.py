@@ -186,7 +186,10 @@ class GoLive(msgspec.Struct, frozen=True, tag=True):
 
 
 class Advance(msgspec.Struct, frozen=True, tag=True):
-    """Frames below ``until`` may be made now; those below ``now`` are too late to be shown (audio still counts)."""
+    """Frames below ``until`` may be made now; those below ``now`` are too late to be shown.
+
+    Sound is too late ``PATIENCE_PACKETS`` after its time. Whatever is too late, the clock of what is said goes on.
+    """
 
     stream: str
     until: int

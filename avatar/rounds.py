@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 STUCK_S: Final = 2.0
 """A stream that takes longer to finish hangs: in a second a hundred frames are made."""
+SMOOTHING: Final = 0.2
+"""Of how long a picture takes: a longer time counts at once, a shorter one by so much."""
 NO_HURRY_S: Final = 60.0
 """What nobody waits for is made after all that somebody does."""
 
@@ -55,6 +57,11 @@ class _Heard:
     stream: Pipeline
     prepared: Prepared
     drawings: Sequence[Drawing | None]
+    planned_s: float
+
+    def made_in_s(self, began_s: float, ended_s: float) -> float:
+        """From the plan to its first picture."""
+        return began_s - self.planned_s + (ended_s - began_s) / max(1, sum(map(callable, self.drawings)))
 
 
 class Rounds:
@@ -80,6 +87,8 @@ class Rounds:
         """Since when, by name."""
         self.meter = StageMeter()
         self.frames = self.late_frames = 0
+        self._made_in_s = 0.0
+        """From a plan to a turn's first picture, as it lately was."""
 
     @property
     def quick(self) -> bool:
@@ -118,7 +127,7 @@ class Rounds:
         quick = self._haste.look([demand for demand in demands if not self.busy(demand.stream)], time.monotonic())
         slack_s = {demand.stream: NO_HURRY_S if demand.patient else demand.ahead_s for demand in demands}
         planned: defaultdict[int, list[_Planned]] = defaultdict(list)
-        for turn in plan(demands, self._most):
+        for turn in plan(demands, self._most, self._made_in_s):
             stream = streams[turn.stream] = streams.pop(turn.stream)
             stream.hurry(quick)
             prepared = self._prepare(stream, turn)
@@ -153,7 +162,7 @@ class Rounds:
 
     def _hear(self, planned: list[_Planned]) -> list[_Heard]:
         """Drawings for all streams of an engine in one batch; where that fails, each by itself: whose fault is it."""
-        engine = planned[0].stream.engine
+        engine, began_s = planned[0].stream.engine, time.monotonic()
         ready = [engine.ready(each.stream.slot) for each in planned]
         try:
             drawings = self._step(engine, [each.work for each in planned])
@@ -161,7 +170,7 @@ class Rounds:
             log.exception("the engine failed for %d streams at once", len(planned))
             alone = [self._hear_alone(each, before) for each, before in zip(planned, ready, strict=True)]
             return [heard for heard in alone if heard is not None]
-        return [_Heard(each.stream, each.prepared, made) for each, made in zip(planned, drawings, strict=True)]
+        return [_Heard(each.stream, each.prepared, made, began_s) for each, made in zip(planned, drawings, strict=True)]
 
     def _hear_alone(self, planned: _Planned, ready_before: int) -> _Heard | None:
         """One stream's drawings after a failed batch; None where it fails by itself.
@@ -176,7 +185,7 @@ class Rounds:
             log.exception("stream %s: the engine failed", stream.name, extra={"stream": stream.name})
             self._fail(stream, error)
             return None
-        return _Heard(stream, planned.prepared, [*[None] * lost, *rest])
+        return _Heard(stream, planned.prepared, [*[None] * lost, *rest], time.monotonic())
 
     def _step(self, engine: Engine, work: list[Work]) -> list[list[Drawing | None]]:
         began_s = time.perf_counter()
@@ -186,10 +195,13 @@ class Rounds:
 
     def _finish(self, heard: _Heard) -> None:
         error: Exception | None = None
+        began_s = time.monotonic()
         try:
             heard.stream.finish(heard.prepared, heard.drawings, self._compose, self._send, self.meter)
         except Exception as problem:
             name = heard.stream.name
             log.exception("stream %s: drawing or encoding failed", name, extra={"stream": name})
             error = problem
+        took_s = heard.made_in_s(began_s, time.monotonic())
+        self._made_in_s = max(took_s, self._made_in_s + SMOOTHING * (took_s - self._made_in_s))
         self._land(Landed(heard.stream, error))

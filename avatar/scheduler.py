@@ -3,8 +3,12 @@
 What is far ahead of its time, or has none (a recording that nobody watches), can wait: beside streams that are heard it
 gets a frame now and then, so that a round never takes longer than these can stand. Those that can wait take turns, so
 that a long one is made however many short ones come.
+
+A stream that is late goes on with a picture that will be in time when it is made, not with the one that is due: viewers
+of the idle loop are shown no live picture that is late, and would hear speech from a face that does not speak.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -44,6 +48,11 @@ class Demand:
         return (self.next_frame - self.now) / self.fps
 
     @property
+    def late(self) -> int:
+        """Frames whose time has passed."""
+        return max(0, self.now - self.next_frame)
+
+    @property
     def patient(self) -> bool:
         """Whether nobody would notice if it waited."""
         return self.now == 0 or self.ahead_s > NEAR_S
@@ -51,7 +60,10 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Frames ``first`` up to ``first + count`` of a stream, of which the first ``late`` are not drawn."""
+    """Frames ``first`` up to ``first + count`` of a stream, of which the first ``late`` are not drawn.
+
+    They are too late, or would be when they are made.
+    """
 
     stream: str
     first: int
@@ -59,8 +71,10 @@ class Turn:
     late: int
 
 
-def plan(demands: Iterable[Demand], most: int) -> list[Turn]:
+def plan(demands: Iterable[Demand], most: int, made_in_s: float = 0.0) -> list[Turn]:
     """The next round: at most ``most`` streams, the one whose viewers run dry first at its head.
+
+    ``made_in_s``: so long it takes until a turn's first picture is there, those before it included.
 
     ``demands`` are those of all live streams, also of those that are granted nothing at the moment: they may be, soon.
     They come in the order in which they had their last turns, who waits longest first.
@@ -72,13 +86,18 @@ def plan(demands: Iterable[Demand], most: int) -> list[Turn]:
         return [_turn(demand, FRAMES_A_TURN) for demand in patient[:most]]
     hurried = sorted((demand for demand in waiting if not demand.patient), key=lambda demand: demand.ahead_s)
     most_frames = min(FRAMES_A_TURN, max(1, FRAMES_A_ROUND // max(1, len(hurried))))
-    turns = [_turn(demand, FIRST_FRAMES if demand.fresh else most_frames) for demand in hurried]
+    if any(demand.late for demand in hurried):
+        hurried = hurried[:FRAMES_A_ROUND]  # what is planned for the others now would be late when it is made
+    turns = [_turn(demand, FIRST_FRAMES if demand.fresh else most_frames, made_in_s) for demand in hurried]
     turns += [_turn(demand, 1) for demand in patient[:PATIENT_A_ROUND]]
     return turns[:most]
 
 
-def _turn(demand: Demand, most: int) -> Turn:
+def _turn(demand: Demand, most: int, made_in_s: float = 0.0) -> Turn:
     granted = demand.until - demand.next_frame
-    late = min(max(0, demand.now - demand.next_frame), granted, LATE_FRAMES_A_TURN)
-    drawn = min(granted - late, most)
+    late = min(demand.late, granted)
+    if 0 < late < granted:
+        late = min(late + math.ceil(made_in_s * demand.fps), granted - 1)
+    late = min(late, LATE_FRAMES_A_TURN)
+    drawn = 0 if late < demand.late else min(granted - late, most)
     return Turn(demand.stream, demand.next_frame, late + drawn, late)

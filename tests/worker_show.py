@@ -144,7 +144,9 @@ class Show:
         self.client.send(GoLive(stream, frame))
         self.granted[stream] = frame
 
-    async def grant(self, frames: int, stream: str = "a", *, late: int = 0, pictures: bool = True) -> None:
+    async def grant(
+        self, frames: int, stream: str = "a", *, late: int = 0, pictures: bool = True, fps: int = SHAPE.fps
+    ) -> None:
         """Grant frames, the first ``late`` of them too late, and wait until they are made or the stretch has ended.
 
         ``pictures``: whether any encoding is wanted, so that there will be some.
@@ -152,8 +154,8 @@ class Show:
         first = self.granted[stream]
         self.granted[stream] = until_frame = first + frames
         self.client.send(Advance(stream, until_frame, first + late))
-        heard_until = until_frame * AUDIO_HZ // SHAPE.fps - OPUS_SAMPLES
-        seen_until = (until_frame - 1) * VIDEO_HZ // SHAPE.fps if late < frames and pictures else 0
+        heard_until = until_frame * AUDIO_HZ // fps - OPUS_SAMPLES
+        seen_until = (until_frame - 1) * VIDEO_HZ // fps if late < frames and pictures else 0
         await until(lambda: self.ended(stream) or (self._heard(heard_until, stream) and self._seen(seen_until, stream)))
 
     def _heard(self, media_time: int, stream: str) -> bool:

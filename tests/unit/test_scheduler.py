@@ -1,3 +1,5 @@
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,13 +47,25 @@ def test_a_stretch_begins_with_one_picture_that_others_need_not_wait_for():
     assert plan([fresh, demand("other", next_frame=101)], 8) == [Turn("fresh", 100, 1, 0), Turn("other", 101, 3, 0)]
 
 
-def test_late_frames_are_stepped_over_and_the_rest_drawn():
-    assert plan([demand(next_frame=97, until=104)], 8) == [Turn("a", 97, 3 + FRAMES_A_TURN, 3)]
+def test_late_frames_are_stepped_over_with_those_that_would_be_late_when_they_are_made():
+    assert plan([demand(next_frame=97, until=110)], 8) == [Turn("a", 97, 3 + FRAMES_A_TURN, 3)]
+    assert plan([demand(next_frame=97, until=110)], 8, 0.05) == [Turn("a", 97, 5 + FRAMES_A_TURN, 5)]
+    assert plan([demand(next_frame=100, until=110)], 8, 0.05) == [Turn("a", 100, FRAMES_A_TURN, 0)]
 
 
-def test_a_stream_far_behind_catches_up_in_bounded_rounds():
+def test_the_last_that_is_granted_is_drawn_however_late_it_may_come():
+    assert plan([demand(next_frame=97, until=102)], 8, 0.5) == [Turn("a", 97, 5, 4)]
+
+
+def test_where_many_are_late_what_would_be_late_when_it_is_made_is_planned_later():
+    late = [demand(str(n), next_frame=98) for n in range(12)]
+    assert [turn.stream for turn in plan(late, 64)] == list("01234567")
+    assert len(plan([demand(str(n)) for n in range(12)], 64)) == 12
+
+
+def test_a_stream_far_behind_catches_up_in_bounded_rounds_before_it_is_drawn():
     (turn,) = plan([demand(next_frame=0, until=104)], 8)
-    assert (turn.late, turn.count) == (LATE_FRAMES_A_TURN, LATE_FRAMES_A_TURN + FRAMES_A_TURN)
+    assert (turn.late, turn.count) == (LATE_FRAMES_A_TURN, LATE_FRAMES_A_TURN)
 
 
 def test_late_frames_beyond_the_grant_are_not_made():
@@ -65,17 +79,18 @@ def test_no_more_streams_than_the_engine_takes():
 @given(
     st.lists(
         st.builds(Demand, st.uuids().map(str), st.sampled_from([10, 25, 30]), *[st.integers(0, 500)] * 3), max_size=30
-    )
+    ),
+    st.floats(0, 1),
 )
-def test_turns_stay_within_grants(demands: list[Demand]):
+def test_turns_stay_within_grants(demands: list[Demand], made_in_s: float):
     granted = {each.stream: each for each in demands}
-    for turn in plan(demands, 8):
+    for turn in plan(demands, 8, made_in_s):
         asked = granted[turn.stream]
         assert turn.first == asked.next_frame
         assert 1 <= turn.count <= asked.until - asked.next_frame
         assert 0 <= turn.late <= turn.count
-        # a frame is left undrawn only where its time has passed
-        assert turn.late <= max(0, asked.now - asked.next_frame)
+        # a frame is left undrawn only where its time has passed, or will have when it is made
+        assert turn.late <= (asked.late + math.ceil(made_in_s * asked.fps) if asked.late else 0)
 
 
 def render(stream: str, next_frame: int) -> Demand:
