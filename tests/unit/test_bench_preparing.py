@@ -14,7 +14,7 @@ from bench.processes import child_running
 from bench.speaking_streams import STAGES, Gaps, Row
 from tests.unit.test_bench_families import MACHINE
 
-BUSY = "import time; end = time.process_time() + 0.1\nwhile time.process_time() < end: pass"
+BUSY = "import time; print(flush=True); input(); end = time.process_time() + 0.1\nwhile time.process_time() < end: pass"
 
 
 def stretch(p50_s: float, p99_s: float, max_s: float, percent: float = 0.0) -> Stretch:
@@ -38,8 +38,12 @@ def test_a_child_of_any_thread_is_found_and_its_time_counts_when_it_has_ended():
     found: list[int | None] = []
 
     def start() -> None:
-        with subprocess.Popen([sys.executable, "-c", BUSY, "avatar.prepare"], stdin=subprocess.PIPE) as child:
+        command = [sys.executable, "-c", BUSY, "avatar.prepare"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+            assert child.stdout is not None
+            child.stdout.readline()
             found.extend([child_running(os.getpid(), "avatar.prepare"), child.pid])
+            child.communicate(b"\n")
 
     before_s = ended_children_s(os.getpid())
     thread = threading.Thread(target=start)

@@ -140,8 +140,10 @@ def verdict(cases: Sequence[Case]) -> Verdict:
     thresholds = [t for t in np.linspace(0, 1, 101) if share_under(loud_vowels, t) <= max(false, FEW_FALSE)]
     best = max(thresholds, key=lambda t: share_under(loud_lips, t))
     return Verdict(
-        correlation(gap(said), gap(truth)),
-        *(correlation(said[:, p], truth[:, p]) for p in (JAW, WIDE, ROUND)),
+        r_gap=correlation(gap(said), gap(truth)),
+        r_jaw=correlation(said[:, JAW], truth[:, JAW]),
+        r_wide=correlation(said[:, WIDE], truth[:, WIDE]),
+        r_round=correlation(said[:, ROUND], truth[:, ROUND]),
         closures=len(lips),
         closed=share_under(lips, CLOSED),
         vowels=len(vowels),
