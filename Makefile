@@ -16,7 +16,7 @@ FUZZ_S ?= 60
 TESTS ?= tests/test_layout.py tests/unit tests/fuzz tests/integration tests/contract conformance
 
 # What the tests drive as real WHEP players, and what isolates them. The product itself needs none of these.
-DEBIAN := caddy chromium coturn espeak-ng firefox-esr fonts-dejavu-core iproute2 nftables \
+DEBIAN := caddy chromium coturn espeak-ng firefox-esr flite fonts-dejavu-core iproute2 nftables \
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
 	gstreamer1.0-nice gstreamer1.0-libav python3-gi python3-gst-1.0 gir1.2-gst-plugins-bad-1.0 nginx-light openssl \
 	golang-go golang-github-pion-webrtc.v3-dev $(shell command -v npm >/dev/null || echo nodejs npm)

@@ -244,6 +244,8 @@ def _say(line: Line) -> None:
 def _confine() -> None:
     """Take little of the machine, and no more than there is for it."""
     os.nice(19)
+    with contextlib.suppress(OSError):  # below nice 19, which may be the server's own; a sandbox may forbid it
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     cv2.setNumThreads(1)
     with contextlib.suppress(OSError):  # where memory ends all the same, this process goes, not the one on air
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")

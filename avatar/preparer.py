@@ -180,7 +180,9 @@ def run_preparation(order: Order, heard: Callable[[Step], None], most_s: float =
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        start_new_session=True,
+        # Ctrl-C is for the server alone; not in a session of its own, as Linux shares time between sessions first
+        # (autogroup), so that priorities would count for nothing
+        process_group=0,
     ) as process:
         assert process.stdin is not None and process.stdout is not None
         began_s = time.monotonic()

@@ -2,74 +2,21 @@
 pictures) is imported when it runs, so that the command line starts quickly.
 """
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
 import typer
 
-from whep_server.settings import FRAME_RATES, Settings
+from bench.arguments import Json, Rate, Size, check_marks, check_rate, parse_counts, shown_size
+from whep_server.settings import Settings
 
 app: Final = typer.Typer(no_args_is_help=True, add_completion=False)
 
 MOST_FACES: Final = 32
 """The largest batch of ``avatar.engines.musetalk``."""
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 Result = TypeVar("Result")
 Say = Callable[[str], None]
-
-
-def parse_size(value: str) -> tuple[int, int]:
-    """``1280x720`` as (width, height). Errors: typer.BadParameter."""
-    match = re.fullmatch(r"(\d{2,4})x(\d{2,4})", value)
-    if match is None:
-        raise typer.BadParameter("WIDTHxHEIGHT is needed, as in 1280x720")
-    return int(match[1]), int(match[2])
-
-
-def shown_size(settings: Settings, value: str) -> tuple[int, int]:
-    """A size that the avatar of these settings has. Errors: typer.BadParameter."""
-    from avatar.prepared import AvatarInvalid, find_avatar, read_manifest
-
-    size = parse_size(value)
-    try:
-        manifest = read_manifest(find_avatar(settings.assets / "avatars", settings.avatar))
-    except AvatarInvalid as error:
-        raise typer.BadParameter(str(error)) from None
-    sizes = [(each.width, each.height) for each in manifest.sizes]
-    if size not in sizes:
-        there = ", ".join(f"{width}x{height}" for width, height in sizes)
-        raise typer.BadParameter(f"{settings.avatar} can be shown at {there}")
-    return size
-
-
-def parse_counts(value: str) -> list[int]:
-    """``1,10,25`` as ascending counts, each above 0. Errors: typer.BadParameter."""
-    if re.fullmatch(r"[1-9]\d{0,3}(,[1-9]\d{0,3})*", value) is None:
-        raise typer.BadParameter("numbers with commas between are needed, as in 1,10,25")
-    return sorted({int(count) for count in value.split(",")})
-
-
-def check_rate(fps: int) -> int:
-    """One of the rates that streams have. Errors: typer.BadParameter."""
-    if fps not in FRAME_RATES:
-        raise typer.BadParameter(f"must be one of {', '.join(map(str, FRAME_RATES))}")
-    return fps
-
-
-def check_marks(document: Path) -> None:
-    """Say at once, and not after 20 minutes, where tables have no place. Errors: typer.BadParameter."""
-    from bench.everything import inserted
-
-    try:
-        inserted(document.read_text("utf-8"), "")
-    except ValueError as error:
-        raise typer.BadParameter(f"{document}: {error}") from None
-
-
-Size = Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the picture; the avatar must have it.")]
-Rate = Annotated[int, typer.Option(callback=check_rate, help="Frames a second: 10, 15, 20, 25 or 30.")]
 
 
 def say(step: str) -> None:
@@ -180,6 +127,23 @@ def sessions(
     counts = parse_counts(streams)
     show(
         lambda say: measuring.measure_speaking(read_settings(), counts, seconds, say),
+        report.as_json if json else report.as_text,
+    )
+
+
+@app.command()
+def preparing(
+    streams: Annotated[int, typer.Option(min=1, max=16, help="Streams that speak.")] = 4,
+    seconds: Annotated[float, typer.Option(min=1, max=500, help="For each way and round.")] = 15,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="How often each way is measured, in turn.")] = 2,
+    json: Json = False,
+) -> None:
+    """Whether streams that speak notice that an avatar is made of a video on the same server."""
+    from bench import preparing as measuring
+    from bench import preparing_report as report
+
+    show(
+        lambda say: measuring.measure_preparing(read_settings(), streams, seconds, rounds, say),
         report.as_json if json else report.as_text,
     )
 
@@ -363,6 +327,27 @@ def avatars(json: Json = False) -> None:
     from bench import avatar_sizes_report as report
 
     show(lambda say: measuring.measure_sizes(read_settings(), say), report.as_json if json else report.as_text)
+
+
+@app.command()
+def lips(
+    sentences: Annotated[int, typer.Option(min=1, help="At most so many of each kind of voice.")] = 100,
+    weights: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Others than those that ship.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """How well the lips fit voices that they never heard: closure on p, b, m beside a mouth that follows loudness."""
+    from avatar.engines.viseme.viseme_engine import WEIGHTS
+
+    try:
+        from bench import lip_measure as measuring
+        from bench import lip_report as report
+    except ImportError as error:
+        typer.echo(f"{error}; it needs espeak-ng and a resampler: pip install 'whep-avatar[train]'", err=True)
+        raise typer.Exit(1) from None
+    chosen = weights or read_settings().assets / WEIGHTS
+    show(lambda say: measuring.measure_lips(chosen, sentences, say), report.as_json if json else report.as_text)
 
 
 @app.command("side-by-side")

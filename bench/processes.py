@@ -1,5 +1,6 @@
 """Other processes: started, asked, looked at and ended. What they use is read from /proc, as Linux counts it."""
 
+import contextlib
 import os
 import select
 import socket
@@ -162,8 +163,10 @@ def memory_mb(pid: int) -> float:
 
 
 def child_running(pid: int, module: str) -> int | None:
-    """The child of ``pid`` that runs ``module``, or None."""
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
-        if module in Path(f"/proc/{child}/cmdline").read_text(encoding="utf-8").split("\0"):
-            return int(child)
+    """The child of ``pid``, whichever thread started it, that runs ``module``; None where there is none."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread or a child has ended meanwhile
+            for child in (thread / "children").read_text(encoding="ascii").split():
+                if module in Path(f"/proc/{child}/cmdline").read_text(encoding="utf-8").split("\0"):
+                    return int(child)
     return None

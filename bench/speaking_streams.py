@@ -129,6 +129,16 @@ class Speakers:
         self._served, self._watch, self._assets, self._file, self._fps = served, watch, assets, file, fps
         self._names: list[str] = []
 
+    @property
+    def base(self) -> str:
+        """Where the server is."""
+        return self._served.base
+
+    @property
+    def worker(self) -> int:
+        """Its worker's process. Errors: BenchFailed."""
+        return self._served.worker
+
     def row(self, count: int, seconds: float) -> Row:
         """So many of them speak, the others are idle. Errors: BenchFailed."""
         new = [f"s{number}" for number in range(len(self._names), count)]

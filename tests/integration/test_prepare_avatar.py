@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -206,6 +207,7 @@ async def test_a_video_that_kills_its_process_harms_nobody(place: Place):
         (process,) = await until(place.preparing, DEADLINE_S, "the preparing process")
         await until(lambda: process.rlimit(psutil.RLIMIT_FSIZE)[0] == FILE_BYTES, DEADLINE_S, "its limits")
         assert process.nice() == 19 and process.rlimit(psutil.RLIMIT_AS)[0] == MEMORY_BYTES
+        assert os.sched_getscheduler(process.pid) == os.SCHED_IDLE
         assert await asyncio.to_thread(Path(f"/proc/{process.pid}/oom_score_adj").read_text) == "1000\n"
         process.kill()
         await stage.play_out("calm", portion=5)

@@ -4,7 +4,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from bench.commands import app, check_rate, parse_counts, parse_size
+from bench.arguments import check_rate, parse_counts, parse_size
+from bench.commands import app
 
 
 def test_sizes_are_read():

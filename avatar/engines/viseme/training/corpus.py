@@ -2,7 +2,7 @@
 
     python -m avatar.engines.viseme.training.corpus /tmp/corpus.npz --espeak 1500 --recorded 150
 
-Held out of it, for ``evaluate``: nine espeak-ng variants, two languages, one flite voice, every tenth sentence.
+Held out of it, for ``bench lips``: nine espeak-ng variants, two languages, one flite voice, every tenth sentence.
 Voices that derive from recordings of people matter most: espeak-ng alone teaches little of natural consonants.
 """
 

@@ -23,6 +23,7 @@ _EVENT_LIST_END, _EVENT_PHONEME = 0, 7
 _RATE, _PITCH, _RANGE = 1, 3, 4
 _POSITION_CHARACTER, _CHARS_UTF8 = 1, 1
 _NAME_BYTES = 8
+_SEED = 1
 _VOICELESS_STOPS = frozenset("ptkcqʈ")
 _LONGEST_CLOSURE_S, _SHORTEST_CLOSURE_S = 0.09, 0.008
 
@@ -80,6 +81,7 @@ class Espeak:
         ``voice``: language and variant, ``en-us+f3``. Errors: ValueError for a voice that there is not.
         """
         self._samples, self._phonemes = [], []
+        self._library.espeak_ng_SetRandSeed(_SEED)  # else its breath is of the time of day, and of what it said before
         if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
             raise ValueError(f"no voice {voice}")
         settings = ((_RATE, manner.words_a_minute), (_PITCH, manner.pitch), (_RANGE, manner.liveliness))

@@ -17,6 +17,15 @@ from avatar.engines.viseme.phonemes import Segment, segments_of_arpabet
 _TIMEOUT_S = 60
 
 
+def voices() -> list[str]:
+    """Those that are installed; none without flite. Asked for another, flite speaks with its first and says nothing."""
+    try:
+        said = subprocess.run(["flite", "-lv"], capture_output=True, text=True, check=True, timeout=_TIMEOUT_S).stdout
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return []
+    return said.partition(":")[2].split()
+
+
 def say(text: str, voice: str, stretch: float = 1.0) -> tuple[int, NDArray[np.float32], list[Segment]]:
     """Sample rate, samples and segments of ``text``; ``stretch`` above 1 is slower.
 
