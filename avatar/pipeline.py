@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar.cadence import Cadence
 from avatar.cut import Cut
 from avatar.deadlines import Deadlines
 from avatar.decode import RATIO
@@ -87,8 +88,7 @@ class Pipeline:
         self._track = PoseTrack(self.format.fps)
         self._rests = True
         """Whether there is an idle loop of the pose."""
-        self._drawn_fps = opened.drawn_fps or self.format.fps
-        self._quick = False
+        self._cadence = Cadence(self.format.fps, opened.drawn_fps, engine.hurried_fps)
         self._encoders = Encoders(self.format, zlib.crc32(opened.stream.encode()))
         self._anew: set[int] = set()
         """Frames that are yet to be made and from which on all encodings begin anew."""
@@ -114,7 +114,7 @@ class Pipeline:
 
     def hurry(self, quick: bool) -> None:
         """Encode in haste, and draw fewer pictures where these cost much; or no more."""
-        self._quick = self._encoders.quick = quick
+        self._cadence.quick = self._encoders.quick = quick
 
     def record(self, order: RecordSpeech, samples: int) -> None:
         """Make chunks of an utterance that is about to be enqueued, so many 48 kHz samples long."""
@@ -171,7 +171,8 @@ class Pipeline:
     def demand(self) -> Demand:
         """What is granted and not made."""
         fresh = self._next_frame == self._first_frame
-        return Demand(self.name, self.format.fps, self._next_frame, self._allowed_until(), self._now, fresh)
+        since_s = -(self.deadlines.slack_s(self._now, time.monotonic()) or 0.0)
+        return Demand(self.name, self.format.fps, self._next_frame, self._allowed_until(), self._now, fresh, since_s)
 
     def _allowed_until(self) -> int:
         """Frames below it may be made. Long before its time nothing begins and nothing ends: it may be interrupted."""
@@ -203,8 +204,9 @@ class Pipeline:
                 break
             strength = self._ease.step(speaking=self.timeline.speaking(frame * self._frame_samples))
             shown = bool(self._encoders) and not self._left_out(frame, turn)
+            needed = not self._canvas_shown or self._ease.shut  # the idle loop, which may follow, has its mouth shut
             picture = self.avatar.picture_at(frame, self.format.fps)
-            prepared.jobs.append(FrameJob(picture, strength, shown and self._drawn(frame)))
+            prepared.jobs.append(FrameJob(picture, strength, shown and self._cadence.draws(frame, needed=needed)))
             prepared.shown.append(shown)
         self._next_frame = turn.first + len(prepared.jobs)
         self._send_sound(self._next_frame * self._frame_samples, send)
@@ -239,14 +241,6 @@ class Pipeline:
         """Whether it comes too late to be shown. A recording shows its last picture for longer, so it needs a first."""
         first_of_all = frame == turn.first and not self._canvas_shown
         return frame < turn.first + turn.late and not (self._recordings and first_of_all)
-
-    def _drawn(self, frame: int) -> bool:
-        """Whether a picture is drawn; between those that are, the last one is sent again."""
-        fps, drawn = self.format.fps, float(self._drawn_fps)
-        if self._quick and self.engine.hurried_fps:
-            drawn = min(drawn, fps / -(-fps // self.engine.hurried_fps))
-        due = drawn >= fps or frame * drawn // fps != (frame - 1) * drawn // fps
-        return due or not self._canvas_shown or self._ease.shut  # the idle loop, which may follow, has its mouth shut
 
     def _idle_at(self, frame: int) -> bool:
         """Whether the stretch ends before ``frame``: all is said, the mouth is shut, an idle keyframe is there.

@@ -22,6 +22,8 @@ FIRST_FRAMES: Final = 1
 """Pictures of the turn with which a stretch begins: the sooner the first one is seen."""
 LATE_FRAMES_A_TURN: Final = 25
 """Frames that are only stepped over are cheap: a stream that fell behind catches up a second a round."""
+TRANSIT_S: Final = 0.01
+"""From here to where it is shown."""
 NEAR_S: Final = 1.0
 """What is granted for a later time than this can wait."""
 PATIENT_A_ROUND: Final = 2
@@ -41,6 +43,8 @@ class Demand:
     """Frames below it are too late to be shown; 0 where nothing ever is."""
     fresh: bool = False
     """Whether no frame of the stretch was made."""
+    since_s: float = 0.0
+    """How long ago frame ``now`` began."""
 
     @property
     def ahead_s(self) -> float:
@@ -96,8 +100,14 @@ def plan(demands: Iterable[Demand], most: int, made_in_s: float = 0.0) -> list[T
 def _turn(demand: Demand, most: int, made_in_s: float = 0.0) -> Turn:
     granted = demand.until - demand.next_frame
     late = min(demand.late, granted)
-    if 0 < late < granted:
-        late = min(late + math.ceil(made_in_s * demand.fps), granted - 1)
+    if demand.now and late < granted:
+        frames = (made_in_s + TRANSIT_S + demand.since_s) * demand.fps
+        if late or made_in_s * demand.fps >= 1:  # else it is late for once, by less than a frame, and better than none
+            late = min(max(0, demand.now + math.ceil(frames) - demand.next_frame), granted - 1)
     late = min(late, LATE_FRAMES_A_TURN)
-    drawn = 0 if late < demand.late else min(granted - late, most)
+    if late < demand.late:
+        most = 0
+    elif late:
+        most = 1  # the next one is planned when this one is there, lest it be late again
+    drawn = min(granted - late, most)
     return Turn(demand.stream, demand.next_frame, late + drawn, late)

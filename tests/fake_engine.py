@@ -1,12 +1,13 @@
 """A worker with an engine that draws loudness as a grey box: no torch, no art, every number predictable.
 
 Run as a program it is the worker process (``python tests/fake_engine.py --fd N``); imported, engine and library.
-The avatar named ``breaks`` cannot be heard, ``tears`` cannot be drawn, drawing ``hangs`` takes for ever, ``damaged``
-cannot be loaded.
+The avatar named ``breaks`` cannot be heard, ``tears`` cannot be drawn, drawing ``hangs`` takes for ever, that of
+``slow`` longer than a picture is shown; ``damaged`` cannot be loaded.
 """
 
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ SIZE = (128, 96)
 BOX = Box(48, 48, 32, 32)
 FACES = 20
 PICTURES = 200
+SLOW_S = 0.06
 TILT_ROWS, TILT = 16, 40
 """Rows in which the avatar named ``poser`` shows how far it tilts its head, and levels of luma to a degree."""
 FPS = 25
@@ -128,11 +130,16 @@ def _never(picture: int, loudness: float) -> Patch:
     raise AssertionError
 
 
+def _slowly(picture: int, loudness: float) -> Patch:
+    time.sleep(SLOW_S)
+    return _box(picture, loudness)
+
+
 def _box(picture: int, loudness: float) -> Patch:
     return Patch(picture, BOX, np.full((BOX.height, BOX.width, 4), round(255 * min(1.0, loudness)), np.uint8))
 
 
-DRAWN = {"tears": _torn, "hangs": _never}
+DRAWN = {"tears": _torn, "hangs": _never, "slow": _slowly}
 
 
 class FakeLibrary:
@@ -142,7 +149,7 @@ class FakeLibrary:
         self._config = config
 
     def avatars(self) -> list[AvatarInfo]:
-        names = ["grey", *(f"face-{number}" for number in range(FACES))]
+        names = ["grey", "slow", *(f"face-{number}" for number in range(FACES))]
         still = [AvatarInfo(name, name.title(), "loudness", [SIZE]) for name in names]
         return [*still, AvatarInfo("poser", "Poser", "loudness", [SIZE], poses=POSES)]
 

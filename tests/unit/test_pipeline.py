@@ -23,7 +23,7 @@ from avatar.messages import (
     WorkerConfig,
 )
 from avatar.pipeline import Pipeline
-from avatar.scheduler import FRAMES_A_TURN, Turn, plan
+from avatar.scheduler import Turn, plan
 from avatar.speech_buffer import SpeechBuffer
 from tests.audio_files import tone
 from tests.fake_engine import SIZE, FakeLibrary, LoudnessEngine, make_avatar
@@ -174,16 +174,16 @@ def test_pictures_that_come_too_late_are_left_out_and_a_recording_shows_the_last
     stage.play(8)
     stage.pipeline.advance(60, 23)
     (turn,) = plan([stage.pipeline.demand()], 8)
-    assert turn == Turn("a", 8, 15 + FRAMES_A_TURN, 15)
+    assert turn == Turn("a", 8, 16 + 1, 16), "what is due now would be late"
     stage.play(turn.count, late=turn.late)
-    too_late = 23 * 2 - PATIENCE_PACKETS
-    heard = [packet for packet in range(54) if not 8 * 2 <= packet < too_late]
+    too_late = 24 * 2 - PATIENCE_PACKETS
+    heard = [packet for packet in range(50) if not 8 * 2 <= packet < too_late]
     assert [unit.media_time for unit in stage.units(Codec.OPUS)] == [960 * packet for packet in heard]
     stage.play_out()
-    assert [frame for frame in stage.drawn if frame < 27] == [*range(8), *range(23, 27)]
+    assert [frame for frame in stage.drawn if frame < 27] == [*range(8), *range(24, 27)]
     chunks = stage.of(SpeechChunk)
     shown = [[round(ticks / 3600) for ticks in tracks(chunk.data)[VIDEO].durations] for chunk in chunks]
-    assert shown[:3] == [[1] * 7 + [3], [10], [3] + [1] * 7], "each chunk begins with a picture, however late"
+    assert shown[:3] == [[1] * 7 + [3], [10], [4] + [1] * 6], "each chunk begins with a picture, however late"
     assert [chunk.frames for chunk in chunks] == [10] * 5
     assert sum(sum(tracks(chunk.data)[AUDIO].durations) for chunk in chunks) == samples
     assert all(tracks(chunk.data)[VIDEO].sync[0] for chunk in chunks)

@@ -3,7 +3,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avatar.scheduler import FRAMES_A_TURN, LATE_FRAMES_A_TURN, Demand, Turn, plan
+from avatar.scheduler import FRAMES_A_TURN, LATE_FRAMES_A_TURN, TRANSIT_S, Demand, Turn, plan
 
 
 def demand(stream: str = "a", fps: int = 25, next_frame: int = 100, until: int = 104, now: int = 100) -> Demand:
@@ -48,9 +48,16 @@ def test_a_stretch_begins_with_one_picture_that_others_need_not_wait_for():
 
 
 def test_late_frames_are_stepped_over_with_those_that_would_be_late_when_they_are_made():
-    assert plan([demand(next_frame=97, until=110)], 8) == [Turn("a", 97, 3 + FRAMES_A_TURN, 3)]
-    assert plan([demand(next_frame=97, until=110)], 8, 0.05) == [Turn("a", 97, 5 + FRAMES_A_TURN, 5)]
-    assert plan([demand(next_frame=100, until=110)], 8, 0.05) == [Turn("a", 100, FRAMES_A_TURN, 0)]
+    assert plan([demand(next_frame=97, until=110)], 8) == [Turn("a", 97, 4 + 1, 4)]
+    assert plan([demand(next_frame=97, until=110)], 8, 0.06) == [Turn("a", 97, 5 + 1, 5)]
+    assert plan([demand(next_frame=100, until=110)], 8, 0.06) == [Turn("a", 100, 2 + 1, 2)]
+    assert plan([demand(next_frame=102, until=110)], 8, 0.06) == [Turn("a", 102, FRAMES_A_TURN, 0)]
+    assert plan([demand(next_frame=100, until=110)], 8, 0.03) == [Turn("a", 100, FRAMES_A_TURN, 0)]
+
+
+def test_a_frame_that_began_a_while_ago_is_sooner_over():
+    began = Demand("a", 25, 97, 110, 100, since_s=0.03)
+    assert plan([began], 8, 0.06) == [Turn("a", 97, 6 + 1, 6)]
 
 
 def test_the_last_that_is_granted_is_drawn_however_late_it_may_come():
@@ -90,7 +97,7 @@ def test_turns_stay_within_grants(demands: list[Demand], made_in_s: float):
         assert 1 <= turn.count <= asked.until - asked.next_frame
         assert 0 <= turn.late <= turn.count
         # a frame is left undrawn only where its time has passed, or will have when it is made
-        assert turn.late <= (asked.late + math.ceil(made_in_s * asked.fps) if asked.late else 0)
+        assert turn.late <= max(0, asked.now + math.ceil((made_in_s + TRANSIT_S) * asked.fps) - asked.next_frame)
 
 
 def render(stream: str, next_frame: int) -> Demand:
