@@ -22,8 +22,8 @@ FIRST_FRAMES: Final = 1
 """Pictures of the turn with which a stretch begins: the sooner the first one is seen."""
 LATE_FRAMES_A_TURN: Final = 25
 """Frames that are only stepped over are cheap: a stream that fell behind catches up a second a round."""
-TRANSIT_S: Final = 0.01
-"""From here to where it is shown."""
+TRANSIT_S: Final = 0.02
+"""From here to where it is shown, on a machine that has too much to do."""
 NEAR_S: Final = 1.0
 """What is granted for a later time than this can wait."""
 PATIENT_A_ROUND: Final = 2
