@@ -90,8 +90,8 @@ class Rounds:
         """Since when, by name."""
         self.meter, self.slack = StageMeter(), SlackMeter()
         self.frames = self.late_frames = 0
-        self._made_in_s = 0.0
-        """From a plan to a turn's first picture, as it lately was."""
+        self._made_in_s = {each.name: 0.0 for each in engines}
+        """From a plan to a turn's first picture, as it lately was, by engine."""
 
     @property
     def quick(self) -> bool:
@@ -130,7 +130,7 @@ class Rounds:
         self._look(streams)
         slack_s = {demand.stream: NO_HURRY_S if demand.patient else demand.ahead_s for demand in demands}
         planned: defaultdict[int, list[_Planned]] = defaultdict(list)
-        for turn in plan(demands, self._most, self._made_in_s):
+        for turn in plan(demands, self._most):
             stream = streams[turn.stream] = streams.pop(turn.stream)
             stream.hurry(self._haste[stream.engine.name].quick)
             prepared = self._prepare(stream, turn)
@@ -159,7 +159,7 @@ class Rounds:
         free = len(self._busy) < self._threads
         live = [stream for stream in streams.values() if stream.live]
         may = {stream.name for stream in live if not self.busy(stream.name) and (free or stream.engine.idle)}
-        demands = [stream.demand() for stream in live]
+        demands = [replace(stream.demand(), made_in_s=self._made_in_s[stream.engine.name]) for stream in live]
         return [each if each.stream in may else replace(each, until=each.next_frame) for each in demands]
 
     def _prepare(self, stream: Pipeline, turn: Turn) -> Prepared | None:
@@ -218,8 +218,9 @@ class Rounds:
             name = heard.stream.name
             log.exception("stream %s: drawing or encoding failed", name, extra={"stream": name})
             error = problem
-        took_s = heard.made_in_s(began_s, time.monotonic())
-        self._made_in_s = max(took_s, self._made_in_s + SMOOTHING * (took_s - self._made_in_s))
+        took_s, engine = heard.made_in_s(began_s, time.monotonic()), heard.stream.engine.name
+        before_s = self._made_in_s[engine]
+        self._made_in_s[engine] = max(took_s, before_s + SMOOTHING * (took_s - before_s))
         self._land(Landed(heard.stream, error))
 
     def _timed(self, stream: Pipeline) -> Send:

@@ -45,6 +45,8 @@ class Demand:
     """Whether no frame of the stretch was made."""
     since_s: float = 0.0
     """How long ago frame ``now`` began."""
+    made_in_s: float = 0.0
+    """So long it takes until a turn's first picture is there, those before it included."""
 
     @property
     def ahead_s(self) -> float:
@@ -75,10 +77,8 @@ class Turn:
     late: int
 
 
-def plan(demands: Iterable[Demand], most: int, made_in_s: float = 0.0) -> list[Turn]:
+def plan(demands: Iterable[Demand], most: int) -> list[Turn]:
     """The next round: at most ``most`` streams, the one whose viewers run dry first at its head.
-
-    ``made_in_s``: so long it takes until a turn's first picture is there, those before it included.
 
     ``demands`` are those of all live streams, also of those that are granted nothing at the moment: they may be, soon.
     They come in the order in which they had their last turns, who waits longest first.
@@ -92,17 +92,19 @@ def plan(demands: Iterable[Demand], most: int, made_in_s: float = 0.0) -> list[T
     most_frames = min(FRAMES_A_TURN, max(1, FRAMES_A_ROUND // max(1, len(hurried))))
     if any(demand.late for demand in hurried):
         hurried = hurried[:FRAMES_A_ROUND]  # what is planned for the others now would be late when it is made
-    turns = [_turn(demand, FIRST_FRAMES if demand.fresh else most_frames, made_in_s) for demand in hurried]
+    turns = [_turn(demand, FIRST_FRAMES if demand.fresh else most_frames) for demand in hurried]
     turns += [_turn(demand, 1) for demand in patient[:PATIENT_A_ROUND]]
     return turns[:most]
 
 
-def _turn(demand: Demand, most: int, made_in_s: float = 0.0) -> Turn:
+def _turn(demand: Demand, most: int) -> Turn:
     granted = demand.until - demand.next_frame
     late = min(demand.late, granted)
     if demand.now and late < granted:
-        frames = (made_in_s + TRANSIT_S + demand.since_s) * demand.fps
-        if late or made_in_s * demand.fps >= 1:  # else it is late for once, by less than a frame, and better than none
+        frames = (demand.made_in_s + TRANSIT_S + demand.since_s) * demand.fps
+        if (
+            late or demand.made_in_s * demand.fps >= 1
+        ):  # else it is late for once, by less than a frame, and better than none
             late = min(max(0, demand.now + math.ceil(frames) - demand.next_frame), granted - 1)
     late = min(late, LATE_FRAMES_A_TURN)
     if late < demand.late:

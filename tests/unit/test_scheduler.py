@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 from avatar.scheduler import FRAMES_A_TURN, LATE_FRAMES_A_TURN, TRANSIT_S, Demand, Turn, plan
 
 
-def demand(stream: str = "a", fps: int = 25, next_frame: int = 100, until: int = 104, now: int = 100) -> Demand:
-    return Demand(stream, fps, next_frame, until, now)
+def demand(
+    stream: str = "a", fps: int = 25, next_frame: int = 100, until: int = 104, now: int = 100, made_in_s: float = 0.0
+) -> Demand:
+    return Demand(stream, fps, next_frame, until, now, made_in_s=made_in_s)
 
 
 def test_nothing_is_made_that_was_not_granted():
@@ -49,19 +51,19 @@ def test_a_stretch_begins_with_one_picture_that_others_need_not_wait_for():
 
 def test_late_frames_are_stepped_over_with_those_that_would_be_late_when_they_are_made():
     assert plan([demand(next_frame=97, until=110)], 8) == [Turn("a", 97, 4 + 1, 4)]
-    assert plan([demand(next_frame=97, until=110)], 8, 0.06) == [Turn("a", 97, 5 + 1, 5)]
-    assert plan([demand(next_frame=100, until=110)], 8, 0.06) == [Turn("a", 100, 2 + 1, 2)]
-    assert plan([demand(next_frame=102, until=110)], 8, 0.06) == [Turn("a", 102, FRAMES_A_TURN, 0)]
-    assert plan([demand(next_frame=100, until=110)], 8, 0.03) == [Turn("a", 100, FRAMES_A_TURN, 0)]
+    assert plan([demand(next_frame=97, until=110, made_in_s=0.06)], 8) == [Turn("a", 97, 5 + 1, 5)]
+    assert plan([demand(next_frame=100, until=110, made_in_s=0.06)], 8) == [Turn("a", 100, 2 + 1, 2)]
+    assert plan([demand(next_frame=102, until=110, made_in_s=0.06)], 8) == [Turn("a", 102, FRAMES_A_TURN, 0)]
+    assert plan([demand(next_frame=100, until=110, made_in_s=0.03)], 8) == [Turn("a", 100, FRAMES_A_TURN, 0)]
 
 
 def test_a_frame_that_began_a_while_ago_is_sooner_over():
-    began = Demand("a", 25, 97, 110, 100, since_s=0.03)
-    assert plan([began], 8, 0.06) == [Turn("a", 97, 6 + 1, 6)]
+    began = Demand("a", 25, 97, 110, 100, since_s=0.03, made_in_s=0.06)
+    assert plan([began], 8) == [Turn("a", 97, 6 + 1, 6)]
 
 
 def test_the_last_that_is_granted_is_drawn_however_late_it_may_come():
-    assert plan([demand(next_frame=97, until=102)], 8, 0.5) == [Turn("a", 97, 5, 4)]
+    assert plan([demand(next_frame=97, until=102, made_in_s=0.5)], 8) == [Turn("a", 97, 5, 4)]
 
 
 def test_where_many_are_late_what_would_be_late_when_it_is_made_is_planned_later():
@@ -85,19 +87,25 @@ def test_no_more_streams_than_the_engine_takes():
 
 @given(
     st.lists(
-        st.builds(Demand, st.uuids().map(str), st.sampled_from([10, 25, 30]), *[st.integers(0, 500)] * 3), max_size=30
+        st.builds(
+            Demand,
+            st.uuids().map(str),
+            st.sampled_from([10, 25, 30]),
+            *[st.integers(0, 500)] * 3,
+            made_in_s=st.floats(0, 1),
+        ),
+        max_size=30,
     ),
-    st.floats(0, 1),
 )
-def test_turns_stay_within_grants(demands: list[Demand], made_in_s: float):
+def test_turns_stay_within_grants(demands: list[Demand]):
     granted = {each.stream: each for each in demands}
-    for turn in plan(demands, 8, made_in_s):
+    for turn in plan(demands, 8):
         asked = granted[turn.stream]
         assert turn.first == asked.next_frame
         assert 1 <= turn.count <= asked.until - asked.next_frame
         assert 0 <= turn.late <= turn.count
         # a frame is left undrawn only where its time has passed, or will have when it is made
-        assert turn.late <= max(0, asked.now + math.ceil((made_in_s + TRANSIT_S) * asked.fps) - asked.next_frame)
+        assert turn.late <= max(0, asked.now + math.ceil((asked.made_in_s + TRANSIT_S) * asked.fps) - asked.next_frame)
 
 
 def render(stream: str, next_frame: int) -> Demand:
