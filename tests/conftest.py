@@ -18,6 +18,7 @@ ALONE = {
     "test_many_streams",
     "test_musetalk_plays",
     "test_network_change",
+    "test_overload",
     "test_package",
     "test_prepare_avatar",
     "test_publish_lips",

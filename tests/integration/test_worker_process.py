@@ -309,6 +309,7 @@ def test_a_worker_whose_streams_are_idle_uses_no_time(tmp_path: Path):
     run(scenario())
 
 
+@pytest.mark.alone  # in company it may be late, and leaves pictures out
 def test_the_shipped_avatar_speaks(tmp_path: Path):
     """The real engine, the real art: everything above it is covered with the fake."""
 
