@@ -86,6 +86,17 @@ def test_where_nothing_was_measured_an_engine_s_own_speed_decides_and_it_is_said
     assert measured.limits == {"musetalk": 4}
 
 
+def test_a_number_that_is_set_holds_for_engines_that_nobody_measures():
+    streams = [Speaks(1.0, engine="another"), Speaks(1.0)]
+    admission = Admission({"viseme": 2, "musetalk": 2}, lambda: streams, Ledger(), otherwise=2)
+    admission.estimate({"another": 900.0}, 25)
+    for engine in ("another", "viseme"):
+        with pytest.raises(TooManySpeak, match="no more than 2"):
+            admission.check(engine)
+    streams.pop()
+    admission.check("another")
+
+
 async def test_what_was_measured_is_read_unless_another_number_is_set(tmp_path):
     settings = Settings(cache=tmp_path / "new")
     assert await most_speaking(settings) == {"viseme": 0, "musetalk": 0}

@@ -46,16 +46,18 @@ class Speaker(Protocol):
 class Admission:
     """The places of those that may speak at one time."""
 
-    def __init__(self, limits: Mapping[str, int], speakers: Callable[[], Iterable[Speaker]], ledger: Ledger) -> None:
-        """``limits`` by engine, 0 or none: as many as want to. ``speakers`` are all streams on air."""
-        self.limits = dict(limits)
+    def __init__(
+        self, limits: Mapping[str, int], speakers: Callable[[], Iterable[Speaker]], ledger: Ledger, otherwise: int = 0
+    ) -> None:
+        """``limits`` by engine, ``otherwise`` that of the rest; 0: as many as want to. ``speakers``: all on air."""
+        self.limits, self._otherwise = dict(limits), otherwise
         self._known = {engine for engine, limit in limits.items() if limit}
         self._speakers, self._ledger = speakers, ledger
 
     def estimate(self, speeds: Mapping[str, float], fps: int) -> None:
         """Limits for engines that have none, from the pictures a second that they said they make."""
         for engine, speed in speeds.items():
-            if engine in self._known:
+            if engine in self._known or self._otherwise:
                 continue
             limit = max(1, int(HEADROOM * speed / fps))
             if limit != self.limits.get(engine):
@@ -63,9 +65,12 @@ class Admission:
                 logger.warning(text, limit, engine, speed, f"{MEASURE} --avatar NAME")
             self.limits[engine] = limit
 
+    def _limit(self, engine: str) -> int:
+        return self.limits.get(engine, self._otherwise)
+
     def _part(self, engine: str) -> Fraction:
         """Of the machine, that a stream takes."""
-        limit = self.limits.get(engine, 0)
+        limit = self._limit(engine)
         return Fraction(1, limit) if limit else Fraction(0)
 
     def check(self, engine: str) -> None:
@@ -81,6 +86,6 @@ class Admission:
         retry_after_s = max(1, math.ceil(min(known))) if known else UNKNOWN_S
         beside = ", fewer beside those of other engines" if any(each.engine != engine for each in talking) else ""
         raise TooManySpeak(
-            f"{len(talking)} streams speak, and no more than {self.limits[engine]} can at one time{beside}",
+            f"{len(talking)} streams speak, and no more than {self._limit(engine)} can at one time{beside}",
             retry_after_s=retry_after_s,
         )

@@ -96,7 +96,7 @@ class Registry:
         self._group: asyncio.TaskGroup
         self._worker_came = asyncio.Event()
         self._renders: Renders
-        self._places = Admission(limits, self.streams, self.ledger)
+        self._places = Admission(limits, self.streams, self.ledger, settings.max_speaking)
 
     def open(self, worker: Worker, ports: Ports, spans: Spans) -> None:
         """Work with that worker, and sessions on those ports."""
