@@ -140,10 +140,11 @@ class AvatarMemory:
             most = self._most_bytes // MIB
             log.warning("avatars on air take %d MiB of memory, more than the %d that they may", taken // MIB, most)
         self._full = taken > self._most_bytes
-        held = [self._told(each.avatar.name, each.avatar.size, each) for each in self._all()]
+        held = [self._told(each) for each in self._all()]
         self._tell(AvatarsHeld(held, self._hits, self._loads.total(), self._evictions))
 
-    def _told(self, name: str, size: tuple[int, int], held: _Held) -> HeldAvatar:
+    def _told(self, held: _Held) -> HeldAvatar:
+        name, size = held.avatar.name, held.avatar.size
         return HeldAvatar(name, *size, held.bytes, held.streams, self._loads[name, size])
 
     def _all(self) -> list[_Held]:

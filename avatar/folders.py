@@ -26,6 +26,11 @@ def engine_of(directory: Path) -> str:
     return "musetalk" if _is_foreign(directory) else read_manifest(directory).engine
 
 
+def size_on_disk(directory: Path) -> int:
+    """Units: bytes."""
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+
+
 def describe(directory: Path, usual_size: tuple[int, int], *, shipped: bool) -> AvatarInfo:
     """What it is, without its pictures. Errors: AvatarInvalid."""
     if _is_foreign(directory):

@@ -18,6 +18,8 @@ RENDITIONS: Final = 3
 """Most rungs of ``ladder``."""
 IDLE_PHASES: Final = 5
 """Copies of the idle loop with staggered keyframes: with one a second in each, one is never above 200 ms away."""
+SLACK_BOUNDS_S: Final = (-1.0, -0.2, -0.08, -0.04, 0.0, 0.02, 0.04, 0.06, 0.08, 0.12, 0.16, 0.24, 0.32, 0.4)
+"""How long before they are due pictures are finished, in a histogram: the server has them made 0.04 to 0.4 s ahead."""
 
 NEUTRAL_POSE: Final = "neutral"
 POSES: Final = (NEUTRAL_POSE, "listening", "nodding")
@@ -71,7 +73,3 @@ def ladder(shape: VideoFormat) -> tuple[VideoFormat, ...]:
 def _even(pixels: int, divisor: int) -> int:
     """Whole chroma samples."""
     return pixels // divisor // 2 * 2
-
-
-SLACK_BOUNDS_S: Final = (-1.0, -0.2, -0.08, -0.04, 0.0, 0.02, 0.04, 0.06, 0.08, 0.12, 0.16, 0.24, 0.32, 0.4)
-"""How long before they are due pictures are finished, in a histogram: the server has them made 0.04 to 0.4 s ahead."""

@@ -113,7 +113,8 @@ class Rounds:
 
     def due(self, streams: dict[str, Pipeline]) -> bool:
         """Whether there is something to be made and somebody to finish it."""
-        return self._open and any(demand.next_frame < demand.until for demand in self._demands(streams))
+        demands = self._served(streams, self._demands(streams)) if self._open else []
+        return any(demand.next_frame < demand.until for demand in demands)
 
     @property
     def _open(self) -> bool:
@@ -124,10 +125,11 @@ class Rounds:
         """One turn for each stream that is due; ``streams`` are put in the order in which they had their last turns."""
         if not self._open:
             return
-        demands = self._demands(streams)
+        asked = self._demands(streams)
+        demands = self._served(streams, asked)
         if len(self._busy) >= self._threads and not any(demand.next_frame < demand.until for demand in demands):
             return
-        self._look(streams)
+        self._look(streams, asked)
         slack_s = {demand.stream: NO_HURRY_S if demand.patient else demand.ahead_s for demand in demands}
         planned: defaultdict[int, list[_Planned]] = defaultdict(list)
         for turn in plan(demands, self._most):
@@ -141,26 +143,30 @@ class Rounds:
                 self._busy[heard.stream.name] = time.monotonic()
                 self._pool.submit(self._finish, heard)
 
-    def _look(self, streams: dict[str, Pipeline]) -> None:
+    def _look(self, streams: dict[str, Pipeline], asked: list[Demand]) -> None:
         """Whether each engine's streams are behind.
 
         One that is busy says nothing of it; while all are, neither does the time: it is no calm if nobody can be asked.
         """
         now_s = time.monotonic()
-        live = [stream for stream in streams.values() if stream.live]
         for name, haste in self._haste.items():
-            mine = [stream for stream in live if stream.engine.name == name]
-            free = [stream.demand() for stream in mine if not self.busy(stream.name)]
+            mine = [demand for demand in asked if streams[demand.stream].engine.name == name]
+            free = [demand for demand in mine if not self.busy(demand.stream)]
             if free or not mine:
                 haste.look(free, now_s)
 
     def _demands(self, streams: dict[str, Pipeline]) -> list[Demand]:
-        """Those of all live streams; one that is busy, or that nobody could finish, demands nothing for now."""
+        """Those of all live streams."""
+        live = (stream for stream in streams.values() if stream.live)
+        return [replace(stream.demand(), made_in_s=self._made_in_s[stream.engine.name]) for stream in live]
+
+    def _served(self, streams: dict[str, Pipeline], asked: list[Demand]) -> list[Demand]:
+        """The same, but one that is busy, or that nobody could finish, demands nothing for now."""
         free = len(self._busy) < self._threads
-        live = [stream for stream in streams.values() if stream.live]
-        may = {stream.name for stream in live if not self.busy(stream.name) and (free or stream.engine.idle)}
-        demands = [replace(stream.demand(), made_in_s=self._made_in_s[stream.engine.name]) for stream in live]
-        return [each if each.stream in may else replace(each, until=each.next_frame) for each in demands]
+        may = {
+            each.stream for each in asked if not self.busy(each.stream) and (free or streams[each.stream].engine.idle)
+        }
+        return [each if each.stream in may else replace(each, until=each.next_frame) for each in asked]
 
     def _prepare(self, stream: Pipeline, turn: Turn) -> Prepared | None:
         try:

@@ -100,12 +100,11 @@ def plan(demands: Iterable[Demand], most: int) -> list[Turn]:
 def _turn(demand: Demand, most: int) -> Turn:
     granted = demand.until - demand.next_frame
     late = min(demand.late, granted)
-    if demand.now and late < granted:
+    # one that will be late for once, by less than a frame, is better than none
+    misses = late > 0 or demand.made_in_s * demand.fps >= 1
+    if misses and demand.now and late < granted:
         frames = (demand.made_in_s + TRANSIT_S + demand.since_s) * demand.fps
-        if (
-            late or demand.made_in_s * demand.fps >= 1
-        ):  # else it is late for once, by less than a frame, and better than none
-            late = min(max(0, demand.now + math.ceil(frames) - demand.next_frame), granted - 1)
+        late = min(max(0, demand.now + math.ceil(frames) - demand.next_frame), granted - 1)
     late = min(late, LATE_FRAMES_A_TURN)
     if late < demand.late:
         most = 0

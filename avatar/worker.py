@@ -1,9 +1,8 @@
 """The worker process: ``python -m avatar.worker --fd N``. Started by ``avatar.client``, never by hand.
 
-Threads: this one reads the socket; one writes it, and makes the
-sound's packets for that; one renders (``studio``), publishers' packets included; one encodes
-idle loops; one decodes for each uploaded utterance. All of them sleep while nobody speaks. The process ends when its
-socket closes, whatever the others do.
+Threads: this one reads the socket; one writes it, and makes the packets of sound for that (``outbox``); one renders
+(``studio``), publishers' packets included; one encodes idle loops; one decodes for each uploaded utterance. All of them
+sleep while nobody speaks. The process ends when its socket closes, whatever the others do.
 """
 
 import os

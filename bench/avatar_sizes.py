@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from avatar.folders import describe, folders
+from avatar.folders import describe, folders, size_on_disk
 from avatar.prepared import AvatarInvalid
 from bench.machine import Machine, this_machine
 from bench.processes import BenchFailed
@@ -93,5 +93,4 @@ def _measured(folder: Path, engine: str, size: tuple[int, int]) -> AvatarSize:
     if isinstance(told, str):
         raise BenchFailed(f"{folder}: {told}")
     about = {"name": folder.name, "engine": engine, "width": size[0], "height": size[1]}
-    disk_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return msgspec.convert({**about, "disk_bytes": disk_bytes, **told}, AvatarSize)
+    return msgspec.convert({**about, "disk_bytes": size_on_disk(folder), **told}, AvatarSize)

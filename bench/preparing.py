@@ -19,7 +19,7 @@ from typing import Final
 import httpx
 
 from bench.machine import Machine, this_machine
-from bench.processes import TICKS_S, BenchFailed, child_running, cpu_s
+from bench.processes import BenchFailed, child_running, cpu_s, ended_children_s
 from bench.speaking_streams import SERVER_CORES, Gaps, Row, Speakers, speakers
 from whep_server.settings import Settings
 
@@ -166,9 +166,3 @@ def preparing(ours: Speakers, video: Path) -> Iterator[Preparations]:
         yield work
     finally:
         work.end()
-
-
-def ended_children_s(pid: int) -> float:
-    """Processor time of a process's children that have ended."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return (int(fields[13]) + int(fields[14])) / TICKS_S

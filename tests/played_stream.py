@@ -3,7 +3,7 @@
 Packets hold their samples as they are: Opus would blur where an utterance ends.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -67,15 +67,20 @@ class NoMeter:
         """Nothing."""
 
 
-def into(said: list[FromWorker]) -> Send:
-    """Keeps what is sent, made as it comes."""
+def made_for(hear: Callable[[FromWorker], None]) -> Send:
+    """Has what is sent heard, made as it comes."""
 
     def send(message: FromWorker | Unmade) -> None:
         made = message() if callable(message) else message
         if made is not None:
-            said.append(made)
+            hear(made)
 
     return send
+
+
+def into(said: list[FromWorker]) -> Send:
+    """Keeps what is sent, made as it comes."""
+    return made_for(said.append)
 
 
 @dataclass
@@ -97,6 +102,7 @@ class PlayedStream:
 
     def __post_init__(self) -> None:
         self.engine, self.playout = LoudnessEngine(), Playout()
+        self._hear = made_for(self._heard)
         opened = OpenStream("a", "grey", VideoFormat(*SIZE, self.fps, 500_000), self.drawn_fps)
         self.pipeline = Pipeline(opened, make_avatar("grey"), self.engine, 10.0)
         self.pipeline.set_encodings([Encoding(Codec.H264)])
@@ -183,10 +189,7 @@ class PlayedStream:
             compose = FakeLibrary(WorkerConfig("", "", "")).compose
             self.pipeline.finish(prepared, drawings, compose, self._hear, NoMeter())
 
-    def _hear(self, sent: FromWorker | Unmade) -> None:
-        message = sent() if callable(sent) else sent
-        if message is None:
-            return
+    def _heard(self, message: FromWorker) -> None:
         self.said.append(message)
         if isinstance(message, Unit):
             self.playout.push(message)

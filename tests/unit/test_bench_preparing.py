@@ -8,13 +8,15 @@ import threading
 
 import pytest
 
-from bench.preparing import PreparingFigures, Stretch, ended_children_s
+from bench.preparing import PreparingFigures, Stretch
 from bench.preparing_report import as_json, as_text
-from bench.processes import child_running
+from bench.processes import child_running, ended_children_s
 from bench.speaking_streams import STAGES, Gaps, Row
 from tests.unit.test_bench_families import MACHINE
 
-BUSY = "import time; print(flush=True); input(); end = time.process_time() + 0.1\nwhile time.process_time() < end: pass"
+BUSY = (
+    "import time; print(flush=True); input(); end = time.process_time() + 0.15\nwhile time.process_time() < end: pass"
+)
 
 
 def stretch(p50_s: float, p99_s: float, max_s: float, percent: float = 0.0) -> Stretch:

@@ -38,10 +38,10 @@ from avatar.messages import (
     idle_grid,
     start_grid,
 )
+from avatar.outbox import Send
 from avatar.pipeline import Pipeline
 from avatar.prepare import Order, prepare
 from avatar.prepared import PreparedAvatar, load_prepared
-from avatar.recordings import Send
 from avatar.scheduler import plan
 from avatar.speech_buffer import SpeechBuffer
 from tests.musetalk_avatars import SIZE as ORIGINAL_SIZE

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 
 from avatar.engines.musetalk.original_avatar import is_original, sizes_offered
+from avatar.folders import size_on_disk
 from avatar.prepared import AvatarInvalid
 from avatar.preparer import CannotPrepare, check_name, hidden_folder, put_in_place
 from whep_server.settings import PREFIX, Settings
@@ -53,14 +54,10 @@ def _adopt(settings: Settings, directory: Path, name: str, title: str, make_late
     with hidden_folder(settings.avatars, secrets.token_hex(8)) as fresh:
         pictures = adopt(directory, fresh, name, sizes, say, title=title, make_latents=make_latents)
         put_in_place(fresh, settings.avatars / name)
-    before, after = (_megabytes(folder) for folder in (directory, settings.avatars / name))
+    before, after = (size_on_disk(folder) / 1e6 for folder in (directory, settings.avatars / name))
     console.print(f"{name}: {pictures} pictures, {after:.1f} MB instead of {before:.1f}", markup=False)
     console.print(f"show it: whep-avatar serve --avatar {name}", markup=False)
     return 0
-
-
-def _megabytes(folder: Path) -> float:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
 def _maker(settings: Settings) -> "MakeLatents":
