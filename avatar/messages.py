@@ -54,6 +54,8 @@ from avatar.user_avatars import AvatarInfo as AvatarInfo
 from avatar.user_avatars import AvatarPrepared as AvatarPrepared
 from avatar.user_avatars import AvatarRefusal as AvatarRefusal
 from avatar.user_avatars import AvatarRefused as AvatarRefused
+from avatar.user_avatars import AvatarStep as AvatarStep
+from avatar.user_avatars import CancelAvatar as CancelAvatar
 from avatar.user_avatars import DropAvatar as DropAvatar
 from avatar.user_avatars import PrepareAvatar as PrepareAvatar
 
@@ -233,6 +235,7 @@ ToWorker = (
     | Advance
     | ForceKeyframe
     | PrepareAvatar
+    | CancelAvatar
     | DropAvatar
 )
 
@@ -370,6 +373,7 @@ FromWorker = (
     | Unit
     | WentIdle
     | StreamFailed
+    | AvatarStep
     | AvatarPrepared
     | AvatarDropped
     | AvatarRefused

@@ -1,7 +1,8 @@
 """Makes and deletes a user's avatars for the worker, on threads that are not those who draw and encode.
 
 Preparing runs in a child process (``avatar.prepare``), one at a time. What it makes lies in a directory that no avatar
-can be called; it gets its name in one step when it is whole, so that nobody ever loads half of one.
+can be called; it gets its name in one step when it is whole, so that nobody ever loads half of one. Until then an order
+can be cancelled: the process is killed, and what it has made goes.
 """
 
 import contextlib
@@ -16,7 +17,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import IO, Final, Protocol
 
@@ -31,6 +31,8 @@ from avatar.user_avatars import (
     AvatarPrepared,
     AvatarRefusal,
     AvatarRefused,
+    AvatarStep,
+    CancelAvatar,
     DropAvatar,
     PrepareAvatar,
 )
@@ -42,6 +44,9 @@ MOST_S: Final = 600.0
 """Longest a preparation may take: 10 s of video take half a minute on one core."""
 LEFT_S: Final = 3600.0
 """So long after its last change nobody works on a directory any more."""
+STEP_S: Final = 0.25
+"""Of one stage, the server is told no more often how far it is."""
+CANCELLED: Final = "it was cancelled"
 _DIED: Final = "the process that prepared it"
 
 
@@ -69,6 +74,41 @@ class CannotPrepare(Exception):
         self.reason, self.detail = reason, detail
 
 
+class Stop:
+    """Whether an order is to come to nothing: said by one thread, while another may be at work on it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._said = self._begun = False
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def say(self) -> bool:
+        """Have it end; whether nobody had begun, so that nobody else will answer."""
+        with self._lock:
+            first, self._said = not self._said, True
+            if self._process is not None:
+                self._process.kill()
+            return first and not self._begun
+
+    def begin(self) -> bool:
+        """Whether the work may begin."""
+        with self._lock:
+            self._begun = not self._said
+            return self._begun
+
+    def ends(self, process: subprocess.Popen[bytes]) -> None:
+        """Kill that process, too, when it is said."""
+        with self._lock:
+            self._process = process
+            if self._said:
+                process.kill()
+
+    def check(self) -> None:
+        """Errors: CannotPrepare where it is said."""
+        if self._said:
+            raise CannotPrepare(AvatarRefusal.CANCELLED, CANCELLED)
+
+
 class Preparer:
     """Takes orders, one after another; answers each."""
 
@@ -78,15 +118,31 @@ class Preparer:
         self._shelf, self._memory, self._send = shelf, memory, send
         self._makers = ThreadPoolExecutor(1, "prepare")
         self._droppers = ThreadPoolExecutor(1, "drop")  # deleting one avatar does not wait until another is made
+        self._stops: dict[str, Stop] = {}
+        """By job, of what is not answered."""
         if self._root is not None:
             self._droppers.submit(_sweep, self._root)
 
-    def put(self, order: PrepareAvatar | DropAvatar) -> None:
+    def put(self, order: PrepareAvatar | CancelAvatar | DropAvatar) -> None:
         """Begin, soon. Any thread."""
-        if isinstance(order, PrepareAvatar):
-            self._makers.submit(self._answered, order, lambda: self._prepare(order))
-        else:
-            self._droppers.submit(self._answered, order, lambda: self._drop(order))
+        match order:
+            case PrepareAvatar():
+                stop = self._stops[order.job] = Stop()
+                self._makers.submit(self._make, order, stop)
+            case CancelAvatar():
+                self._cancel(order.job)
+            case DropAvatar():
+                self._droppers.submit(self._answered, order, lambda: self._drop(order))
+
+    def _make(self, order: PrepareAvatar, stop: Stop) -> None:
+        if stop.begin():
+            self._answered(order, lambda: self._prepare(order, stop))
+        self._stops.pop(order.job, None)
+
+    def _cancel(self, job: str) -> None:
+        stop = self._stops.get(job)
+        if stop is not None and stop.say():
+            self._send(AvatarRefused(job, AvatarRefusal.CANCELLED, CANCELLED))
 
     def _answered(self, order: PrepareAvatar | DropAvatar, work: Callable[[], FromWorker]) -> None:
         try:
@@ -103,8 +159,11 @@ class Preparer:
             answer = AvatarRefused(order.job, AvatarRefusal.TROUBLE, f"{type(error).__name__}: {error}")
         self._send(answer)
 
-    def _prepare(self, order: PrepareAvatar) -> AvatarPrepared:
-        with fresh_avatar(self._own_root(order.avatar), order, partial(_log_step, order.avatar)) as fresh:
+    def _prepare(self, order: PrepareAvatar, stop: Stop) -> AvatarPrepared:
+        told = Steps(order.job, self._send)
+        told.hear(Step("starting", 0.0))
+        with fresh_avatar(self._own_root(order.avatar), order, told.hear, stop) as fresh:
+            stop.check()  # what comes later comes too late
             self._memory.forget(order.avatar, fresh.install)
         notes = fresh.made.notes
         log.info(
@@ -138,8 +197,20 @@ def check_name(shipped: Path, name: str) -> None:
         raise CannotPrepare(AvatarRefusal.KEPT, f"{name} is shipped with the program")
 
 
-def _log_step(avatar: str, step: Step) -> None:
-    log.debug("avatar %s: %s, %.0f %%", avatar, step.stage, 100 * step.done)
+class Steps:
+    """Passes on how far an order is: every new stage, and how much of one is done every ``STEP_S``."""
+
+    def __init__(self, job: str, send: Callable[[FromWorker], None]) -> None:
+        self._job, self._send = job, send
+        self._stage: str | None = None
+        self._sent_s = 0.0
+
+    def hear(self, step: Step) -> None:
+        """What the process says."""
+        now_s = time.monotonic()
+        if step.stage != self._stage or now_s - self._sent_s >= STEP_S:
+            self._stage, self._sent_s = step.stage, now_s
+            self._send(AvatarStep(self._job, step.stage, step.done))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +223,15 @@ class Fresh:
 
 
 @contextlib.contextmanager
-def fresh_avatar(root: Path, order: PrepareAvatar, heard: Callable[[Step], None]) -> Iterator[Fresh]:
+def fresh_avatar(
+    root: Path, order: PrepareAvatar, heard: Callable[[Step], None], stop: Stop | None = None
+) -> Iterator[Fresh]:
     """Make an avatar under ``root``; it is thrown away where it has not been installed at the end of the block.
 
-    Errors: CannotPrepare, OSError.
+    Errors: CannotPrepare, also where ``stop`` says so; OSError.
     """
     with hidden_folder(root, order.job) as fresh:
-        made = run_preparation(Order(order.video, str(fresh), order.avatar, order.title, order.sizes), heard)
+        made = run_preparation(Order(order.video, str(fresh), order.avatar, order.title, order.sizes), heard, stop=stop)
         yield Fresh(made, lambda: put_in_place(fresh, root / order.avatar))
 
 
@@ -173,8 +246,14 @@ def hidden_folder(root: Path, job: str) -> Iterator[Path]:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def run_preparation(order: Order, heard: Callable[[Step], None], most_s: float = MOST_S) -> Made:
-    """Have a process make it, and wait. Errors: CannotPrepare, also where the process dies or takes too long."""
+def run_preparation(
+    order: Order, heard: Callable[[Step], None], most_s: float = MOST_S, *, stop: Stop | None = None
+) -> Made:
+    """Have a process make it, and wait.
+
+    Errors: CannotPrepare, also where the process dies, takes too long, or ``stop`` says so.
+    """
+    stop = stop or Stop()
     with subprocess.Popen(
         [sys.executable, *COMMAND],
         stdin=subprocess.PIPE,
@@ -188,6 +267,7 @@ def run_preparation(order: Order, heard: Callable[[Step], None], most_s: float =
         began_s = time.monotonic()
         late = threading.Timer(most_s, process.kill)
         late.start()
+        stop.ends(process)
         try:
             with contextlib.suppress(BrokenPipeError):  # it is dead already: said below
                 process.stdin.write(msgspec.json.encode(order))
@@ -196,6 +276,7 @@ def run_preparation(order: Order, heard: Callable[[Step], None], most_s: float =
         finally:
             late.cancel()
             process.kill()
+    stop.check()
     match said:
         case Made():
             return said

@@ -23,6 +23,7 @@ from avatar.live_intake import LiveIntake
 from avatar.messages import (
     AbandonSpeech,
     Advance,
+    CancelAvatar,
     CloseLive,
     ClosePcm,
     CloseStream,
@@ -187,7 +188,7 @@ class Studio:
                     self._steer(item)
                 case Ping():
                     self._pong(item)
-                case EncodeIdle() | PrepareAvatar() | DropAvatar():
+                case EncodeIdle() | PrepareAvatar() | CancelAvatar() | DropAvatar():
                     self._order(item)
         except Exception as error:
             log.exception("%s failed", type(item).__name__)
@@ -199,7 +200,7 @@ class Studio:
         elif stream in self._streams:
             self._fail(self._streams[stream], error)
 
-    def _order(self, item: EncodeIdle | PrepareAvatar | DropAvatar) -> None:
+    def _order(self, item: EncodeIdle | PrepareAvatar | CancelAvatar | DropAvatar) -> None:
         """What takes long and is not for a stream, which it must not hold up: others do it."""
         if isinstance(item, EncodeIdle):
             self._idle.put(item)

@@ -33,6 +33,16 @@ class PrepareAvatar(msgspec.Struct, frozen=True, tag=True):
     video: str
     """A file. It is read until the answer comes."""
     sizes: list[tuple[int, int]]
+    engine: str = "viseme"
+    """What is to make it speak."""
+    landmarks: str = ""
+    """A file that says where the face is; none where it is empty. As the video."""
+
+
+class CancelAvatar(msgspec.Struct, frozen=True, tag=True):
+    """Make no avatar of this order: it is refused, unless the answer to it is under way already."""
+
+    job: str
 
 
 class DropAvatar(msgspec.Struct, frozen=True, tag=True):
@@ -41,6 +51,16 @@ class DropAvatar(msgspec.Struct, frozen=True, tag=True):
     job: str
     avatar: str
     from_disk: bool
+
+
+class AvatarStep(msgspec.Struct, frozen=True, tag=True):
+    """How far an order is: its turn has come, a new stage, or more of one; a few a second at most."""
+
+    job: str
+    stage: str
+    """In words."""
+    done: float
+    """0 to 1, of all."""
 
 
 class AvatarPrepared(msgspec.Struct, frozen=True, tag=True):
@@ -74,6 +94,8 @@ class AvatarRefusal(StrEnum):
     UNKNOWN = "unknown"
     TROUBLE = "trouble"
     """Ours: a disk that is full, for example."""
+    CANCELLED = "cancelled"
+    """Somebody asked for that."""
 
 
 class AvatarRefused(msgspec.Struct, frozen=True, tag=True):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from avatar.messages import NEUTRAL_POSE, POSES, AvatarInfo, Codec, VideoFormat
+from tests.fake_maker import FakeMaker
 from tests.fake_pcm import FakePcmSpeech, FakePcmVoice
 from tests.fake_recordings import FakeRecorder, FakeRecording
 from whep_server.errors import (
@@ -20,11 +21,11 @@ from whep_server.errors import (
     NoSuchPose,
     NoSuchSession,
     NotAcceptable,
-    NotAvatarVideo,
     NotOnAir,
     NotSpeech,
 )
 from whep_server.live.drain import Drain
+from whep_server.live.preparations import Preparation, Preparations, WantedAvatar
 from whep_server.live.session import Restarted
 from whep_server.live.session_events import SessionEvents
 from whep_server.live.utterances import Interruption
@@ -262,12 +263,11 @@ class FakeRegistry:
     """One stream on air: ``demo``."""
 
     def __init__(self) -> None:
-        self.prepared: dict[str, bytes] = {}
-        """Videos of avatars that were made; one that begins with ``junk`` is refused."""
         self.cached = {"nova"}
         self.avatars = [AvatarInfo("nova", "Nova", "viseme", [(1280, 720)])]
         self.ready = True
         self.ledger = Ledger()
+        self.maker = FakeMaker(self.ledger, self._made)
         self.closed = False
         self.draining = Drain(dict)
         self.check_open = self.draining.check_open
@@ -322,19 +322,24 @@ class FakeRegistry:
             queue.waiting.put_nowait(None)
         del self.by_name[name]
 
-    async def prepare_avatar(self, name: str, video: Path, *, title: str = "", replace: bool = False) -> AvatarInfo:
-        there = next((info for info in self.avatars if info.name == name), None)
-        if there is not None and not replace:
-            return there
-        if there is not None and name not in self.prepared:
-            raise AvatarKept(f"{name} is shipped")
-        content = await asyncio.to_thread(video.read_bytes)
-        if content.startswith(b"junk"):
-            raise NotAvatarVideo("this is not a video in a format that is known here")
-        self.prepared[name] = content
-        info = AvatarInfo(name, title or name, "viseme", [(1280, 720)])
-        self.avatars = [other for other in self.avatars if other.name != name] + [info]
-        return info
+    @property
+    def prepared(self) -> dict[str, bytes]:
+        return self.maker.prepared
+
+    @property
+    def preparations(self) -> Preparations:
+        return self.maker.preparations
+
+    def begin_avatar(self, wanted: WantedAvatar) -> Preparation | None:
+        there = wanted.name in {info.name for info in self.avatars}
+        if there and not wanted.replace:
+            return None
+        if there and wanted.name not in self.prepared:
+            raise AvatarKept(f"{wanted.name} is shipped")
+        return self.maker.begin(wanted)
+
+    def _made(self, info: AvatarInfo) -> None:
+        self.avatars = [other for other in self.avatars if other.name != info.name] + [info]
 
     async def delete_avatar(self, name: str, *, from_disk: bool) -> FakeDropped:
         if from_disk and name not in {info.name for info in self.avatars}:
@@ -352,7 +357,12 @@ class FakeRegistry:
     def avatar_film(self, name: str) -> Path:
         if name not in {info.name for info in self.avatars}:
             raise NoSuchAvatar(f"no avatar {name!r}")
-        return Path(__file__).parents[1] / "assets" / "avatars" / "nova" / "loop.mp4"
+        return self.avatar_file("nova", "loop.mp4")
+
+    def avatar_file(self, name: str, file: str) -> Path:
+        if name not in {info.name for info in self.avatars}:
+            raise NoSuchAvatar(f"no avatar {name!r}")
+        return Path(__file__).parents[1] / "assets" / "avatars" / name / file
 
     @asynccontextmanager
     async def open(self, _: Settings) -> AsyncIterator["FakeRegistry"]:

@@ -11,12 +11,13 @@ from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
 from whep_server import __version__, log
-from whep_server.compat import catalog, dialect, generate, origins, players, service, sse, webrtc
+from whep_server.compat import catalog, dialect, generate, origins, players, prepare_avatar, service, sse, webrtc
 from whep_server.compat.office import Office, open_office
 from whep_server.metrics.scrape import open_scrape
 from whep_server.settings import Settings
 from whep_server.tracing import spans
 from whep_server.web import (
+    avatar_jobs,
     avatars,
     endpoints,
     files,
@@ -68,7 +69,7 @@ def exchange_router(direction: endpoints.Direction) -> Router:
 
 def compat_router() -> Router:
     """The original server's routes; their errors look as it wrote them."""
-    modules = (service, catalog, sse, generate, webrtc, players)
+    modules = (service, catalog, prepare_avatar, sse, generate, webrtc, players)
     handlers: list[ControllerRouterHandler] = [handler for module in modules for handler in module.ROUTES]
     return Router("/", route_handlers=handlers, exception_handlers=dialect.HANDLERS)
 
@@ -116,8 +117,21 @@ def create_app(
     scrape = open_scrape(lambda: held[0] if held else None, tally.counts, __version__, certificate_expires_s)
     door, cors = Door(settings), Cors(settings)
     page_set = pages.load_pages(settings.templates)
-    routers = (avatars, files, interrupt, ops, pages, pcm, pcm_upload, reference, speech, streams, take_pose)
-    handlers: list[ControllerRouterHandler] = [handler for module in routers for handler in module.ROUTES]
+    modules = (
+        avatars,
+        avatar_jobs,
+        files,
+        interrupt,
+        ops,
+        pages,
+        pcm,
+        pcm_upload,
+        reference,
+        speech,
+        streams,
+        take_pose,
+    )
+    handlers: list[ControllerRouterHandler] = [handler for module in modules for handler in module.ROUTES]
     app = Litestar(
         route_handlers=[exchange_router(endpoints.WHEP), exchange_router(endpoints.WHIP), compat_router(), *handlers],
         dependencies={

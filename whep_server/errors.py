@@ -123,6 +123,12 @@ class NoSuchAvatar(ServerError):
     status, title = 404, "No such avatar"
 
 
+class NoSuchPreparation(ServerError):
+    """No avatar is, or was a while ago, prepared under that id."""
+
+    status, title = 404, "No such preparation"
+
+
 class NoSuchFile(ServerError):
     """No file of that name is served."""
 

@@ -228,6 +228,7 @@ class Settings(BaseSettings):
     avatar_memory_mb: int = Field(
         1024, ge=0, description="MiB of memory for avatars, 35 a second at 1280x720; those on air stay, others may go"
     )
+    max_preparations: int = Field(4, ge=1, description="Avatars made or waiting for it at once; more are refused (429)")
     max_video_bytes: int = Field(512 * 1024 * 1024, ge=1024, description="Largest video an avatar may be prepared from")
 
     # filmed faces that speak, on a GPU (docs/avatars.md)

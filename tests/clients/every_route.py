@@ -117,13 +117,15 @@ def _put_there(every: EveryRoute, admin: Mapping[str, str]) -> None:
     }
     spoken = http.post(f"/sessions/{made['/sessions']}/stream", files=speech, headers=admin).json()
     film = http.post("/generate", params={"avatar_id": "nova"}, files=speech, headers=admin).json()
+    junk = {"video_file": ("a.mp4", b"no video", "video/mp4")}
+    job = http.post("/avatars/prepare", params={"avatar_id": "junk", "wait": "false"}, files=junk, headers=admin).json()
     located = {
         kind: http.post(f"/{kind}/demo", content=offer, headers={**SDP, **admin}).raise_for_status().headers["location"]
         for kind, offer in (("whep", VIEWER), ("whip", PUBLISHER))
     }
     events = http.post(f"{located['whep']}/events", headers=admin).raise_for_status().headers["location"]
     every.there = {
-        "": {"stream": "demo", "avatar_id": "nova", "name": "demo", "job_id": film["request_id"]},
+        "": {"stream": "demo", "avatar_id": "nova", "name": "demo", "job_id": film["request_id"]} | {"job": job["job"]},
         "/assets/": {"name": "player/player.js"},
         "/chunks/": {"request_id": spoken["request_id"], "name": "chunk_0000.mp4"},
         "/whep/": {"session": located["whep"].rpartition("/")[2], "events": events.rpartition("/")[2]},

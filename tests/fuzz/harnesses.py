@@ -16,7 +16,6 @@ from tests.fuzz import media_harnesses
 from tests.fuzz.asgi_requests import sending
 from tests.invariants import PLANNERS, check_answer, check_parsed, check_served, check_shown, planned
 from whep_server.compat.announcements import Announcements
-from whep_server.compat.downloads import check_range
 from whep_server.errors import (
     MalformedFragment,
     MalformedSdp,
@@ -31,6 +30,7 @@ from whep_server.signaling.sdpfrag import Credentials, parse_fragment
 from whep_server.signaling.tokens import EVERY, Grant, Keyring, Scope, Secret
 from whep_server.web.auth import OFFERED, offered_token
 from whep_server.web.bodies import media_type
+from whep_server.web.downloads import check_range
 from whep_server.web.exchange import ENDPOINT_METHODS, SESSION_METHODS, options_headers
 from whep_server.web.files import parse_range
 

@@ -280,10 +280,10 @@ async def test_a_fault_of_ours_says_nothing_of_itself(http, live, monkeypatch, c
     assert detail(await http.delete("/avatars/nova"), 500) == "Internal Server Error"
     await until(lambda: any(record.exc_info for record in caplog.records), 5, "the fault in the log")
 
-    async def starting(*_: object, **__: object) -> object:
+    def starting(*_: object) -> object:
         raise Unavailable("the worker is starting", retry_after_s=3)
 
-    monkeypatch.setattr(live, "prepare_avatar", starting)
+    monkeypatch.setattr(live, "begin_avatar", starting)
     busy = await http.post("/avatars/prepare?avatar_id=me", files=UPLOAD)
     detail(busy, 503)
     assert busy.headers["retry-after"] == "3"

@@ -25,6 +25,7 @@ from tests.integration.test_records import FORMAT, chunks, demo_of, once, render
 from tests.offers import offer
 from whep_server.errors import BeingEnded
 from whep_server.live import render
+from whep_server.live.preparations import WantedAvatar
 
 pytestmark = pytest.mark.timeout(400)  # the first server waits for the idle loop to be encoded
 
@@ -128,10 +129,11 @@ async def test_a_recording_is_made_to_its_end_and_no_other_is_begun(on_air, monk
             for refused in (
                 registry.render("nova", FORMAT, once(speech(5)), chunk_frames=5),
                 registry.stream("demo").record(once(speech(5)), chunk_frames=5),
-                registry.prepare_avatar("other", Path("none.mp4")),
             ):
                 with pytest.raises(BeingEnded):
                     await refused
+            with pytest.raises(BeingEnded):
+                registry.begin_avatar(WantedAvatar("other", Path("none.mp4")))
             assert registry.facts().owed == 1 and not drained.done()
             assert len(await chunks(recording)) == 100
             await eventually(drained.done)

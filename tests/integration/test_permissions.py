@@ -26,7 +26,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 SECRET, OLDER, FOREIGN = Secret("2026", "s" * 32), Secret("2025", "o" * 32), Secret("2026", "f" * 32)
 STREAM = "nobody-here"
 """Not on air, nor anything else: who is let in is told that, so that no answer is without an end."""
-PARAMETERS = ("stream", "session", "events", "session_id", "avatar_id", "job_id", "name", "request_id")
+PARAMETERS = ("stream", "session", "events", "session_id", "avatar_id", "job_id", "job", "name", "request_id")
 FILLED = dict.fromkeys(PARAMETERS, STREAM)
 
 

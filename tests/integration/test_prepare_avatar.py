@@ -28,6 +28,7 @@ from tests.clients.waiting import until
 from tests.portraits import SIZE, nova, plain, portrait
 from tests.worker_show import LIMITS, ROOT, Seen, Show, seen_pictures
 from whep_server.errors import AvatarKept, BadRequest, NoSuchAvatar, NotAvatarVideo, Unavailable
+from whep_server.live.preparations import Preparation, WantedAvatar
 from whep_server.live.registry import Registry, open_registry
 from whep_server.settings import Settings
 
@@ -84,6 +85,13 @@ class Place:
         children = psutil.Process(self.registry.worker.pid).children(recursive=True)
         return [child for child in children if "avatar.prepare" in child.cmdline()]
 
+    async def make(self, name: str, video: Path, *, title: str = "", replace: bool = False) -> Preparation | None:
+        """An avatar of the video; None where there was one. Errors: why there is none."""
+        preparation = self.registry.begin_avatar(WantedAvatar(name, video, title, replace))
+        if preparation is not None:
+            await self.registry.preparations.made(preparation)
+        return preparation
+
     async def ready(self) -> None:
         await until(lambda: self.registry.avatars, DEADLINE_S, "the worker")
 
@@ -96,7 +104,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
     async with open_registry(settings, seen.opener) as registry:
         place = Place(settings, registry, seen, portrait(root / "portrait.mp4", PICTURES))
         await place.ready()
-        await registry.prepare_avatar(NAME, place.video, title="Anna")
+        await place.make(NAME, place.video, title="Anna")
         yield place
 
 
@@ -149,8 +157,7 @@ async def test_it_speaks_with_its_own_mouth(place: Place):
 
 async def test_an_avatar_that_is_there_is_not_made_again(place: Place):
     made = (place.settings.avatars / NAME / "avatar.json").stat().st_mtime_ns
-    info = await place.registry.prepare_avatar(NAME, Path("/nowhere"), title="Other")
-    assert info.title == "Anna (experimental)"
+    assert await place.make(NAME, Path("/nowhere"), title="Other") is None
     assert (place.settings.avatars / NAME / "avatar.json").stat().st_mtime_ns == made
 
 
@@ -158,13 +165,13 @@ async def test_what_is_on_air_or_shipped_is_kept(place: Place):
     await place.registry.put_on_air("anna", NAME, VideoFormat(*SIZE, 10))
     try:
         with pytest.raises(AvatarKept, match="on air"):
-            await place.registry.prepare_avatar(NAME, place.video, replace=True)
+            await place.make(NAME, place.video, replace=True)
         with pytest.raises(AvatarKept, match="on air"):
             await place.registry.delete_avatar(NAME, from_disk=True)
     finally:
         await place.registry.take_off_air("anna")
     with pytest.raises(AvatarKept, match="shipped"):
-        await place.registry.prepare_avatar("nova", place.video, replace=True)
+        await place.make("nova", place.video, replace=True)
     with pytest.raises(AvatarKept, match="shipped"):
         await place.registry.delete_avatar("nova", from_disk=True)
 
@@ -172,7 +179,7 @@ async def test_what_is_on_air_or_shipped_is_kept(place: Place):
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "../x", "a b", "é", "a\0", "x" * 129])
 async def test_a_name_that_leads_elsewhere_is_refused(place: Place, name: str):
     with pytest.raises(BadRequest, match="name"):
-        await place.registry.prepare_avatar(name, place.video)
+        await place.make(name, place.video)
     with pytest.raises(NoSuchAvatar):
         await place.registry.delete_avatar(name, from_disk=True)
     with pytest.raises(NoSuchAvatar):
@@ -189,9 +196,9 @@ async def test_videos_that_cannot_be_used_are_refused_and_leave_nothing(place: P
     cut = written(tmp_path / "cut.mp4", place.video.read_bytes()[:2000])
     for reason, video in {"no picture": cut, "no face": plain(tmp_path / "plain.mp4")}.items():
         with pytest.raises(NotAvatarVideo, match=reason):
-            await place.registry.prepare_avatar("bad", video)
+            await place.make("bad", video)
     with pytest.raises(Unavailable):
-        await place.registry.prepare_avatar("bad", tmp_path / "gone.mp4")
+        await place.make("bad", tmp_path / "gone.mp4")
     assert [info.name for info in place.registry.avatars] == ["jonah", "nova", NAME]
     assert [path.name for path in place.settings.avatars.iterdir()] == [NAME]
 
@@ -220,7 +227,7 @@ async def test_a_video_that_kills_its_process_harms_nobody(place: Place):
 
 async def expect_refusal(place: Place) -> str:
     with pytest.raises(NotAvatarVideo) as refused:
-        await place.registry.prepare_avatar("doomed", place.video)
+        await place.make("doomed", place.video)
     return refused.value.detail
 
 
@@ -231,7 +238,7 @@ async def test_what_takes_too_long_is_ended(place: Place, tmp_path: Path):
 
 
 async def test_an_avatar_is_made_anew_forgotten_and_deleted(place: Place):
-    await place.registry.prepare_avatar(NAME, place.video, title="Berta", replace=True)
+    await place.make(NAME, place.video, title="Berta", replace=True)
     assert [info.title for info in place.registry.avatars if info.name == NAME] == ["Berta (experimental)"]
     stage = Show(place.registry.worker, place.seen)  # type: ignore[arg-type]
     await stage.open("again", NAME, SHAPE)

@@ -14,7 +14,9 @@ from avatar.messages import (
     PrepareAvatar,
 )
 from whep_server.errors import AvatarKept, NoSuchAvatar, NotAvatarVideo, TooMany, Unavailable, WorkerLost
-from whep_server.live.gallery import MOST_MADE, Gallery
+from whep_server.live.gallery import Gallery
+from whep_server.live.preparations import WantedAvatar
+from whep_server.metrics.ledger import Ledger
 from whep_server.settings import Settings
 
 NOVA = AvatarInfo("nova", "Nova", "viseme", [(1280, 720)])
@@ -41,14 +43,19 @@ class Desk:
     def __init__(self) -> None:
         self.worker = Worker()
         self.on_air: set[str] = set()
-        self.gallery = Gallery(Settings(), lambda name: name in self.on_air)
+        self.ledger = Ledger()
+        self.gallery = Gallery(Settings(), self.ledger, lambda name: name in self.on_air)
+        self.gallery.open(self.worker)  # type: ignore[arg-type]
         self.gallery.avatars = [NOVA]
 
     async def prepare(self, name: str, *, replace: bool = False) -> AvatarInfo:
-        return await self.gallery.prepare(self.worker, name, VIDEO, "", replace=replace)  # type: ignore[arg-type]
+        preparation = self.gallery.begin(WantedAvatar(name, VIDEO, replace=replace))
+        if preparation is not None:
+            await self.gallery.preparations.made(preparation)
+        return self.gallery.find(name)
 
     async def delete(self, name: str, *, from_disk: bool = True):
-        return await self.gallery.delete(self.worker, name, from_disk=from_disk)  # type: ignore[arg-type]
+        return await self.gallery.delete(name, from_disk=from_disk)
 
     async def ordered(self, count: int = 1) -> PrepareAvatar | DropAvatar:
         while len(self.worker.orders) < count:  # noqa: ASYNC110  a turn of the loop or two
@@ -127,13 +134,13 @@ async def test_only_so_many_are_made_at_once(desk: Desk):
             await desk.prepare(name)
 
     async with asyncio.TaskGroup() as group:
-        for number in range(MOST_MADE):
+        for number in range(Settings().max_preparations):
             group.create_task(lost(f"a{number}"))
-        await desk.ordered(MOST_MADE)
+        await desk.ordered(Settings().max_preparations)
         with pytest.raises(TooMany):
             await desk.prepare("one-more")
-        desk.gallery.worker_lost()
-    assert not desk.gallery._making
+        desk.gallery.worker_lost("a test")
+    assert not desk.gallery.preparations.unfinished
 
 
 async def test_deleting_says_what_was_done(desk: Desk):

@@ -1,4 +1,4 @@
-"""Avatars as the original server names them: list, video, prepare, delete, cache."""
+"""Avatars as the original server names them: list, video, delete, cache; ``prepare_avatar`` makes them."""
 
 import asyncio
 from typing import Final
@@ -10,15 +10,14 @@ from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
 from whep_server.compat.dialect import AVATAR_ID, AVATARS, BatchSize, FrameRate, Params, ok, read_params
-from whep_server.compat.downloads import MP4, cache_control, send_file
-from whep_server.compat.forms import UPLOADS, read_form
 from whep_server.compat.lifetimes import nearest_rate, video_of
 from whep_server.compat.office import Compat, Office
 from whep_server.compat.session_views import POSE
 from whep_server.compat.warming import Warmth, Warmup
-from whep_server.errors import BadRequest, NoSuchAvatar, NotAvatarVideo, ServerError
+from whep_server.errors import BadRequest, NoSuchAvatar, ServerError
 from whep_server.web.bodies import HttpRequest
 from whep_server.web.describe import Operation, describe
+from whep_server.web.downloads import MP4, cache_control, send_file
 from whep_server.web.on_air import Config, Live, Registry
 from whep_server.web.replies import READ, json_reply
 
@@ -27,12 +26,6 @@ SINGLE_VIDEO: Final = "single_video"
 """The layout of an avatar that is one video, idle and speaking."""
 ROLES: Final = ("idle", "talking", "input")
 MOST_WAIT_S: Final = 600.0
-
-
-class PreparationFailed(ServerError):
-    """No avatar can be made of the video; the original answers so whatever went wrong."""
-
-    status, title = 500, "Preparation failed"
 
 
 class WarmingFailed(ServerError):
@@ -56,24 +49,6 @@ class Catalog(msgspec.Struct, frozen=True):
     """All avatars that can go on air."""
 
     avatars: list[Entry]
-
-
-class Prepare(Params):
-    """What an avatar is made of, beside the video. ``bbox_shift`` and ``batch_size`` are of no effect."""
-
-    avatar_id: str
-    bbox_shift: int = 0
-    batch_size: BatchSize = 20
-    force_recreate: bool = False
-
-
-class Prepared(msgspec.Struct, frozen=True):
-    """The avatar can go on air."""
-
-    avatar_id: str
-    message: str
-    status: str = "success"
-    video_layout: str = SINGLE_VIDEO
 
 
 class Forget(Params):
@@ -182,33 +157,6 @@ async def show_film(avatar_id: FromPath[str], request: HttpRequest, live: Live, 
     return await send_file(request, live.avatar_film(avatar_id), headers)
 
 
-@post(
-    "/avatars/prepare",
-    status_code=200,
-    opt=describe(Operation(AVATARS, params=Prepare, files={"video_file": "a face, seconds long"}, reply=Prepared)),
-)
-async def prepare(request: HttpRequest, compat: Compat, config: Config) -> ASGIResponse:
-    """Make an avatar of a video, which takes many seconds; nothing is done for one that is there already.
-
-    Errors: 400, 401, 408, 409 (on air, or shipped), 413, 422, 429, 500 (no avatar can be made of it), 503.
-    """
-    folder = config.cache / UPLOADS
-    async with read_form(request, limit=config.max_video_bytes, stall_s=config.upload_stall_s, folder=folder) as form:
-        wanted = read_params(Prepare, request, form.scalars)
-        video = form.file("video_file")
-        if not AVATAR_ID.fullmatch(wanted.avatar_id):
-            raise BadRequest("avatar_id: letters, digits, dots, hyphens and underscores, at most 128")
-        there = is_known(compat.live, wanted.avatar_id)
-        try:
-            await compat.live.prepare_avatar(wanted.avatar_id, video.path, replace=wanted.force_recreate)
-        except NotAvatarVideo as error:
-            raise PreparationFailed(error.detail) from error
-    if wanted.force_recreate:
-        compat.warmups.forget(wanted.avatar_id)
-    done = "was prepared before" if there and not wanted.force_recreate else "is prepared"
-    return ok(request, Prepared(wanted.avatar_id, f"Avatar {wanted.avatar_id} {done}"))
-
-
 @delete(AVATAR, status_code=200, opt=describe(Operation(AVATARS, params=Forget, reply=Forgotten)))
 async def forget(avatar_id: FromPath[str], request: HttpRequest, compat: Compat, config: Config) -> ASGIResponse:
     """Take an avatar out of memory, with ``from_disk`` also from disk.
@@ -311,4 +259,4 @@ async def list_poses(avatar_id: FromPath[str], request: HttpRequest, live: Live,
     return ok(request, Poses(avatar_id, [Pose(POSE, f"{config.base_path}/avatars/{avatar_id}/video")]))
 
 
-ROUTES = [list_catalog, show_film, prepare, forget, warm, show_cache, list_poses]
+ROUTES = [list_catalog, show_film, forget, warm, show_cache, list_poses]

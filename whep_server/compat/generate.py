@@ -22,7 +22,6 @@ from whep_server.compat.dialect import (
     ok,
     read_params,
 )
-from whep_server.compat.downloads import MP4, send_file
 from whep_server.compat.forms import Form, read_form
 from whep_server.compat.lifetimes import nearest_rate, video_of
 from whep_server.compat.office import Compat, Office
@@ -30,6 +29,7 @@ from whep_server.errors import NoSuchAvatar
 from whep_server.web.bodies import HttpRequest
 from whep_server.web.closing import ClosingEvent
 from whep_server.web.describe import Operation, describe
+from whep_server.web.downloads import MP4, send_file
 from whep_server.web.on_air import Config, Recording
 from whep_server.web.replies import READ
 from whep_server.web.speech import EVENTS_TYPE

@@ -30,7 +30,6 @@ from whep_server.compat.dialect import (
     ok,
     read_params,
 )
-from whep_server.compat.downloads import MP4, cache_control, send_file
 from whep_server.compat.forms import MAX_SCALAR_BYTES, file_pieces, read_form
 from whep_server.compat.lifetimes import CompatSession, Kind, nearest_rate
 from whep_server.compat.office import Compat, Office
@@ -40,6 +39,7 @@ from whep_server.web.auth import DoorKept
 from whep_server.web.bodies import HttpRequest
 from whep_server.web.closing import ClosingEvent
 from whep_server.web.describe import Operation, describe
+from whep_server.web.downloads import MP4, cache_control, send_file
 from whep_server.web.lease import lease_of
 from whep_server.web.on_air import Config
 from whep_server.web.replies import READ

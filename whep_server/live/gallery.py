@@ -1,7 +1,6 @@
-"""The avatars there are, and users' own ones being made and deleted: orders to the worker and its answers."""
+"""The avatars there are, and users' own ones being made (``preparations``) and deleted: orders to the worker."""
 
 import asyncio
-import logging
 import re
 import secrets
 from collections.abc import Callable
@@ -14,42 +13,24 @@ from avatar.messages import (
     AvatarDropped,
     AvatarInfo,
     AvatarPrepared,
-    AvatarRefusal,
     AvatarRefused,
     AvatarsHeld,
+    AvatarStep,
     DropAvatar,
     PrepareAvatar,
 )
-from whep_server.errors import (
-    AvatarKept,
-    BadRequest,
-    NoSuchAvatar,
-    NotAvatarVideo,
-    ServerError,
-    TooMany,
-    Unavailable,
-    WorkerLost,
-)
+from whep_server.errors import AvatarKept, BadRequest, NoSuchAvatar, Unavailable, WorkerLost
+from whep_server.live.preparations import ERRORS, Preparation, Preparations, WantedAvatar
+from whep_server.metrics.ledger import Ledger
 from whep_server.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 AVATAR_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
 """As ``avatar.prepared`` has it."""
-MOST_MADE: Final = 4
-"""Avatars that may be in the making; they are made one after another."""
-PREPARE_S: Final = 2700.0
-"""Longest wait for one: the worker gives each up after ten minutes."""
+CLAIMED: Final = frozenset({"preparations"})
+"""Paths below ``/avatars`` that an avatar of that name would be hidden by."""
 DROP_S: Final = 30.0
 SMALL: Final = (512, 512)
 """A size that every avatar has beside the server's own."""
-
-_ERRORS: Final[dict[AvatarRefusal, type[ServerError]]] = {
-    AvatarRefusal.VIDEO: NotAvatarVideo,
-    AvatarRefusal.KEPT: AvatarKept,
-    AvatarRefusal.UNKNOWN: NoSuchAvatar,
-    AvatarRefusal.TROUBLE: Unavailable,
-}
 
 
 def sizes_of(settings: Settings) -> list[tuple[int, int]]:
@@ -59,7 +40,7 @@ def sizes_of(settings: Settings) -> list[tuple[int, int]]:
 
 NONE_HELD: Final = AvatarsHeld([], 0, 0, 0)
 
-Answer = AvatarPrepared | AvatarDropped | AvatarRefused
+GalleryMessage = AvatarStep | AvatarPrepared | AvatarDropped | AvatarRefused | AvatarsHeld
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +51,22 @@ class Dropped:
     path: Path | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    avatar: str
-    making: bool
-    answer: asyncio.Future[Answer]
-
-
 class Gallery:
     """All avatars, as the worker last named them."""
 
-    def __init__(self, settings: Settings, shown: Callable[[str], bool]) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, shown: Callable[[str], bool]) -> None:
         """``shown``: whether an avatar is on air."""
         self.avatars: list[AvatarInfo] = []
+        self.preparations = Preparations(settings.max_preparations, ledger)
         self.held = NONE_HELD
         """Those in the worker's memory."""
+        self._worker: Worker
         self._settings, self._shown = settings, shown
-        self._jobs: dict[str, _Job] = {}
+        self._drops: dict[str, asyncio.Future[AvatarDropped | AvatarRefused]] = {}
+
+    def open(self, worker: Worker) -> None:
+        """Work with that one."""
+        self._worker = self.preparations.worker = worker
 
     def find(self, name: str) -> AvatarInfo:
         """One that can go on air.
@@ -98,37 +78,46 @@ class Gallery:
         info = next((info for info in self.avatars if info.name == name), None)
         if info is None:
             raise NoSuchAvatar(f"no avatar {name[:64]!r}")
-        if name in self._making:
+        if self.preparations.is_making(name):
             raise Unavailable(f"{name} is being made anew")
         return info
 
+    def file(self, name: str, file: str) -> Path:
+        """What lies in its directory, or may. Errors: those of ``find``."""
+        root = self._settings.assets / "avatars" if self.find(name).shipped else self._settings.avatars
+        return root / name / file
+
     def film(self, name: str) -> Path:
         """Its idle loop. Errors: those of ``find``."""
-        root = self._settings.assets / "avatars" if self.find(name).shipped else self._settings.avatars
-        own, theirs = root / name / "loop.mp4", root / name / "input_video.mp4"
+        own, theirs = self.file(name, "loop.mp4"), self.file(name, "input_video.mp4")
         return theirs if theirs.exists() and not own.exists() else own  # as the MuseTalk API server keeps it
 
-    async def prepare(self, worker: Worker, name: str, video: Path, title: str, *, replace: bool) -> AvatarInfo:
-        """Make an avatar; see ``web.on_air.Registry.prepare_avatar``."""
-        if not AVATAR_NAME.fullmatch(name):
+    def begin(self, wanted: WantedAvatar) -> Preparation | None:
+        """Begin to make an avatar; see ``web.on_air.Registry.begin_avatar``."""
+        if not AVATAR_NAME.fullmatch(wanted.name):
             raise BadRequest(
                 "an avatar's name has 1 to 128 letters, digits, dots, dashes or underscores, and no dot in front"
             )
+        if wanted.name in CLAIMED:
+            raise BadRequest(f"no avatar can have the name {wanted.name!r}")
         if not self.avatars:
             raise Unavailable("the avatars are being loaded")
-        there = next((info for info in self.avatars if info.name == name), None)
-        if there is not None and not replace and name not in self._making:
-            return there
-        self._check_free(name)
-        if len(self._making) >= MOST_MADE:
-            raise TooMany(f"{MOST_MADE} avatars are being made already", retry_after_s=60)
-        order = PrepareAvatar(secrets.token_hex(8), name, title, str(video), sizes_of(self._settings))
-        answer = await self._ask(worker, order, PREPARE_S)
-        if isinstance(answer, AvatarPrepared):
-            logger.info("avatar %s is prepared%s", name, "".join(f"; {note}" for note in answer.notes))
-        return self.find(name)
+        making = self.preparations.is_making(wanted.name)
+        if not wanted.replace and not making and any(info.name == wanted.name for info in self.avatars):
+            return None
+        self._check_free(wanted.name)
+        order = PrepareAvatar(
+            secrets.token_hex(8),
+            wanted.name,
+            wanted.title,
+            str(wanted.video),
+            sizes_of(self._settings),
+            wanted.engine,
+            "" if wanted.landmarks is None else str(wanted.landmarks),
+        )
+        return self.preparations.begin(order)
 
-    async def delete(self, worker: Worker, name: str, *, from_disk: bool) -> Dropped:
+    async def delete(self, name: str, *, from_disk: bool) -> Dropped:
         """Forget or delete an avatar; see ``web.on_air.Registry.delete_avatar``."""
         if not AVATAR_NAME.fullmatch(name):
             if from_disk:
@@ -136,14 +125,10 @@ class Gallery:
             return Dropped(evicted=False, path=None)
         if from_disk:
             self._check_free(name)
-        answer = await self._ask(worker, DropAvatar(secrets.token_hex(8), name, from_disk), DROP_S)
-        if not isinstance(answer, AvatarDropped):
-            raise Unavailable("the worker has not understood")
+        answer = await self._drop(DropAvatar(secrets.token_hex(8), name, from_disk))
+        if isinstance(answer, AvatarRefused):
+            raise ERRORS[answer.reason](answer.detail)
         return Dropped(answer.evicted, Path(answer.path) if answer.path else None)
-
-    @property
-    def _making(self) -> set[str]:
-        return {job.avatar for job in self._jobs.values() if job.making}
 
     def _check_free(self, name: str) -> None:
         """Errors: AvatarKept where an avatar of that name may not change now."""
@@ -151,46 +136,50 @@ class Gallery:
             raise AvatarKept(f"{name} is shipped with the program")
         if self._shown(name):
             raise AvatarKept(f"{name} is on air")
-        if name in self._making:
+        if self.preparations.is_making(name):
             raise AvatarKept(f"{name} is just being made")
 
-    async def _ask(self, worker: Worker, order: PrepareAvatar | DropAvatar, within_s: float) -> Answer:
-        """Give an order and wait for what came of it. The job stays while the worker is at it, whoever waits."""
-        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._jobs[order.job] = _Job(order.avatar, isinstance(order, PrepareAvatar), answered)
+    async def _drop(self, order: DropAvatar) -> AvatarDropped | AvatarRefused:
+        answered: asyncio.Future[AvatarDropped | AvatarRefused] = asyncio.get_running_loop().create_future()
         try:
-            worker.send(order)
+            self._worker.send(order)
         except WorkerGone as gone:
-            del self._jobs[order.job]
             raise Unavailable("the worker is being started") from gone
+        self._drops[order.job] = answered
         try:
-            async with asyncio.timeout(within_s):
-                answer = await answered
+            async with asyncio.timeout(DROP_S):
+                return await answered
         except TimeoutError as late:
-            raise Unavailable(f"nothing came of it in {within_s:.0f} s") from late
-        if isinstance(answer, AvatarRefused):
-            raise _ERRORS[answer.reason](answer.detail)
-        return answer
+            raise Unavailable(f"nothing came of it in {DROP_S:.0f} s") from late
+        finally:
+            self._drops.pop(order.job, None)
 
-    def heard(self, message: Answer | AvatarsHeld) -> None:
+    def heard(self, message: GalleryMessage) -> None:
         """What the worker says of avatars."""
-        if isinstance(message, AvatarsHeld):
-            self.held = message
-        else:
-            self._answered(message)
+        match message:
+            case AvatarsHeld():
+                self.held = message
+            case AvatarStep():
+                self.preparations.heard(message)
+            case AvatarPrepared():
+                self.avatars = list(message.avatars)
+                self.preparations.heard(message)
+            case AvatarDropped():
+                self.avatars = list(message.avatars)
+                self._dropped(message)
+            case AvatarRefused():
+                self.preparations.heard(message)
+                self._dropped(message)
 
-    def _answered(self, answer: Answer) -> None:
-        """The worker is done with an order."""
-        if not isinstance(answer, AvatarRefused):
-            self.avatars = list(answer.avatars)
-        job = self._jobs.pop(answer.job, None)
-        if job is not None and not job.answer.done():
-            job.answer.set_result(answer)
+    def _dropped(self, answer: AvatarDropped | AvatarRefused) -> None:
+        answered = self._drops.get(answer.job)
+        if answered is not None and not answered.done():
+            answered.set_result(answer)
 
-    def worker_lost(self) -> None:
+    def worker_lost(self, detail: str) -> None:
         """All orders are void, and the next one has nothing in memory."""
         self.held = NONE_HELD
-        jobs, self._jobs = self._jobs, {}
-        for job in jobs.values():
-            if not job.answer.done():
-                job.answer.set_exception(WorkerLost("the worker was lost"))
+        self.preparations.worker_lost(detail)
+        for answered in self._drops.values():
+            if not answered.done():
+                answered.set_exception(WorkerLost("the worker was lost"))

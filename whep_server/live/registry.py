@@ -12,47 +12,28 @@ from typing import Final
 from avatar.client import Worker, WorkerLimits, WorkerListener, WorkerState, open_worker
 from avatar.messages import (
     FRAME_RATES,
-    AvatarDropped,
     AvatarInfo,
-    AvatarPrepared,
-    AvatarRefused,
-    AvatarsHeld,
     EncodeIdle,
     Encoding,
     FromWorker,
     IdleFailed,
     IdleLoop,
-    Interrupted,
-    PcmTaken,
     Ready,
-    SpeechAccepted,
-    SpeechChunk,
-    SpeechFinished,
-    SpeechHeld,
-    SpeechMark,
-    SpeechRefused,
-    SpeechResumed,
-    SpeechStarted,
-    StreamFailed,
-    StreamOpened,
-    StreamRefused,
-    Unit,
     VideoFormat,
-    VoiceHeard,
-    WentIdle,
     WorkerConfig,
 )
 from whep_server.errors import AlreadyOnAir, BadRequest, NoSuchAvatar, NotOnAir, TooMany, Unavailable
 from whep_server.live.admission import Admission
 from whep_server.live.capacity import most_speaking
 from whep_server.live.drain import Drain
-from whep_server.live.gallery import Dropped, Gallery
+from whep_server.live.gallery import Dropped, Gallery, GalleryMessage
 from whep_server.live.house import House
 from whep_server.live.idle import VIDEO_CODECS, IdleLoops
+from whep_server.live.preparations import Preparation, Preparations, WantedAvatar
 from whep_server.live.programme import Programme, key_of
-from whep_server.live.render import Renders
+from whep_server.live.render import RenderMessage, Renders
 from whep_server.live.speech_recording import Recording
-from whep_server.live.stream import Stream, StreamState
+from whep_server.live.stream import Stream, StreamMessage, StreamState
 from whep_server.live.telling import tell
 from whep_server.live.worker_terms import facts_of, worker_config, worker_limits
 from whep_server.log import about
@@ -83,9 +64,9 @@ class Registry:
     def __init__(self, settings: Settings, limits: Mapping[str, int]) -> None:
         """``limits``: so many streams of each engine's may speak at one time."""
         self.worker: Worker
-        self.gallery = Gallery(settings, self._shown)
         self.ledger = Ledger()
         """What is added up of what is gone."""
+        self.gallery = Gallery(settings, self.ledger, self._shown)
         self.draining = Drain(self._owed)
         self._settings = settings
         self._ports: Ports = ANY
@@ -102,6 +83,7 @@ class Registry:
         """Work with that worker, and sessions on those ports."""
         self.worker, self._ports, self._spans = worker, ports, spans
         self._renders = Renders(worker, self._settings, self.ledger, spans)
+        self.gallery.open(worker)
 
     # --- what others see
 
@@ -122,9 +104,16 @@ class Registry:
     def facts(self) -> LiveFacts:
         """All that is on air, as of now."""
         sessions = [session.stats() for stream in self.streams() for session in stream.sessions()]
-        streams, drain = [stream.stats() for stream in self.streams()], self.draining
-        owed, limit = sum(drain.waits_for.values()), self._places.limits
-        return LiveFacts(self.ready, streams, sessions, self.worker_facts, limit, draining=drain.begun, owed=owed)
+        return LiveFacts(
+            self.ready,
+            [stream.stats() for stream in self.streams()],
+            sessions,
+            self.worker_facts,
+            self._places.limits,
+            draining=self.draining.begun,
+            owed=sum(self.draining.waits_for.values()),
+            preparations=self.preparations.counts(),
+        )
 
     @property
     def worker_facts(self) -> WorkerFacts:
@@ -186,20 +175,32 @@ class Registry:
             raise BadRequest("the bitrate must be from 100000 to 20000000 bits a second")
         return info
 
-    async def prepare_avatar(self, name: str, video: Path, *, title: str = "", replace: bool = False) -> AvatarInfo:
-        """Make an avatar of a video; see ``web.on_air.Registry``.
+    @property
+    def preparations(self) -> Preparations:
+        """Avatars in the making, and what became of the last ones."""
+        return self.gallery.preparations
 
-        Errors: BadRequest, NotAvatarVideo, AvatarKept, TooMany, WorkerLost, Unavailable.
+    def begin_avatar(self, wanted: WantedAvatar) -> Preparation | None:
+        """Begin to make an avatar of a video; see ``web.on_air.Registry``.
+
+        Errors: BadRequest, AvatarKept, TooMany, Unavailable.
         """
         self.check_open()
-        return await self.gallery.prepare(self.worker, name, video, title, replace=replace)
+        return self.gallery.begin(wanted)
 
     async def delete_avatar(self, name: str, *, from_disk: bool) -> Dropped:
         """Take an avatar out of memory, or delete it; see ``web.on_air.Registry``.
 
         Errors: NoSuchAvatar, AvatarKept, WorkerLost, Unavailable.
         """
-        return await self.gallery.delete(self.worker, name, from_disk=from_disk)
+        return await self.gallery.delete(name, from_disk=from_disk)
+
+    def avatar_file(self, name: str, file: str) -> Path:
+        """What lies in an avatar's directory, or may.
+
+        Errors: NoSuchAvatar, Unavailable.
+        """
+        return self.gallery.file(name, file)
 
     def avatar_film(self, name: str) -> Path:
         """An avatar's idle loop as MP4.
@@ -246,8 +247,13 @@ class Registry:
         self.draining.check_open()
 
     async def drain(self, longest_s: float) -> None:
-        """From now on nothing new is taken; returns when what was accepted is spoken, or after so long."""
-        await self.draining.until_spoken(longest_s)
+        """From now on nothing new is taken; returns when what was accepted is spoken, or after so long.
+
+        Avatars in the making are given up, for the good of who speaks: the end would not wait for them.
+        """
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.preparations.end(), name="preparations-end")
+            await self.draining.until_spoken(longest_s)
 
     def _owed(self) -> dict[str, int]:
         owed = {key: stream.owed for key, stream in self._by_key.items()}
@@ -265,11 +271,12 @@ class Registry:
             stream.ended.set()
             self._forget_unused_loops()
 
-    def close(self) -> None:
-        """Take everything off the air."""
+    async def close(self) -> None:
+        """Take everything off the air, and give up what is in the making; takes no longer than that is waited for."""
         self._renders.close()
         for stream in self.streams():
             stream.off_air.set()
+        await self.preparations.end()
 
     async def run(self, group: asyncio.TaskGroup) -> None:
         """Put the demo on air once the worker has come."""
@@ -317,45 +324,25 @@ class Registry:
         """Every stream falls back to its idle loop."""
         logger.warning("the worker was lost: %s", detail)
         self.ledger.worker_lost()
-        self.gallery.worker_lost()
+        self.gallery.worker_lost(detail)
         for stream in self.streams():
             stream.worker_lost(detail)
         self._renders.worker_lost(detail)
 
     def worker_message(self, message: FromWorker) -> None:
-        """Hand a message to the stream it is about."""
-        match message:
-            case IdleLoop():
-                self._idle_loop(message)
-            case IdleFailed():
-                self._no_idle_loop(message)
-            case AvatarPrepared() | AvatarDropped() | AvatarRefused() | AvatarsHeld():
-                self.gallery.heard(message)
-            case PcmTaken(stream=name) | Interrupted(stream=name) | VoiceHeard(stream=name):
-                if name in self._by_key:
-                    with about(stream=name):
-                        self._by_key[name].message(message)
-            case (
-                Unit(stream=name)
-                | WentIdle(stream=name)
-                | SpeechAccepted(stream=name)
-                | SpeechRefused(stream=name)
-                | SpeechStarted(stream=name)
-                | SpeechMark(stream=name)
-                | SpeechHeld(stream=name)
-                | SpeechResumed(stream=name)
-                | SpeechFinished(stream=name)
-                | SpeechChunk(stream=name)
-                | StreamOpened(stream=name)
-                | StreamRefused(stream=name)
-                | StreamFailed(stream=name)
-            ):
-                stream = self._by_key.get(name)
-                with about(stream=name):
-                    if stream is not None:
-                        stream.message(message)
-                    else:
-                        self._renders.message(name, message)
+        """Hand a message to whom it is about."""
+        if isinstance(message, StreamMessage):
+            with about(stream=message.stream):
+                if message.stream in self._by_key:
+                    self._by_key[message.stream].message(message)
+                elif isinstance(message, RenderMessage):
+                    self._renders.message(message.stream, message)
+        elif isinstance(message, IdleLoop):
+            self._idle_loop(message)
+        elif isinstance(message, IdleFailed):
+            self._no_idle_loop(message)
+        elif isinstance(message, GalleryMessage):
+            self.gallery.heard(message)
 
     def _idle_loop(self, message: IdleLoop) -> None:
         loops = self._loops.get((message.avatar, message.format))
@@ -396,4 +383,4 @@ async def open_registry(settings: Settings, opener: OpenWorker = open_worker) ->
                 finally:
                     demo.cancel()
                     probe.cancel()
-                    registry.close()
+                    await registry.close()

@@ -234,3 +234,5 @@ class LiveFacts:
     """Whether the server is to end, and takes nothing new."""
     owed: int = 0
     """Utterances that it speaks to their end before; 0 while it is not to end."""
+    preparations: Mapping[str, int] = field(default_factory=dict)
+    """Avatars in the making: how many are queued, and whether one is preparing."""

@@ -27,6 +27,7 @@ SUMMED: Final = (
 """Fields of ``MediaStats`` that only grow."""
 _summed: Final = attrgetter(*SUMMED)
 LATENCY_BOUNDS_S: Final = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0)
+PREPARING_BOUNDS_S: Final = (5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 STEPS: Final = ("accepted", "started", "pictured")
 """Of an utterance, from the end of its upload."""
 
@@ -77,6 +78,10 @@ class Ledger:
         """How often a stream was not let speak, as too many spoke."""
         self.units_dropped = self.silent_packets = 0
         self.worker_losses = 0
+        self.preparations: Counter[str] = Counter()
+        """Avatars that were to be made, by what came of that: ready, failed or cancelled."""
+        self.preparing = Histogram(PREPARING_BOUNDS_S)
+        """How long those took that were made, from when their turn came."""
         self.strays: Counter[str] = Counter()
         """Datagrams that came to the shared UDP port and were nobody's, by what they looked like."""
         self.silences: Counter[str] = Counter()
@@ -107,6 +112,12 @@ class Ledger:
         """A stream was taken off the air."""
         self.units_dropped += stream.units_dropped
         self.silent_packets += stream.silent_packets
+
+    def preparation_over(self, outcome: str, seconds: float) -> None:
+        """An avatar is made, or is not to be."""
+        self.preparations[outcome] += 1
+        if outcome == "ready":
+            self.preparing.observe(seconds)
 
     def worker_lost(self) -> None:
         """A worker that was ready is gone."""

@@ -43,6 +43,8 @@ MEDIA: Final = {
 }
 STATES: Final = {"shown": True, "kept": False}
 """Of an avatar in memory: whether a stream shows it."""
+MAKING: Final = ("queued", "preparing")
+OUTCOMES: Final = ("ready", "failed", "cancelled")
 RECEIVED: Final = ("packets_received", "bytes_received")
 """Of publishers; the other fields are of viewers, losses of both."""
 Values = TypeVar("Values", bound=tuple[str, ...])
@@ -98,6 +100,7 @@ class LiveCollector(Collector):
         yield from _media(facts, ledger)
         yield from _speech(facts, ledger)
         yield from _worker(facts.worker, ledger)
+        yield from _preparations(facts, ledger)
         yield from _event_loop(ledger)
 
 
@@ -217,6 +220,15 @@ def _avatars(avatars: AvatarFacts) -> Iterator[Metric]:
     yield _counter("avatar_hits", "Times that a stream found its avatar in memory", avatars.hits)
     yield _counter("avatar_misses", "Times that an avatar was loaded into memory", avatars.misses)
     yield _counter("avatar_evictions", "Times that an avatar had to leave memory for others", avatars.evictions)
+
+
+def _preparations(facts: LiveFacts, ledger: Ledger) -> Iterator[Metric]:
+    making = {(state,): facts.preparations.get(state, 0) for state in MAKING}
+    yield _counts("avatars_in_the_making", "Avatars that are being made, or wait for it", ("state",), making, now=True)
+    outcomes = {(outcome,): ledger.preparations[outcome] for outcome in OUTCOMES}
+    yield _counts("avatar_preparations", "Avatars that were to be made, by what came of it", ("outcome",), outcomes)
+    text, took = "How long avatars that were made took, from when their turn came", ledger.preparing
+    yield HistogramMetricFamily(PREFIX + "avatar_preparation_seconds", text, _buckets(took), took.sum)
 
 
 def _event_loop(ledger: Ledger) -> Iterator[Metric]:

@@ -21,11 +21,15 @@ class Operation:
     """Scalars of the query, each also taken from the form where there is one."""
     files: dict[str, str] = field(default_factory=dict)
     """Files of a multipart form by name, with what they are."""
+    further_files: dict[str, str] = field(default_factory=dict)
+    """Those that may be left out."""
     body: type | str | tuple[type | str, ...] = ()
     """What else is taken; a tuple where there is a choice. A media range, as ``audio/*``, is a media type here."""
     reply: type | str | None = None
     others: tuple[int, ...] = ()
     """Statuses beside the handler's own that are no errors either."""
+    other_replies: dict[int, type | str] = field(default_factory=dict)
+    """Such statuses whose content is not that of ``reply``."""
     headers: dict[str, str] = field(default_factory=dict)
     """Those of the reply that mean something to a client."""
     about: str = ""

@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from avatar.messages import AvatarInfo, Codec, VideoFormat
+from whep_server.live.preparations import Preparation, Preparations, WantedAvatar
 from whep_server.metrics.facts import LiveFacts, SessionStats, StreamStats, WorkerFacts
 from whep_server.metrics.ledger import Ledger
 from whep_server.settings import BargeIn, Settings
@@ -345,14 +346,15 @@ class Registry(Protocol):
         """Errors: NotOnAir."""
         ...
 
-    async def prepare_avatar(self, name: str, video: Path, *, title: str = "", replace: bool = False) -> AvatarInfo:
-        """Make an avatar of a video, which takes many seconds; it can go on air when this returns.
+    @property
+    def preparations(self) -> Preparations:
+        """Avatars in the making, and what became of the last ones."""
+        ...
 
-        One that is there already is returned as it is, or made anew with ``replace``. ``video`` is a file on this
-        machine, read until this returns and left there; its name counts for nothing.
+    def begin_avatar(self, wanted: WantedAvatar) -> Preparation | None:
+        """Begin to make an avatar of a video; None where it is there already, and not to be replaced.
 
-        Errors: BadRequest (no avatar's name), NotAvatarVideo, AvatarKept (with ``replace`` where it is shipped or on
-        air; or it is just being made), TooMany, WorkerLost, Unavailable.
+        Errors: BadRequest (no avatar's name), AvatarKept (shipped, on air, or just being made), TooMany, Unavailable.
         """
         ...
 
@@ -362,6 +364,10 @@ class Registry(Protocol):
         Errors, all but the last two only with ``from_disk``: NoSuchAvatar, AvatarKept (shipped, on air or being made),
         WorkerLost, Unavailable.
         """
+        ...
+
+    def avatar_file(self, name: str, file: str) -> Path:
+        """What lies in an avatar's directory, or may. Errors: NoSuchAvatar, Unavailable (being made anew)."""
         ...
 
     def avatar_film(self, name: str) -> Path:

@@ -118,9 +118,11 @@ def _body(operation: Operation, components: Schema) -> Schema:
     content: Schema = {}
     if operation.files:
         files = {
-            name: {"type": "string", "format": "binary", "description": is_} for name, is_ in operation.files.items()
+            name: {"type": "string", "format": "binary", "description": is_}
+            for name, is_ in (operation.files | operation.further_files).items()
         }
-        content["multipart/form-data"] = {"schema": {"type": "object", "properties": files, "required": list(files)}}
+        form = {"type": "object", "properties": files, "required": list(operation.files)}
+        content["multipart/form-data"] = {"schema": form}
     for each in operation.body if isinstance(operation.body, tuple) else (operation.body,):
         content |= _content(each, components)
     return {"required": True, "content": content} if content else {}
@@ -180,6 +182,9 @@ def _responses(handler: HTTPRouteHandler, operation: Operation, statuses: list[i
             **({key: value for key, value in success.items() if key != "content"} if bare else success),
             "description": http.HTTPStatus(status).phrase,
         }
+    for status, what in operation.other_replies.items():
+        phrase = http.HTTPStatus(status).phrase
+        responses[str(status)] = success | {"description": phrase, "content": _content(what, components)}
     for status in statuses:
         responses[str(status)] = {"description": http.HTTPStatus(status).phrase, "content": {error_type(handler): {}}}
     return responses

@@ -79,11 +79,15 @@ def _takes(operation: Json) -> list[str]:
             takes.append(str(parameter["name"]) + (f" = {_default(schema)}" if "default" in schema else ""))
     content = cast(Mapping[str, Json], cast(Json, operation.get("requestBody", {})).get("content", {}))
     for media_type, held in content.items():
-        files = cast(Json, cast(Json, held.get("schema", {})).get("properties", {}))
         takes += (
-            [f"file {name}" for name in files] if media_type == "multipart/form-data" else [_named(media_type, held)]
+            _files(cast(Json, held["schema"])) if media_type == "multipart/form-data" else [_named(media_type, held)]
         )
     return takes
+
+
+def _files(form: Json) -> list[str]:
+    needed = cast(Sequence[str], form["required"])
+    return [f"file {name}" + ("" if name in needed else ", or none") for name in cast(Json, form["properties"])]
 
 
 def _default(schema: Json) -> str:

@@ -1,4 +1,4 @@
-"""Files that the original server handed out whole; here in parts, too, without which Safari plays no video."""
+"""Files that are handed out whole; or in parts, without which Safari plays no video."""
 
 import asyncio
 from collections.abc import Mapping
