@@ -26,6 +26,7 @@ from avatar.formats import ladder as ladder
 from avatar.formats import start_grid as start_grid
 from avatar.memory_messages import AvatarsHeld as AvatarsHeld
 from avatar.memory_messages import HeldAvatar as HeldAvatar
+from avatar.quality import Quality as Quality
 from avatar.speech_messages import AbandonSpeech as AbandonSpeech
 from avatar.speech_messages import CloseLive as CloseLive
 from avatar.speech_messages import ClosePcm as ClosePcm

@@ -21,12 +21,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar.appraise import Closing, appraise
 from avatar.engines.viseme.film import write_film
 from avatar.engines.viseme.warp_state import save_warp_state
 from avatar.faces import FaceTrack, track_face
 from avatar.footage import FPS, FootageLimits, NotFootage, pictures_of
 from avatar.lips import find_lips
 from avatar.prepared import FORMAT, AvatarInvalid, Manifest, SizeEntry, load_prepared
+from avatar.quality import FILE, Quality
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +68,8 @@ class Made(msgspec.Struct, frozen=True, tag=True):
 
     pictures: int
     notes: list[str]
+    """What was left out."""
+    quality: Quality
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
@@ -129,6 +133,7 @@ def prepare(order: Order, progress: Progress) -> Made:
         lips = find_lips(pictures[track.reference], track.box)
         square = np.vstack([lips.matrix(), [0.0, 0.0, 1.0]])
         save_warp_state(out, track.moves @ square, lips.bow)
+        quality = appraise(pictures, track, lips, Closing(there_and_back=True, seam=0.0))
         windows = [window_for(pictures[0].shape, _head(track), size) for size in order.sizes]
         _write_films(out, pictures, windows, progress)
         del pictures
@@ -140,7 +145,8 @@ def prepare(order: Order, progress: Progress) -> Made:
         load_prepared(out, smallest)
     except AvatarInvalid as error:
         raise NotFootage(f"the avatar cannot be read again: {error}") from error
-    return Made(len(track.moves), notes)
+    (out / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(quality), indent=2) + b"\n")
+    return Made(len(track.moves), notes, quality)
 
 
 def _read(

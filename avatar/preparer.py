@@ -169,7 +169,7 @@ class Preparer:
         log.info(
             "avatar %s: prepared, %d pictures%s", order.avatar, fresh.made.pictures, "".join(f"; {n}" for n in notes)
         )
-        return AvatarPrepared(order.job, self._shelf.avatars(), notes)
+        return AvatarPrepared(order.job, self._shelf.avatars(), notes, fresh.made.quality)
 
     def _drop(self, order: DropAvatar) -> AvatarDropped:
         if not order.from_disk:

@@ -9,6 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from avatar.formats import NEUTRAL_POSE
+from avatar.quality import Quality
 
 
 class AvatarInfo(msgspec.Struct, frozen=True):
@@ -31,12 +32,12 @@ class PrepareAvatar(msgspec.Struct, frozen=True, tag=True):
     avatar: str
     title: str
     video: str
-    """A file. It is read until the answer comes."""
+    """A file, of a video or a photo. It is read until the answer comes."""
     sizes: list[tuple[int, int]]
     engine: str = "viseme"
-    """What is to make it speak."""
+    """``viseme`` or ``musetalk``."""
     landmarks: str = ""
-    """A file that says where the face is; none where it is empty. As the video."""
+    """A file with points of the face (``avatar.landmarks``), read as long; found in the pictures where it is empty."""
 
 
 class CancelAvatar(msgspec.Struct, frozen=True, tag=True):
@@ -70,7 +71,8 @@ class AvatarPrepared(msgspec.Struct, frozen=True, tag=True):
     avatars: list[AvatarInfo]
     """All there are now."""
     notes: list[str]
-    """What whom it is for should know, in words."""
+    """What was left out, in words."""
+    quality: Quality
 
 
 class AvatarDropped(msgspec.Struct, frozen=True, tag=True):

@@ -14,12 +14,15 @@ from avatar.messages import (
     AvatarStep,
     CancelAvatar,
     PrepareAvatar,
+    Quality,
     ToWorker,
     WorkerStats,
 )
 from whep_server.live.preparations import Preparation, Preparations, WantedAvatar
 from whep_server.metrics.ledger import Ledger
 from whep_server.settings import Settings
+
+QUALITY = Quality(300, 0.4, 120.0, 0.0, "there and back", 0.0, 0.02, ["film it in daylight"])
 
 
 class FakeMaker:
@@ -84,4 +87,4 @@ class FakeMaker:
         self.prepared[order.avatar] = content
         info = AvatarInfo(order.avatar, order.title or order.avatar, order.engine, [(1280, 720)], shipped=False)
         self._made(info)
-        self.preparations.heard(AvatarPrepared(order.job, [info], ["a short video"]))
+        self.preparations.heard(AvatarPrepared(order.job, [info], ["a short video"], QUALITY))

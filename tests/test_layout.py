@@ -71,6 +71,7 @@ ALLOWED = {
     "avatar.messages": {
         "avatar.formats",
         "avatar.memory_messages",
+        "avatar.quality",
         "avatar.speech_messages",
         "avatar.user_avatars",
     },
@@ -78,7 +79,8 @@ ALLOWED = {
     "avatar.formats": set(),
     "avatar.annexb": set(),
     "avatar.speech_messages": set(),
-    "avatar.user_avatars": {"avatar.formats"},
+    "avatar.quality": set(),
+    "avatar.user_avatars": {"avatar.formats", "avatar.quality"},
     "avatar.motion": set(),
     "avatar.poses": {"avatar.formats", "avatar.motion"},
     "avatar.framing": {"avatar.messages"},

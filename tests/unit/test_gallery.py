@@ -12,8 +12,9 @@ from avatar.messages import (
     AvatarRefused,
     DropAvatar,
     PrepareAvatar,
+    Quality,
 )
-from whep_server.errors import AvatarKept, NoSuchAvatar, NotAvatarVideo, TooMany, Unavailable, WorkerLost
+from whep_server.errors import AvatarKept, BadRequest, NoSuchAvatar, NotAvatarVideo, TooMany, Unavailable, WorkerLost
 from whep_server.live.gallery import Gallery
 from whep_server.live.preparations import WantedAvatar
 from whep_server.metrics.ledger import Ledger
@@ -22,6 +23,7 @@ from whep_server.settings import Settings
 NOVA = AvatarInfo("nova", "Nova", "viseme", [(1280, 720)])
 ANNA = AvatarInfo("anna", "Anna", "viseme", [(1280, 720), (512, 512)], shipped=False)
 VIDEO = Path("/video.mp4")
+QUALITY = Quality(300, 0.4, 120.0, 0.0, "there and back", 0.0, 0.02, [])
 
 
 class Worker:
@@ -74,7 +76,7 @@ async def test_an_avatar_is_ordered_in_the_server_s_size_and_a_small_one(desk: D
         order = await desk.ordered()
         assert isinstance(order, PrepareAvatar)
         assert (order.avatar, order.video, order.sizes) == ("anna", str(VIDEO), [(1280, 720), (512, 512)])
-        desk.gallery.heard(AvatarPrepared(order.job, [NOVA, ANNA], ["cut"]))
+        desk.gallery.heard(AvatarPrepared(order.job, [NOVA, ANNA], ["cut"], QUALITY))
     assert asked.result() == ANNA
     assert await desk.prepare("anna") == ANNA
     assert len(desk.worker.orders) == 1
@@ -112,8 +114,13 @@ async def test_one_that_is_being_made_is_not_ordered_shown_or_deleted_meanwhile(
                 await again
         with pytest.raises(Unavailable, match="anew"):
             desk.gallery.find("anna")
-        desk.gallery.heard(AvatarPrepared(order.job, [NOVA, ANNA], []))
+        desk.gallery.heard(AvatarPrepared(order.job, [NOVA, ANNA], [], QUALITY))
     assert desk.gallery.find("anna") == ANNA
+
+
+async def test_no_avatar_is_called_as_a_page_below_avatars_is(desk: Desk):
+    with pytest.raises(BadRequest, match="preparations"):
+        await desk.prepare("preparations")
 
 
 async def test_an_order_outlives_whoever_gave_it(desk: Desk):
@@ -124,7 +131,7 @@ async def test_an_order_outlives_whoever_gave_it(desk: Desk):
     await asyncio.wait([asked])
     with pytest.raises(AvatarKept):
         await desk.prepare("anna")
-    desk.gallery.heard(AvatarPrepared(order.job, [NOVA, ANNA], []))
+    desk.gallery.heard(AvatarPrepared(order.job, [NOVA, ANNA], [], QUALITY))
     assert await desk.prepare("anna") == ANNA
 
 

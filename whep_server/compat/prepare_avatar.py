@@ -16,8 +16,9 @@ from whep_server.compat.forms import UPLOADS, Form, read_form
 from whep_server.compat.office import Compat, Office
 from whep_server.errors import BadRequest, NotAvatarVideo, ServerError
 from whep_server.live.preparations import Making, Preparation, WantedAvatar
+from whep_server.settings import Settings
 from whep_server.web.avatar_jobs import JOBS, PreparationView, view
-from whep_server.web.bodies import HttpRequest
+from whep_server.web.bodies import HttpRequest, Upload
 from whep_server.web.describe import Operation, describe
 from whep_server.web.on_air import Config
 from whep_server.web.replies import json_reply
@@ -77,7 +78,7 @@ async def prepare(request: HttpRequest, compat: Compat, config: Config) -> ASGIR
 
     Errors: 400, 401, 408, 409 (on air, shipped, cancelled), 413, 422, 429, 500 (no avatar can be made of it), 503.
     """
-    check_room(request, compat)
+    check_room(request, compat, config)
     folder = config.cache / UPLOADS
     async with AsyncExitStack() as held:
         form = await held.enter_async_context(
@@ -101,8 +102,9 @@ async def prepare(request: HttpRequest, compat: Compat, config: Config) -> ASGIR
     return ok(request, Prepared(wanted.name, f"Avatar {wanted.name} is prepared"))
 
 
-def check_room(request: HttpRequest, compat: Office) -> None:
-    """So that no large file is sent for nothing. Errors: TooMany, BeingEnded."""
+def check_room(request: HttpRequest, compat: Office, config: Settings) -> None:
+    """So that no large file is sent for nothing. Errors: TooLarge, TooMany, BeingEnded."""
+    Upload(request, limit=config.max_video_bytes, stall_s=config.upload_stall_s)  # whose end a refusal then waits for
     compat.live.check_open()
     query = request.query_params
     if "force_recreate" in query or not is_known(compat.live, query.get("avatar_id", "")):

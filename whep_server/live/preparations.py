@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Final
 
 from avatar.client import Worker, WorkerGone
-from avatar.messages import AvatarPrepared, AvatarRefusal, AvatarRefused, AvatarStep, CancelAvatar, PrepareAvatar
+from avatar.messages import (
+    AvatarPrepared,
+    AvatarRefusal,
+    AvatarRefused,
+    AvatarStep,
+    CancelAvatar,
+    PrepareAvatar,
+    Quality,
+)
 from whep_server.errors import (
     AvatarKept,
     BeingEnded,
@@ -93,6 +101,9 @@ class Preparation:
     done: float = 0.0
     """0 to 1, of all."""
     notes: Sequence[str] = ()
+    """What was left out, in words."""
+    quality: Quality | None = None
+    """What was found in the video, once it is made."""
     fault: ServerError | None = None
     """Why there is no avatar."""
     submitted_at: float = field(default_factory=time.time)
@@ -188,7 +199,7 @@ class Preparations:
             case AvatarStep():
                 preparation.step(message.stage, message.done)
             case AvatarPrepared():
-                preparation.notes = message.notes
+                preparation.notes, preparation.quality = message.notes, message.quality
                 self._end(preparation, Making.READY)
                 logger.info("avatar %s is prepared%s", preparation.avatar, "".join(f"; {n}" for n in message.notes))
             case AvatarRefused(reason=AvatarRefusal.CANCELLED):
@@ -217,7 +228,7 @@ class Preparations:
         Errors: NoSuchPreparation; Conflict where it is over, Unavailable where the worker does not answer.
         """
         preparation = self.find(job)
-        if preparation.state in OVER:
+        if preparation.over.is_set():
             raise Conflict(f"it is {preparation.state} already")
         tell(self.worker, CancelAvatar(job))  # a worker that is gone makes nothing any more: see worker_lost
         try:

@@ -7,6 +7,7 @@ from litestar import HttpMethod, delete, route
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
+from avatar.messages import Quality
 from whep_server.live.preparations import Making, Preparation
 from whep_server.web.bodies import HttpRequest
 from whep_server.web.describe import AVATARS, Operation, describe
@@ -36,7 +37,9 @@ class PreparationView(msgspec.Struct, frozen=True):
     error: str | None
     """Why there is no avatar."""
     notes: list[str]
-    """What whom it is for should know."""
+    """What was left out."""
+    quality: Quality | None
+    """What was found in the video, once the avatar is made."""
     preview_url: str | None
     """A picture of what was made."""
 
@@ -63,6 +66,7 @@ def view(preparation: Preparation, base: str) -> PreparationView:
         completed_at=preparation.completed_at,
         error=None if preparation.fault is None else preparation.fault.detail,
         notes=list(preparation.notes),
+        quality=preparation.quality,
         preview_url=f"{base}/avatars/{preparation.avatar}/preview.jpg" if ready else None,
     )
 

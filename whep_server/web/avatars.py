@@ -7,7 +7,7 @@ from litestar import route
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
-from avatar.messages import AvatarInfo
+from avatar.messages import AvatarInfo, Quality
 from whep_server.errors import NoSuchFile
 from whep_server.web.bodies import HttpRequest
 from whep_server.web.describe import AVATARS, Operation, describe
@@ -56,7 +56,7 @@ async def show_preview(avatar_id: FromPath[str], request: HttpRequest, live: Liv
     "/avatars/{avatar_id:str}/quality",
     http_method=READ,
     status_code=200,
-    opt=describe(Operation(AVATARS, reply=JSON, others=(206,))),
+    opt=describe(Operation(AVATARS, reply=Quality, others=(206,))),
 )
 async def show_quality(avatar_id: FromPath[str], request: HttpRequest, live: Live) -> ASGIResponse:
     """What preparing has found of the face and the loop. Errors: 401, 404, 416, 503."""
