@@ -75,6 +75,8 @@ async def test_what_comes_with_it_is_handed_on(http, live):
     assert live.maker.landmarks == {"me": b"[[1, 2]]"} and live.avatars[-1].engine == "musetalk"
     in_form = {"avatar_id": "other", "wait": "false", "engine": "viseme"}
     assert (await http.post("/avatars/prepare", data=in_form, files=FACE)).status_code == 202
+    as_text = await http.post("/avatars/prepare?avatar_id=third", data={"landmarks": "[[1, 2]]"}, files=FACE)
+    assert as_text.status_code == 400 and "file" in as_text.json()["detail"]
     for wrong in ({"engine": "deepfake"}, {"wait": "perhaps"}):
         (item,) = (await begin(http, "third", **wrong)).json()["detail"]
         assert item["loc"] == ["query", next(iter(wrong))]
@@ -112,6 +114,15 @@ async def test_who_waits_is_told_that_it_was_cancelled(http, live):
         (job,) = (await until_answer(http, JOBS, lambda seen: seen.json()["preparations"])).json()["preparations"]
         assert (await http.delete(f"{JOBS}/{job['job']}")).status_code == 200
     assert (waiting.result().status_code, waiting.result().json()) == (409, {"detail": "it was cancelled"})
+
+
+async def test_who_waits_is_told_that_the_server_ends(http, live):
+    live.maker.waits.clear()
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(http.post("/avatars/prepare?avatar_id=me", files=FACE))
+        await until(lambda: live.maker.orders, 10, "begun")
+        await live.preparations.end()
+    assert waiting.result().status_code == 503 and int(waiting.result().headers["retry-after"]) >= 1
 
 
 async def refusal_of(http: httpx.AsyncClient, path: str) -> str:

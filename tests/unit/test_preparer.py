@@ -2,14 +2,27 @@
 
 import os
 import queue
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from avatar import preparer
 from avatar.avatar_memory import AvatarMemory
-from avatar.messages import AvatarDropped, AvatarRefused, DropAvatar, FromWorker, WorkerConfig
-from avatar.preparer import LEFT_S, Preparer
+from avatar.messages import (
+    AvatarDropped,
+    AvatarRefusal,
+    AvatarRefused,
+    AvatarStep,
+    CancelAvatar,
+    DropAvatar,
+    FromWorker,
+    PrepareAvatar,
+    WorkerConfig,
+)
+from avatar.prepare import Made, Order, Step
+from avatar.preparer import LEFT_S, STEP_S, CannotPrepare, Preparer, Steps, Stop, run_preparation
 from tests.fake_engine import FakeLibrary
 
 
@@ -59,3 +72,55 @@ def test_what_a_crash_left_is_deleted_and_what_is_being_made_is_not(tmp_path: Pa
     desk = Desk(tmp_path)
     assert isinstance(desk.drop("nobody"), AvatarRefused), "the sweep goes before it"
     assert not left.exists() and fresh.exists()
+
+
+ORDER = Order("/video.mp4", "/nowhere", "anna", "", [(512, 512)])
+
+
+def asked(preparer: Preparer, job: str, root: Path) -> None:
+    preparer.put(PrepareAvatar(job, f"a{job}", "", str(root / "none.mp4"), [(512, 512)]))
+
+
+def test_what_waits_is_cancelled_at_once_and_never_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """While another is at work, which ends when it likes."""
+    begun, ends = threading.Event(), threading.Event()
+
+    def at_work(order: Order, heard: object, *, stop: Stop) -> Made:
+        begun.set()
+        assert ends.wait(30)
+        raise CannotPrepare(AvatarRefusal.VIDEO, f"{order.name}: enough")
+
+    monkeypatch.setattr(preparer, "run_preparation", at_work)
+    desk = Desk(tmp_path)
+    for job in ("1", "2", "3"):
+        asked(desk.preparer, job, tmp_path)
+    assert begun.wait(30)
+    for job in ("2", "2", "never"):
+        desk.preparer.put(CancelAvatar(job))
+    assert desk.said.get(timeout=30) == AvatarStep("1", "starting", 0.0)
+    assert desk.said.get(timeout=30) == AvatarRefused("2", AvatarRefusal.CANCELLED, "it was cancelled")
+    ends.set()
+    said = [desk.said.get(timeout=30) for _ in range(3)]
+    assert [(type(each), each.job) for each in said] == [(AvatarRefused, "1"), (AvatarStep, "3"), (AvatarRefused, "3")]
+    desk.preparer.put(CancelAvatar("1"))
+    assert isinstance(desk.drop("nobody"), AvatarRefused) and desk.said.empty(), "answered once, and no more"
+
+
+def test_a_process_that_starts_too_late_is_killed(tmp_path: Path):
+    stop = Stop()
+    assert stop.begin()
+    assert not stop.say(), "who has begun answers"
+    with pytest.raises(CannotPrepare, match="cancelled") as refused:
+        run_preparation(ORDER, lambda _: None, stop=stop)
+    assert refused.value.reason is AvatarRefusal.CANCELLED
+
+
+def test_progress_is_told_a_few_times_a_second_and_every_stage(monkeypatch: pytest.MonkeyPatch):
+    now_s, said = 100.0, list[FromWorker]()
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
+    steps = Steps("job", said.append)
+    for number in range(100):
+        now_s += STEP_S / 10
+        steps.hear(Step("reading" if number < 90 else "writing", number / 100))
+    assert len(said) <= 11 and said[-1] == AvatarStep("job", "writing", 0.9)
+    assert [each.done for each in said] == sorted(each.done for each in said)

@@ -114,6 +114,8 @@ def check_room(request: HttpRequest, compat: Office, config: Settings) -> None:
 def wanted_of(asked: Prepare, form: Form) -> WantedAvatar:
     """What is to be made. Errors: BadRequest, Invalid."""
     video = form.file(VIDEO)
+    if LANDMARKS in form.scalars:
+        raise BadRequest(f"{LANDMARKS} has to be a file")
     if not AVATAR_ID.fullmatch(asked.avatar_id):
         raise BadRequest("avatar_id: letters, digits, dots, hyphens and underscores, at most 128")
     return WantedAvatar(

@@ -145,6 +145,7 @@ class Preparations:
         """Who makes them; set before anything is asked for."""
         self._most, self._ledger = most, ledger
         self._jobs: dict[str, Preparation] = {}
+        self._ending = False
 
     def all(self) -> list[Preparation]:
         """As they were asked for."""
@@ -202,6 +203,8 @@ class Preparations:
                 preparation.notes, preparation.quality = message.notes, message.quality
                 self._end(preparation, Making.READY)
                 logger.info("avatar %s is prepared%s", preparation.avatar, "".join(f"; {n}" for n in message.notes))
+            case AvatarRefused(reason=AvatarRefusal.CANCELLED) if self._ending:
+                self._end(preparation, Making.CANCELLED, _ended())
             case AvatarRefused(reason=AvatarRefusal.CANCELLED):
                 self._end(preparation, Making.CANCELLED, Conflict(message.detail))
             case AvatarRefused():
@@ -242,6 +245,7 @@ class Preparations:
 
     async def end(self) -> None:
         """The server ends: cancel all, and wait for so long at most until the worker has let go of them."""
+        self._ending = True
         unfinished = self.unfinished
         if not unfinished:
             return
@@ -255,9 +259,13 @@ class Preparations:
         except TimeoutError:
             logger.warning("the worker has not let go of all in %.0f s", CANCEL_S)
         for each in self.unfinished:
-            self._end(each, Making.CANCELLED, BeingEnded("the server is being ended"))
+            self._end(each, Making.CANCELLED, _ended())
 
     def worker_lost(self, detail: str) -> None:
         """Nobody works on them any more."""
         for each in self.unfinished:
             self._end(each, Making.FAILED, WorkerLost(f"the worker was lost: {detail}"))
+
+
+def _ended() -> BeingEnded:
+    return BeingEnded("the server is being ended")
