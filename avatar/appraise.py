@@ -23,6 +23,10 @@ _UPPER: Final = slice(16, 36)
 _LOWER: Final = slice(46, 72)
 _ACROSS: Final = slice(32, 64)
 """Columns about the middle of the lips."""
+_LIKENESS: Final = 64
+"""Side of the face when it is compared. Units: pixels."""
+_COVERED: Final = 0.8
+"""Correlation below which it is another picture than the usual face: of one that speaks or blinks it is above 0.9."""
 _UNUSUAL: Final = 95
 """Percentile: one picture in twenty may be a swallow, or a wrong measurement."""
 
@@ -48,8 +52,8 @@ def appraise(pictures: Sequence[NDArray[np.uint8]], track: FaceTrack, lips: Lips
     part = track.box.width / min(pictures[0].shape[:2])
     sharpness = sharpness_of(pictures[track.reference], track.box)
     loop = THERE_AND_BACK if closing.there_and_back else SEAM
-    moves = mouth_moves(pictures, track, lips)
-    figures = Quality(track.box.width, part, sharpness, closing.seam, loop, track.hidden, moves, [])
+    hidden, moves = hidden_part(pictures, track), mouth_moves(pictures, track, lips)
+    figures = Quality(track.box.width, part, sharpness, closing.seam, loop, hidden, moves, [])
     return Quality(**{name: getattr(figures, name) for name in figures.__struct_fields__} | {"notes": advice(figures)})
 
 
@@ -84,6 +88,22 @@ def sharpness_of(picture: NDArray[np.uint8], face: Box) -> float:
     return float(cv2.Laplacian(crop, cv2.CV_32F).var())
 
 
+def hidden_part(pictures: Sequence[NDArray[np.uint8]], track: FaceTrack) -> float:
+    """Of one picture in five: part in which no face was found, or something else than the face is in its place."""
+    x, y, width, height = track.box
+    own = np.array([[width / _LIKENESS, 0, x], [0, height / _LIKENESS, y], [0, 0, 1]])
+    searched = range(0, len(pictures), EVERY)
+    crops = np.stack([_cut(pictures[at], track.moves[at] @ own, (_LIKENESS, _LIKENESS)) for at in searched])
+    usual = np.median(crops, axis=0)
+    clear = [seen and _alike(crop, usual) >= _COVERED for seen, crop in zip(track.seen, crops, strict=True)]
+    return 1 - sum(clear) / len(clear)
+
+
+def _alike(one: NDArray[np.uint8], other: NDArray[np.float64]) -> float:
+    """Correlation of two pictures: 1 where they differ in brightness and contrast at most."""
+    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+
+
 def mouth_moves(pictures: Sequence[NDArray[np.uint8]], track: FaceTrack, lips: Lips) -> float:
     """How far the lips move apart beside how they usually are, of one picture in five. Units: half widths."""
     crops = [_mouth(pictures[index], track.moves[index], lips) for index in range(0, len(pictures), EVERY)]
@@ -100,6 +120,11 @@ def _mouth(picture: NDArray[np.uint8], move: NDArray[np.float64], lips: Lips) ->
     """The mouth, always in the same place and of the same size. Shapes: -> (112, 96), grey."""
     to_picture = move @ np.vstack([lips.matrix(), [0, 0, 1]])
     own = np.array([[1 / _HALF, 0, -_MIDDLE[0] / _HALF], [0, 1 / _HALF, -_MIDDLE[1] / _HALF], [0, 0, 1]])
+    return _cut(picture, to_picture @ own, _MOUTH)
+
+
+def _cut(picture: NDArray[np.uint8], to_picture: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A part of a picture, brought to ``size``, grey."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    cut = cv2.warpAffine(picture, to_picture @ own, _MOUTH, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    cut = cv2.warpAffine(picture, to_picture, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(cv2.cvtColor(cut, cv2.COLOR_BGR2GRAY), np.uint8)

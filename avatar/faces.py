@@ -28,8 +28,6 @@ _LEAST_PIXELS: Final = 64
 """Smallest width of a face in the video: below it there is no mouth to be moved."""
 _SEEN_PART: Final = 0.5
 """Part of the searched pictures that must show the face."""
-_CLEAR_PART: Final = 0.5
-"""Part of the face's points that are found again where nothing is before it."""
 _LEAST_POINTS: Final = 8
 _SMOOTH: Final = 1.2
 """Units: pictures. Standard deviation of the smoothing over time."""
@@ -47,8 +45,8 @@ class FaceTrack:
     """The face there, as the cascade frames it: from the brows to the chin."""
     moves: NDArray[np.float64]
     """Where the reference's points are in each picture. Shapes: (N, 2, 3)."""
-    hidden: float
-    """Part of the searched pictures in which no face was found, or less than half of its pattern."""
+    seen: NDArray[np.bool_]
+    """Whether a face was found, of every fifth picture."""
 
 
 def track_face(pictures: Sequence[NDArray[np.uint8]], progress: Progress) -> FaceTrack:
@@ -70,11 +68,10 @@ def track_face(pictures: Sequence[NDArray[np.uint8]], progress: Progress) -> Fac
     if box.width / reduce < _LEAST_PIXELS:
         raise NotFootage(f"the face is {box.width / reduce:.0f} pixels wide; {_LEAST_PIXELS} are needed")
     progress(0.6)
-    followed, parts = _follow(greys, reference, box)
-    moves = _smoothed(followed)
+    moves = _smoothed(_follow(greys, reference, box))
     moves[:, :, 2] /= reduce
-    clear = sum(index in boxes and parts[index] >= _CLEAR_PART for index in searched)
-    return FaceTrack(reference, Box(*(round(side / reduce) for side in box)), moves, 1 - int(clear) / len(searched))
+    seen = np.array([index in boxes for index in searched])
+    return FaceTrack(reference, Box(*(round(side / reduce) for side in box)), moves, seen)
 
 
 def _grey(picture: NDArray[np.uint8], reduce: float) -> NDArray[np.uint8]:
@@ -94,21 +91,15 @@ def _search(greys: Sequence[NDArray[np.uint8]]) -> list[Box | None]:
     return [None] * len(greys)
 
 
-def _follow(
-    greys: Sequence[NDArray[np.uint8]], reference: int, box: Box
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The similarity from the reference to each picture, and the part of its points that agree with it.
-
-    Shapes: (N, 2, 3), (N,).
-    """
-    moves, parts = np.tile(np.eye(2, 3), (len(greys), 1, 1)), np.ones(len(greys))
+def _follow(greys: Sequence[NDArray[np.uint8]], reference: int, box: Box) -> NDArray[np.float64]:
+    """The similarity from the reference to each picture. Shapes: (N, 2, 3)."""
+    moves = np.tile(np.eye(2, 3), (len(greys), 1, 1))
     points = _points(greys[reference], box)
     for way in (range(reference + 1, len(greys)), range(reference - 1, -1, -1)):
         last = np.eye(2, 3)
         for index in way:
-            last, parts[index] = _move(greys[reference], greys[index], points, last)
-            moves[index] = last
-    return moves, parts
+            last = moves[index] = _move(greys[reference], greys[index], points, last)
+    return moves
 
 
 def _points(grey: NDArray[np.uint8], box: Box) -> NDArray[np.float32]:
@@ -122,24 +113,21 @@ def _points(grey: NDArray[np.uint8], box: Box) -> NDArray[np.float32]:
 
 def _move(
     before: NDArray[np.uint8], after: NDArray[np.uint8], points: NDArray[np.float32], guess: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], float]:
-    """The similarity between two pictures, and the part of the points that agree with it.
-
-    It is ``guess`` where too little of the face is found again.
-    """
+) -> NDArray[np.float64]:
+    """The similarity between two pictures; ``guess`` where too little of the face is found again."""
     if len(points) < _LEAST_POINTS:
-        return guess, 1.0  # a face without a pattern: nothing is known of it
+        return guess
     begun = cv2.transform(points, guess).astype(np.float32)
     found, seen, _ = cv2.calcOpticalFlowPyrLK(
         before, after, points, begun, winSize=(21, 21), maxLevel=3, flags=cv2.OPTFLOW_USE_INITIAL_FLOW
     )
     good = seen.ravel() == 1
     if good.sum() < _LEAST_POINTS:
-        return guess, 0.0
+        return guess
     move, inliers = cv2.estimateAffinePartial2D(points[good], found[good], ransacReprojThreshold=1.5)
     if move is None or inliers.sum() < _LEAST_POINTS or not 0.5 < np.linalg.det(move[:, :2]) < 2:
-        return guess, 0.0
-    return np.asarray(move, np.float64), float(inliers.sum() / len(points))
+        return guess
+    return np.asarray(move, np.float64)
 
 
 def _smoothed(moves: NDArray[np.float64]) -> NDArray[np.float64]:
