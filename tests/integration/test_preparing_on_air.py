@@ -77,7 +77,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
 
 async def test_how_far_it_is_is_told_and_who_watches_misses_nothing(place: Place):
     """Neither of what was idle before, nor of what is spoken meanwhile."""
-    spoken = sentence("espeak", longest_s=2).wav
+    spoken = sentence("espeak", longest_s=1).wav
     async with listening(place.server.base) as events, watching(place.server.whep()) as viewer:
         location = await place.begin("anna")
         utterance = await speak(place.server.base, spoken)

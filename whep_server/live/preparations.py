@@ -122,10 +122,9 @@ class Preparation:
     def end(self, state: Making, fault: ServerError | None = None) -> None:
         """That came of it."""
         self.state, self.fault = state, fault
-        self.stage = state.value
         self.updated_at = self.completed_at = time.time()
         if state is Making.READY:
-            self.done = 1.0
+            self.stage, self.done = state.value, 1.0
         self.over.set()
 
     @property
