@@ -21,6 +21,7 @@ ALONE = {
     "test_overload",
     "test_package",
     "test_prepare_avatar",
+    "test_preparing_on_air",
     "test_publish_lips",
     "test_session_lips",
     "test_slow_viewer",
