@@ -251,12 +251,19 @@ class _Converter:
         frame = self._gathered.read()
         if frame is not None:
             frame.pts = None
-            yield from self._analysed(self._to_play.resample(frame))
+            yield from self._analysed(self._played(frame))
 
     def _ended(self) -> Iterator[tuple[NDArray[np.int16], NDArray[np.float32]]]:
         """What was gathered, and what the filter holds: no more of this shape comes."""
         yield from self._converted()
-        yield from self._analysed(self._to_play.resample(None))
+        yield from self._analysed(self._played(None))
+
+    def _played(self, frame: av.AudioFrame | None) -> list[av.AudioFrame]:
+        """Errors: NotSpeech for channels that a damaged file makes up, which nothing can be made of."""
+        try:
+            return self._to_play.resample(frame)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise NotSpeech(SpeechRefusal.NOT_AUDIO, "the sound is of a kind that cannot be played") from error
 
     def _analysed(self, frames: list[av.AudioFrame]) -> Iterator[tuple[NDArray[np.int16], NDArray[np.float32]]]:
         for frame in frames:
