@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -22,8 +22,11 @@ from typing import IO, Final, Protocol
 
 import msgspec
 
-from avatar.messages import FromWorker, WorkerConfig
-from avatar.prepare import Failed, Line, Made, Order, Refused, Step
+from avatar.engines.musetalk.make_latents import NoModels, check_models
+from avatar.latents import MOST_S as LATENTS_S
+from avatar.latents import LatentsOrder
+from avatar.messages import FromWorker, MuseTalkConfig, WorkerConfig
+from avatar.prepare import ENGINES, Failed, Line, Made, Order, Refused, Step
 from avatar.prepared import is_name
 from avatar.user_avatars import (
     AvatarDropped,
@@ -38,6 +41,9 @@ from avatar.user_avatars import (
 log = logging.getLogger(__name__)
 
 COMMAND: Final = ("-P", "-m", "avatar.prepare")
+LATENTS_COMMAND: Final = ("-P", "-m", "avatar.latents")
+BEFORE_LATENTS: Final = 0.6
+"""Part of the work for MuseTalk that is done when only the latents are missing."""
 MOST_S: Final = 600.0
 """Longest a preparation may take: 10 s of video take half a minute on one core."""
 LEFT_S: Final = 3600.0
@@ -75,6 +81,7 @@ class Preparer:
     def __init__(self, config: WorkerConfig, shelf: Shelf, memory: Memory, send: Callable[[FromWorker], None]) -> None:
         self._shipped = Path(config.avatars)
         self._root = Path(config.prepared) if config.prepared else None
+        self._musetalk = config.musetalk
         self._shelf, self._memory, self._send = shelf, memory, send
         self._makers = ThreadPoolExecutor(1, "prepare")
         self._droppers = ThreadPoolExecutor(1, "drop")  # deleting one avatar does not wait until another is made
@@ -104,7 +111,8 @@ class Preparer:
         self._send(answer)
 
     def _prepare(self, order: PrepareAvatar) -> AvatarPrepared:
-        with fresh_avatar(self._own_root(order.avatar), order, partial(_log_step, order.avatar)) as fresh:
+        heard = partial(_log_step, order.avatar)
+        with fresh_avatar(self._own_root(order.avatar), order, self._musetalk, heard) as fresh:
             self._memory.forget(order.avatar, fresh.install)
         notes = fresh.made.notes
         log.info(
@@ -152,14 +160,39 @@ class Fresh:
 
 
 @contextlib.contextmanager
-def fresh_avatar(root: Path, order: PrepareAvatar, heard: Callable[[Step], None]) -> Iterator[Fresh]:
+def fresh_avatar(
+    root: Path, order: PrepareAvatar, models: MuseTalkConfig, heard: Callable[[Step], None]
+) -> Iterator[Fresh]:
     """Make an avatar under ``root``; it is thrown away where it has not been installed at the end of the block.
 
     Errors: CannotPrepare, OSError.
     """
+    if order.engine not in ENGINES:
+        raise CannotPrepare(AvatarRefusal.VIDEO, f"no engine {order.engine[:40]!r}; there are {', '.join(ENGINES)}")
     with hidden_folder(root, order.job) as fresh:
-        made = run_preparation(Order(order.video, str(fresh), order.avatar, order.title, order.sizes), heard)
+        to_be_made = Order(
+            order.video, str(fresh), order.avatar, order.title, order.sizes, order.engine, order.landmarks
+        )
+        if order.engine == "musetalk":
+            made = _made_for_musetalk(to_be_made, models, heard)
+        else:
+            made = run_preparation(to_be_made, heard)
         yield Fresh(made, lambda: put_in_place(fresh, root / order.avatar))
+
+
+def _made_for_musetalk(order: Order, models: MuseTalkConfig, heard: Callable[[Step], None]) -> Made:
+    """Everything, then the latents, by another process. Errors: CannotPrepare."""
+    try:
+        check_models(models.models)  # before the minute that all else takes
+    except NoModels as error:
+        raise CannotPrepare(AvatarRefusal.TROUBLE, str(error)) from error
+    made = run_preparation(order, lambda step: heard(Step(step.stage, BEFORE_LATENTS * step.done)))
+    return _run(
+        LATENTS_COMMAND,
+        LatentsOrder(order.out, models, made),
+        lambda step: heard(Step(step.stage, BEFORE_LATENTS + (1 - BEFORE_LATENTS) * step.done)),
+        LATENTS_S,
+    )
 
 
 @contextlib.contextmanager
@@ -175,8 +208,12 @@ def hidden_folder(root: Path, job: str) -> Iterator[Path]:
 
 def run_preparation(order: Order, heard: Callable[[Step], None], most_s: float = MOST_S) -> Made:
     """Have a process make it, and wait. Errors: CannotPrepare, also where the process dies or takes too long."""
+    return _run(COMMAND, order, heard, most_s)
+
+
+def _run(command: Sequence[str], order: msgspec.Struct, heard: Callable[[Step], None], most_s: float) -> Made:
     with subprocess.Popen(
-        [sys.executable, *COMMAND],
+        [sys.executable, *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
