@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from avatar.faces import EVERY, FaceTrack
 from avatar.lips import Lips
-from avatar.prepared import Box
 from avatar.quality import SEAM, THERE_AND_BACK, Quality
 
 SHARP_SIDE: Final = 160
@@ -47,14 +47,16 @@ class Closing:
     """As ``Quality`` has it."""
 
 
-def appraise(pictures: Sequence[NDArray[np.uint8]], track: FaceTrack, lips: Lips, closing: Closing) -> Quality:
-    """Shapes: pictures (H, W, 3) each, BGR."""
+def appraise(
+    pictures: Sequence[NDArray[np.uint8]], track: FaceTrack, lips: Lips, closing: Closing, hints: Sequence[str]
+) -> Quality:
+    """All figures; ``hints`` are said beside the advice. Shapes: pictures (H, W, 3) each, BGR."""
     part = track.box.width / min(pictures[0].shape[:2])
-    sharpness = sharpness_of(pictures[track.reference], track.box)
+    sharpness = sharpness_of(pictures[track.reference], track)
     loop = THERE_AND_BACK if closing.there_and_back else SEAM
     hidden, moves = hidden_part(pictures, track), mouth_moves(pictures, track, lips)
     figures = Quality(track.box.width, part, sharpness, closing.seam, loop, hidden, moves, [])
-    return Quality(**{name: getattr(figures, name) for name in figures.__struct_fields__} | {"notes": advice(figures)})
+    return msgspec.structs.replace(figures, notes=[*advice(figures), *hints])
 
 
 def advice(figures: Quality) -> list[str]:
@@ -75,16 +77,15 @@ def advice(figures: Quality) -> list[str]:
     return [says for says, is_so in poor.items() if is_so]
 
 
-def sharpness_of(picture: NDArray[np.uint8], face: Box) -> float:
-    """As ``Quality`` has it."""
-    scale = SHARP_SIDE / face.width
-    cut = np.array([[scale, 0, -face.x * scale], [0, scale, -face.y * scale]])
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+def sharpness_of(picture: NDArray[np.uint8], track: FaceTrack) -> float:
+    """As ``Quality`` has it, of the track's reference."""
     grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
-    if scale < 0.7:  # warpAffine knows no averaging: without it, fine noise would count as sharpness
-        grey, scale = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=way), 1.0
-        cut = np.array([[1, 0, -face.x * SHARP_SIDE / face.width], [0, 1, -face.y * SHARP_SIDE / face.width]])
-    crop = cv2.warpAffine(grey, cut, (SHARP_SIDE, SHARP_SIDE), borderMode=cv2.BORDER_REPLICATE)
+    x, y, width, height = track.box
+    scale = SHARP_SIDE / width
+    centre = track.moves[track.reference] @ (x + width / 2, y + height / 2, 1)
+    # averaged where it is made smaller: fine noise would count as sharpness
+    grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    crop = cv2.getRectSubPix(grey, (SHARP_SIDE, SHARP_SIDE), (float(centre[0] * scale), float(centre[1] * scale)))
     return float(cv2.Laplacian(crop, cv2.CV_32F).var())
 
 

@@ -49,12 +49,40 @@ class FaceTrack:
     """Whether a face was found, of every fifth picture."""
 
 
-def track_face(pictures: Sequence[NDArray[np.uint8]], progress: Progress) -> FaceTrack:
+@dataclass(frozen=True, slots=True)
+class KnownFace:
+    """A face that need not be searched for. Units: pixels of the video."""
+
+    reference: int
+    box: Box
+    moves: NDArray[np.float64] | None = None
+    """About where it goes: the pattern of its skin says it more exactly. Shapes: (N, 2, 3)."""
+
+
+def track_face(pictures: Sequence[NDArray[np.uint8]], progress: Progress, known: KnownFace | None = None) -> FaceTrack:
     """Find the face and follow it. Errors: NotFootage where there is none, or not in enough pictures."""
     height, width = pictures[0].shape[:2]
     reduce = min(1.0, WORK_SIDE / max(height, width))
     greys = [_grey(picture, reduce) for picture in pictures]
     progress(0.3)
+    if known is None:
+        reference, box, seen = _found(greys)
+    else:
+        box = Box(*(round(side * reduce) for side in known.box))
+        reference, seen = known.reference, np.ones(len(range(0, len(greys), EVERY)), np.bool_)
+    if box.width / reduce < _LEAST_PIXELS:
+        raise NotFootage(f"the face is {box.width / reduce:.0f} pixels wide; {_LEAST_PIXELS} are needed")
+    progress(0.6)
+    guesses = None
+    if known is not None and known.moves is not None:
+        guesses = known.moves * [1, 1, reduce]
+    moves = smoothed(_follow(greys, reference, box, guesses))
+    moves[:, :, 2] /= reduce
+    return FaceTrack(reference, Box(*(round(side / reduce) for side in box)), moves, seen)
+
+
+def _found(greys: Sequence[NDArray[np.uint8]]) -> tuple[int, Box, NDArray[np.bool_]]:
+    """The reference, the face there, and in which of the searched pictures one is seen. Errors: NotFootage."""
     searched = range(0, len(greys), EVERY)
     found = dict(zip(searched, _search(greys[::EVERY]), strict=True))
     boxes = {index: box for index, box in found.items() if box is not None}
@@ -64,14 +92,7 @@ def track_face(pictures: Sequence[NDArray[np.uint8]], progress: Progress) -> Fac
         raise NotFootage(f"a face was found in {len(boxes)} of {len(found)} pictures only: it is turned away or hidden")
     usual = np.median(np.array(list(boxes.values())), axis=0)
     reference = min(boxes, key=lambda index: float(np.abs(np.array(boxes[index]) - usual).sum()))
-    box = boxes[reference]
-    if box.width / reduce < _LEAST_PIXELS:
-        raise NotFootage(f"the face is {box.width / reduce:.0f} pixels wide; {_LEAST_PIXELS} are needed")
-    progress(0.6)
-    moves = _smoothed(_follow(greys, reference, box))
-    moves[:, :, 2] /= reduce
-    seen = np.array([index in boxes for index in searched])
-    return FaceTrack(reference, Box(*(round(side / reduce) for side in box)), moves, seen)
+    return reference, boxes[reference], np.array([index in boxes for index in searched])
 
 
 def _grey(picture: NDArray[np.uint8], reduce: float) -> NDArray[np.uint8]:
@@ -91,14 +112,17 @@ def _search(greys: Sequence[NDArray[np.uint8]]) -> list[Box | None]:
     return [None] * len(greys)
 
 
-def _follow(greys: Sequence[NDArray[np.uint8]], reference: int, box: Box) -> NDArray[np.float64]:
-    """The similarity from the reference to each picture. Shapes: (N, 2, 3)."""
+def _follow(
+    greys: Sequence[NDArray[np.uint8]], reference: int, box: Box, guesses: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    """The similarity from the reference to each picture; about ``guesses``, else about the last. Shapes: (N, 2, 3)."""
     moves = np.tile(np.eye(2, 3), (len(greys), 1, 1))
     points = _points(greys[reference], box)
     for way in (range(reference + 1, len(greys)), range(reference - 1, -1, -1)):
         last = np.eye(2, 3)
         for index in way:
-            last = moves[index] = _move(greys[reference], greys[index], points, last)
+            guess = last if guesses is None else guesses[index]
+            last = moves[index] = _move(greys[reference], greys[index], points, guess)
     return moves
 
 
@@ -130,8 +154,11 @@ def _move(
     return np.asarray(move, np.float64)
 
 
-def _smoothed(moves: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Less tremble: each picture's with its neighbours'; beyond both ends a motion goes on as it was."""
+def smoothed(moves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Less tremble: each picture's with its neighbours'; beyond both ends a motion goes on as it was.
+
+    Shapes: (N, a, b) -> the same.
+    """
     reach = min(4, len(moves) - 1)
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / _SMOOTH) ** 2)
     padded = np.pad(moves, ((reach, reach), (0, 0), (0, 0)), mode="reflect", reflect_type="odd")

@@ -1,34 +1,41 @@
-"""Makes a prepared avatar of a user's video: ``python -m avatar.prepare``, an ``Order`` on its input. Experimental.
+"""Makes a prepared avatar of a user's video or photo: ``python -m avatar.prepare``, an ``Order`` on its input.
 
 A process of its own and of the lowest priority: nobody on air notices it, and a video that kills it kills nothing else.
 It says how far it is on standard output, a line of JSON each, and writes only into the directory it is given. The face
 must be seen from the front and be quiet, the mouth shut: what the mouth does in the video goes on under the speech.
+
+For the viseme engine the avatar is then whole. For MuseTalk's the latents are still zeros, and ``faces.npy`` lies
+beside them: ``avatar.latents`` goes on from there, where there is room for PyTorch and a GPU.
 """
 
-import contextlib
 import logging
-import os
 import resource
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import cv2
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from avatar.appraise import Closing, appraise
-from avatar.engines.viseme.film import write_film
+from avatar.appraise import appraise
+from avatar.engines.musetalk.musetalk_state import FILES as MUSETALK_FILES
+from avatar.engines.musetalk.musetalk_state import Source as Faces
+from avatar.engines.musetalk.musetalk_state import save_source
+from avatar.engines.musetalk.prepare_faces import NoFaceThere, face_of, place_face
 from avatar.engines.viseme.warp_state import save_warp_state
-from avatar.faces import FaceTrack, track_face
-from avatar.footage import FPS, FootageLimits, NotFootage, pictures_of
-from avatar.lips import find_lips
-from avatar.prepared import FORMAT, AvatarInvalid, Manifest, SizeEntry, load_prepared
+from avatar.faces import FaceTrack
+from avatar.footage import FPS, NotFootage
+from avatar.give_way import give_way
+from avatar.lips import Lips
+from avatar.material import Material, Progress, read_photo_material, read_video_material
+from avatar.photo import is_photo
+from avatar.prepared import AvatarInvalid, load_prepared
+from avatar.preview import write_preview
 from avatar.quality import FILE, Quality
+from avatar.window import window_for
+from avatar.write_avatar import Engine, Source, write_films, write_manifest
 
 log = logging.getLogger(__name__)
 
@@ -36,23 +43,28 @@ MEMORY_BYTES: Final = 6 * 1024**3
 """Address space: what a video may make of it before it is refused."""
 CPU_S: Final = 900
 FILE_BYTES: Final = 4 * 1024**3
-_FILM: Final = {"crf": "13", "preset": "veryfast", "profile": "high"}
-_LOOP: Final = {"crf": "25", "preset": "veryfast", "profile": "high"}
+FACES: Final = "faces.npy"
+"""Of an avatar for MuseTalk whose latents are yet to be made. Shapes: (N, 256, 256, 3), RGB."""
+ENGINES: Final = ("viseme", "musetalk")
+_CRF: Final = 13
 # The head about the cascade's box of the face, in parts of the box: what every size shows.
 _HEAD: Final = (-0.4, -0.55, 1.4, 1.3)
-
-Progress = Callable[[str, float], None]
 
 
 class Order(msgspec.Struct, frozen=True):
     """What is to be made."""
 
     video: str
+    """Or a photo: the file itself says which."""
     out: str
     """A directory that does not exist yet."""
     name: str
     title: str
     sizes: list[tuple[int, int]]
+    engine: str = "viseme"
+    """One of ``ENGINES``."""
+    landmarks: str = ""
+    """A file of ``avatar.landmarks``; points are looked for where it is empty."""
 
 
 class Step(msgspec.Struct, frozen=True, tag=True):
@@ -87,90 +99,72 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
 Line = Step | Made | Refused | Failed
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What a size shows of the video; it may reach beyond it. Units: pixels of the video."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-    size: tuple[int, int]
-
-    def show(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """A picture as the size shows it, I420. Where the video ends, its own colours go on, blurred and dimmed."""
-        scale = self.size[0] / self.width
-        tall, wide = picture.shape[:2]
-        left, top = max(0, self.x), max(0, self.y)
-        right, bottom = min(wide, self.x + self.width), min(tall, self.y + self.height)
-        at_x, at_y = round((left - self.x) * scale), round((top - self.y) * scale)
-        to_x = min(self.size[0], round((right - self.x) * scale))  # the window's height is a rounded one
-        to_y = min(self.size[1], round((bottom - self.y) * scale))
-        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        shown = cv2.resize(picture[top:bottom, left:right], (to_x - at_x, to_y - at_y), interpolation=way)
-        if (to_x - at_x, to_y - at_y) != self.size:
-            dim = cv2.GaussianBlur(cv2.resize(picture, (32, 32), interpolation=cv2.INTER_AREA), (0, 0), 2) * 0.6
-            whole = cv2.resize(dim.astype(np.uint8), self.size, interpolation=cv2.INTER_CUBIC)
-            whole[at_y:to_y, at_x:to_x] = shown
-            shown = whole
-        return np.asarray(cv2.cvtColor(shown, cv2.COLOR_BGR2YUV_I420), np.uint8)
-
-    def entry(self) -> SizeEntry:
-        """As avatar.json has it."""
-        name = f"{self.size[0]}x{self.size[1]}"
-        view = (float(self.x), float(self.y), float(self.width))
-        return SizeEntry(*self.size, f"idle-{name}.mp4", f"poster-{name}.jpg", view)
-
-
 def prepare(order: Order, progress: Progress) -> Made:
-    """Write the whole directory. Errors: NotFootage."""
+    """Write the whole directory. Errors: NotFootage, OSError."""
     out = Path(order.out)
     out.mkdir(parents=True)
     scratch = out / "pictures.raw"
     try:
-        pictures, notes = _read(Path(order.video), scratch, order.sizes, progress)
-        track = track_face(list(pictures), lambda done: progress("looking for the face", 0.3 + 0.3 * done))
-        lips = find_lips(pictures[track.reference], track.box)
-        square = np.vstack([lips.matrix(), [0.0, 0.0, 1.0]])
-        save_warp_state(out, track.moves @ square, lips.bow)
-        quality = appraise(pictures, track, lips, Closing(there_and_back=True, seam=0.0))
-        windows = [window_for(pictures[0].shape, _head(track), size) for size in order.sizes]
-        _write_films(out, pictures, windows, progress)
-        del pictures
+        photo = is_photo(Path(order.video))
+        read = read_photo_material if photo else read_video_material
+        side = max(1280, *(max(size) for size in order.sizes))
+        material = read(Path(order.video), scratch, side, order.landmarks, progress)
+        windows = [window_for(material.pictures[0].shape, _head(material.track), size) for size in order.sizes]
+        if order.engine == "musetalk":
+            _save_faces(out, material)
+            engine = Engine("musetalk", "mask", MUSETALK_FILES)
+        else:
+            _save_mouth(out, material.track, material.lips)
+            engine = Engine("viseme", "warp", ["poses.npy", "lips.json"])
+        source = Source(material.pictures, FPS, material.closing.there_and_back)
+        write_films(out, source, windows, _CRF, lambda stage, done: progress(stage, 0.6 + 0.35 * done))
+        experimental = " (experimental)" if photo or order.engine == "viseme" else ""
+        write_manifest(out, order.name, f"{order.title or order.name}{experimental}", engine, source, windows)
+        quality = _report(out, order, material, photo=photo)
+        made = Made(len(material.pictures), material.notes, quality)
+        del source, material
     finally:
         scratch.unlink(missing_ok=True)
-    _write_manifest(out, order, len(track.moves), windows)
+    return made
+
+
+def _save_mouth(out: Path, track: FaceTrack, lips: Lips) -> None:
+    square = np.vstack([lips.matrix(), [0.0, 0.0, 1.0]])
+    save_warp_state(out, track.moves @ square, lips.bow)
+
+
+def _save_faces(out: Path, material: Material) -> None:
+    """Boxes, crops and masks; zeros for latents, and what they are made of. Errors: NotFootage."""
+    pictures, points = material.pictures, material.points
+    try:
+        places = []
+        for number, picture in enumerate(pictures):
+            places.append(place_face(points.points[number], points.bridge[number], picture.shape))
+    except NoFaceThere as error:
+        raise NotFootage(f"picture {number}: {error}") from error
+    faces, crops = (np.array([getattr(place, name) for place in places], np.float32) for name in ("face", "crop"))
+    empty = np.zeros((len(places), 8, 32, 32), np.float16)
+    save_source(out, Faces(empty, faces, crops, [place.mask for place in places]))
+    np.save(out / FACES, np.stack([face_of(picture, box) for picture, box in zip(pictures, faces, strict=True)]))
+
+
+def _report(out: Path, order: Order, material: Material, *, photo: bool) -> Quality:
+    """Read the avatar again, show it, and say how good it can be. Errors: NotFootage, OSError."""
+    hints = []
+    if photo:
+        hints.append("a photo sways, but does not blink: a few seconds of quiet video look more alive")
+    if order.engine == "musetalk" and not order.landmarks:
+        hints.append("the outline of the face is a guess from its width and mouth: a landmarks file places it exactly")
+    track, lips = material.track, material.lips
+    quality = appraise(material.pictures, track, lips, material.closing, hints)
     smallest = min(order.sizes, key=lambda size: size[0] * size[1])
     try:
-        load_prepared(out, smallest)
+        avatar = load_prepared(out, smallest)
     except AvatarInvalid as error:
         raise NotFootage(f"the avatar cannot be read again: {error}") from error
+    write_preview(out, avatar, material.pictures[track.reference], track, lips)
     (out / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(quality), indent=2) + b"\n")
-    return Made(len(track.moves), notes, quality)
-
-
-def _read(
-    video: Path, scratch: Path, sizes: Sequence[tuple[int, int]], progress: Progress
-) -> tuple[NDArray[np.uint8], list[str]]:
-    """The video's pictures, on disk since they are large. Shapes: (N, H, W, 3); N a multiple of 25."""
-    most_s = FootageLimits().max_s
-    most = round(most_s * FPS)
-    limits = FootageLimits(max_s=most_s + 1 / FPS, max_side=max(1280, *(max(size) for size in sizes)))
-    count = 0
-    shape: tuple[int, ...] = ()
-    with scratch.open("wb") as file:
-        for picture in pictures_of(video, limits):
-            if count < most:
-                file.write(picture.tobytes())
-            count, shape = count + 1, picture.shape
-            if count % FPS == 0:
-                progress("reading the video", 0.3 * min(1.0, count / most))
-    notes = [f"only the first {most_s:.0f} s of the video are used"] if count > most else []
-    # whole seconds: at every rate the loop then has a whole number of frames, with keyframes where they belong
-    whole = min(count, most) // FPS * FPS
-    if not whole:
-        raise NotFootage(f"the video is {count / FPS:.2f} s long; one second is needed")
-    return np.memmap(scratch, np.uint8, "r", shape=(whole, *shape)), notes
+    return quality
 
 
 def _head(track: FaceTrack) -> tuple[float, float, float, float]:
@@ -183,65 +177,7 @@ def _head(track: FaceTrack) -> tuple[float, float, float, float]:
     return (*corners.min(axis=(0, 2)).tolist(), *corners.max(axis=(0, 2)).tolist())
 
 
-def window_for(shape: tuple[int, ...], head: tuple[float, float, float, float], size: tuple[int, int]) -> Window:
-    """The largest part of the video with the size's proportions about the head; larger where the head needs it."""
-    tall, wide = shape[:2]
-    left, top, right, bottom = max(0, head[0]), max(0, head[1]), min(wide, head[2]), min(tall, head[3])
-    ratio = size[0] / size[1]
-    width = max(min(wide, tall * ratio), right - left, (bottom - top) * ratio)
-    height = width / ratio
-    x, y = (
-        _placed(low, high, length, whole)
-        for low, high, length, whole in ((left, right, width, wide), (top, bottom, height, tall))
-    )
-    return Window(round(x), round(y), max(2, round(width)), max(2, round(height)), size)
-
-
-def _placed(low: float, high: float, length: float, whole: int) -> float:
-    """Where a window of ``length`` begins: about the middle of the head, inside the video where it fits."""
-    if length >= whole:
-        return (whole - length) / 2
-    return min(max((low + high - length) / 2, 0), whole - length)
-
-
-def _write_films(out: Path, pictures: NDArray[np.uint8], windows: Sequence[Window], progress: Progress) -> None:
-    for index, window in enumerate(windows):
-
-        def shown(window: Window = window, begun: float = index / len(windows)) -> Iterator[NDArray[np.uint8]]:
-            for number, picture in enumerate(pictures):
-                if number % FPS == 0:
-                    part = begun + number / len(pictures) / len(windows)
-                    progress(f"writing {window.size[0]}x{window.size[1]}", 0.6 + 0.35 * part)
-                yield window.show(picture)
-
-        entry = window.entry()
-        write_film(out / entry.film, shown(), FPS, "libx264", _FILM)
-        poster = cv2.cvtColor(window.show(pictures[0]), cv2.COLOR_YUV2BGR_I420)
-        if not cv2.imwrite(str(out / entry.poster), poster, [cv2.IMWRITE_JPEG_QUALITY, 88]):
-            raise OSError(f"{entry.poster} cannot be written")
-    progress("writing the loop", 0.95)
-    turns = (windows[0].show(picture) for way in (pictures, pictures[::-1]) for picture in way)
-    write_film(out / "loop.mp4", turns, FPS, "libx264", _LOOP)
-
-
-def _write_manifest(out: Path, order: Order, pictures: int, windows: Sequence[Window]) -> None:
-    manifest = Manifest(
-        FORMAT,
-        order.name,
-        f"{order.title or order.name} (experimental)",
-        "viseme",
-        FPS,
-        pictures,
-        "",
-        [window.entry() for window in windows],
-        ["poses.npy", "lips.json"],
-        painter="warp",
-        there_and_back=True,
-    )
-    (out / "avatar.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
-
-
-def _say(line: Line) -> None:
+def say(line: Line) -> None:
     """Errors: BrokenPipeError where nobody listens any more: then nobody wants the avatar either."""
     sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
     sys.stdout.buffer.flush()
@@ -249,13 +185,8 @@ def _say(line: Line) -> None:
 
 def _confine() -> None:
     """Take little of the machine, and no more than there is for it."""
-    os.nice(19)
-    with contextlib.suppress(OSError):  # below nice 19, which may be the server's own; a sandbox may forbid it
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    give_way()
     cv2.setNumThreads(1)
-    with contextlib.suppress(OSError):  # where memory ends all the same, this process goes, not the one on air
-        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
@@ -268,7 +199,7 @@ def main() -> int:
     whole = False
     try:
         line = _outcome(order)
-        _say(line)
+        say(line)
         whole = isinstance(line, Made)
     except BrokenPipeError:
         return 1
@@ -281,7 +212,7 @@ def main() -> int:
 def _outcome(order: Order) -> Line:
     """Make it; what is to be said of it. Errors: BrokenPipeError."""
     try:
-        return prepare(order, lambda stage, done: _say(Step(stage, done)))
+        return prepare(order, lambda stage, done: say(Step(stage, done)))
     except NotFootage as error:
         return Refused(str(error))
     except (MemoryError, cv2.error) as error:

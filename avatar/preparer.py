@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,11 @@ from typing import IO, Final, Protocol
 
 import msgspec
 
-from avatar.messages import FromWorker, WorkerConfig
-from avatar.prepare import Failed, Line, Made, Order, Refused, Step
+from avatar.engines.musetalk.make_latents import NoModels, check_models
+from avatar.latents import MOST_S as LATENTS_S
+from avatar.latents import LatentsOrder
+from avatar.messages import FromWorker, MuseTalkConfig, WorkerConfig
+from avatar.prepare import ENGINES, Failed, Line, Made, Order, Refused, Step
 from avatar.prepared import is_name
 from avatar.user_avatars import (
     AvatarDropped,
@@ -40,6 +43,9 @@ from avatar.user_avatars import (
 log = logging.getLogger(__name__)
 
 COMMAND: Final = ("-P", "-m", "avatar.prepare")
+LATENTS_COMMAND: Final = ("-P", "-m", "avatar.latents")
+BEFORE_LATENTS: Final = 0.6
+"""Part of the work for MuseTalk that is done when only the latents are missing."""
 MOST_S: Final = 600.0
 """Longest a preparation may take: 10 s of video take half a minute on one core."""
 LEFT_S: Final = 3600.0
@@ -115,6 +121,7 @@ class Preparer:
     def __init__(self, config: WorkerConfig, shelf: Shelf, memory: Memory, send: Callable[[FromWorker], None]) -> None:
         self._shipped = Path(config.avatars)
         self._root = Path(config.prepared) if config.prepared else None
+        self._musetalk = config.musetalk
         self._shelf, self._memory, self._send = shelf, memory, send
         self._makers = ThreadPoolExecutor(1, "prepare")
         self._droppers = ThreadPoolExecutor(1, "drop")  # deleting one avatar does not wait until another is made
@@ -162,7 +169,7 @@ class Preparer:
     def _prepare(self, order: PrepareAvatar, stop: Stop) -> AvatarPrepared:
         told = Steps(order.job, self._send)
         told.hear(Step("starting", 0.0))
-        with fresh_avatar(self._own_root(order.avatar), order, told.hear, stop) as fresh:
+        with fresh_avatar(self._own_root(order.avatar), order, self._musetalk, told.hear, stop) as fresh:
             stop.check()  # what comes later comes too late
             self._memory.forget(order.avatar, fresh.install)
         notes = fresh.made.notes
@@ -224,15 +231,40 @@ class Fresh:
 
 @contextlib.contextmanager
 def fresh_avatar(
-    root: Path, order: PrepareAvatar, heard: Callable[[Step], None], stop: Stop | None = None
+    root: Path, order: PrepareAvatar, models: MuseTalkConfig, heard: Callable[[Step], None], stop: Stop | None = None
 ) -> Iterator[Fresh]:
     """Make an avatar under ``root``; it is thrown away where it has not been installed at the end of the block.
 
     Errors: CannotPrepare, also where ``stop`` says so; OSError.
     """
+    if order.engine not in ENGINES:
+        raise CannotPrepare(AvatarRefusal.VIDEO, f"no engine {order.engine[:40]!r}; there are {', '.join(ENGINES)}")
     with hidden_folder(root, order.job) as fresh:
-        made = run_preparation(Order(order.video, str(fresh), order.avatar, order.title, order.sizes), heard, stop=stop)
+        to_be_made = Order(
+            order.video, str(fresh), order.avatar, order.title, order.sizes, order.engine, order.landmarks
+        )
+        stop = stop or Stop()
+        if order.engine == "musetalk":
+            made = _made_for_musetalk(to_be_made, models, heard, stop)
+        else:
+            made = run_preparation(to_be_made, heard, stop=stop)
         yield Fresh(made, lambda: put_in_place(fresh, root / order.avatar))
+
+
+def _made_for_musetalk(order: Order, models: MuseTalkConfig, heard: Callable[[Step], None], stop: Stop) -> Made:
+    """Everything, then the latents, by another process. Errors: CannotPrepare."""
+    try:
+        check_models(models.models)  # before the minute that all else takes
+    except NoModels as error:
+        raise CannotPrepare(AvatarRefusal.TROUBLE, str(error)) from error
+    made = run_preparation(order, lambda step: heard(Step(step.stage, BEFORE_LATENTS * step.done)), stop=stop)
+    return _run(
+        LATENTS_COMMAND,
+        LatentsOrder(order.out, models, made),
+        lambda step: heard(Step(step.stage, BEFORE_LATENTS + (1 - BEFORE_LATENTS) * step.done)),
+        LATENTS_S,
+        stop,
+    )
 
 
 @contextlib.contextmanager
@@ -253,9 +285,14 @@ def run_preparation(
 
     Errors: CannotPrepare, also where the process dies, takes too long, or ``stop`` says so.
     """
-    stop = stop or Stop()
+    return _run(COMMAND, order, heard, most_s, stop or Stop())
+
+
+def _run(
+    command: Sequence[str], order: msgspec.Struct, heard: Callable[[Step], None], most_s: float, stop: Stop
+) -> Made:
     with subprocess.Popen(
-        [sys.executable, *COMMAND],
+        [sys.executable, *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

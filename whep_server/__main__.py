@@ -1,5 +1,6 @@
 """The ``whep-avatar`` command: reads arguments, calls ``command``. ``python -m whep_server`` is the same."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -210,22 +211,36 @@ def token(
         raise stop(f"--stream {stream}: {error}") from None
 
 
+class PreparedFor(StrEnum):
+    """Engines that avatars are prepared for."""
+
+    VISEME = "viseme"
+    MUSETALK = "musetalk"
+
+
 @app.command()
 def prepare(
     video: Annotated[
-        Path, typer.Argument(help="A video of a face, seen from the front, mouth shut; its first 10 s count.")
+        Path, typer.Argument(help="A video or photo of a face, seen from the front, mouth shut; its first 10 s count.")
     ],
     name: Annotated[str, typer.Option(help="Name of the avatar: letters, digits, dots, dashes, underscores.")],
     title: Annotated[str, typer.Option(help="What a person reads; the name where it is empty.")] = "",
+    engine: Annotated[
+        PreparedFor, typer.Option(help="Who moves its mouth: viseme, on a CPU; or MuseTalk's networks, on a GPU.")
+    ] = PreparedFor.VISEME,
+    landmarks: Annotated[
+        Path | None, typer.Option(help="JSON file with points of the face; see docs/avatars.md. Else it is searched.")
+    ] = None,
     size: Annotated[str | None, typer.Option(help="The picture it is made for, WIDTHxHEIGHT, beside 512x512.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Make it anew where it is there already.")] = False,
 ) -> None:
-    """Make an avatar of a video (experimental). A server that is running shows it after its next start."""
+    """Make an avatar of a video or photo (experimental). A server that is running shows it after its next start."""
     from whep_server.command import prepare_video
 
     width, height = parse_size(size)
     settings = read_settings(width=width, height=height)
-    raise typer.Exit(prepare_video.run(settings, video, name, title, replace=replace))
+    wanted = prepare_video.Wanted(video, name, title, engine.value, landmarks, replace)
+    raise typer.Exit(prepare_video.run(settings, wanted))
 
 
 @app.command()

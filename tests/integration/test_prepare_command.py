@@ -18,7 +18,7 @@ def test_a_video_becomes_an_avatar_with_progress(runner: CliRunner, tmp_path: Pa
     arguments = ["prepare", str(video), "--name", "Anna.1", "--title", "Anna", "--size", f"{SIZE[0]}x{SIZE[1]}"]
     result = runner.invoke(app, arguments)
     assert result.exit_code == 0, result.output
-    steps = [line.split("%")[0].strip() for line in result.output.splitlines() if "%" in line]
+    steps = [line.split("%")[0].strip() for line in result.output.splitlines() if line[3:5] == " %"]
     assert len(steps) > 4 and steps == sorted(steps, key=int)
     assert "whep-avatar serve --avatar Anna.1" in result.output
     assert [path.name for path in (tmp_path / "avatars").iterdir()] == ["Anna.1"]

@@ -3,18 +3,16 @@
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rich.console import Console
 
+from avatar.engines.musetalk.make_latents import MakeLatents, NoModels, check_models, latents_maker
 from avatar.engines.musetalk.original_avatar import is_original, sizes_offered
 from avatar.folders import size_on_disk
 from avatar.prepared import AvatarInvalid
 from avatar.preparer import CannotPrepare, check_name, hidden_folder, put_in_place
-from whep_server.settings import PREFIX, Settings
-
-if TYPE_CHECKING:
-    from avatar.engines.musetalk.adopt import MakeLatents
+from whep_server.settings import Settings
 
 FAILED: Final = 1
 
@@ -39,13 +37,13 @@ def run(settings: Settings, directory: Path, name: str, title: str, *, anew: boo
         return _adopt(settings, directory, name, title, make_latents)
     except CannotPrepare as error:
         return refuse(error.detail)
-    except (AvatarInvalid, ValueError, ImportError) as error:
+    except (AvatarInvalid, NoModels, ImportError) as error:
         return refuse(str(error))
     except OSError as error:
         return refuse(f"{error.filename or settings.avatars}: {error.strerror or error}")
 
 
-def _adopt(settings: Settings, directory: Path, name: str, title: str, make_latents: "MakeLatents | None") -> int:
+def _adopt(settings: Settings, directory: Path, name: str, title: str, make_latents: MakeLatents | None) -> int:
     from avatar.engines.musetalk.adopt import adopt
 
     console = Console(highlight=False)
@@ -60,19 +58,9 @@ def _adopt(settings: Settings, directory: Path, name: str, title: str, make_late
     return 0
 
 
-def _maker(settings: Settings) -> "MakeLatents":
-    """The VAE of the models folder. Errors: ValueError, ImportError."""
-    if not settings.musetalk_models:
-        raise ValueError(f"latents are made by the VAE: {PREFIX}MUSETALK_MODELS must name the folder of models")
-    from avatar.engines.musetalk.generator import Generator, Speedup
+def _maker(settings: Settings) -> MakeLatents:
+    """The VAE of the models folder. Errors: NoModels, ImportError."""
+    check_models(settings.musetalk_models)
     from avatar.engines.musetalk.musetalk_engine import EngineOptions
-    from avatar.engines.musetalk.networks import ModelsInvalid, load_networks
 
-    options = EngineOptions(settings.musetalk_device, settings.musetalk_precision)
-    device = options.place()
-    kind = options.kind(device)
-    try:
-        networks = load_networks(Path(settings.musetalk_models)).moved(device, kind)
-    except ModelsInvalid as error:
-        raise ValueError(str(error)) from error
-    return Generator(networks, device, kind, Speedup.NONE).latents_of
+    return latents_maker(settings.musetalk_models, EngineOptions(settings.musetalk_device, settings.musetalk_precision))

@@ -41,8 +41,9 @@ from whep_server.metrics.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 
-PREPARE_S: Final = 675.0
-"""Longest wait for one, and for each that is before it: the worker gives each up after ten minutes."""
+PREPARE_S: Final = 4275.0
+"""Longest wait for one, and for each that is before it: the worker gives each up after ten minutes, and after an hour
+more where MuseTalk's networks are to see every picture."""
 KEPT: Final = 64
 """Jobs that are over and can still be asked about."""
 CANCEL_S: Final = 5.0

@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 from avatar.engines.musetalk.musetalk_state import MASK_VERSION, Source, state_for
 from avatar.engines.musetalk.plain_pickles import NotPlain, read_rows
 from avatar.engines.view import View
-from avatar.prepare import Window, window_for
 from avatar.prepared import AvatarInvalid, PreparedAvatar
+from avatar.window import Window, window_for
 
 INFO: Final = "avator_info.json"
 FPS: Final = 25

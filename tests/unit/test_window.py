@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avatar.prepare import window_for
+from avatar.window import window_for
 
 SIZES = [(1280, 720), (512, 512), (720, 1280), (64, 48)]
 side = st.integers(64, 400)
