@@ -99,7 +99,10 @@ async def test_how_far_it_is_is_told_and_who_watches_misses_nothing(place: Place
 async def test_what_it_leaves_can_be_looked_at(place: Place):
     (job,) = (await place.http.get(JOBS)).json()["preparations"]
     report = (await place.http.get("/avatars/anna/quality")).json()
-    assert report == job["quality"]
+    assert report == job["quality"] and report["notes"] == job["quality"]["notes"]
+    preview = await place.http.get(job["preview_url"])
+    assert preview.headers["content-type"] == "image/jpeg" and preview.content.startswith(b"\xff\xd8")
+    assert (await place.http.head(job["preview_url"])).headers["content-length"] == str(len(preview.content))
     assert "anna" in [each["name"] for each in (await place.http.get("/avatars")).json()["avatars"]]
     metrics = (await place.http.get("/metrics")).text
     assert 'whep_avatar_avatar_preparations_total{outcome="ready"} 1.0' in metrics
@@ -114,10 +117,18 @@ async def test_who_waits_is_answered_as_ever(place: Place):
     assert refused.status_code == 500 and list(refused.json()) == ["detail"] and "no face" in refused.json()["detail"]
 
 
-async def test_a_video_that_cannot_be_used_says_why_and_leaves_nothing(place: Place):
-    location = await place.begin("plain", place.folder / "plain.mp4")
-    over = await place.until_state(location, *OVER)
-    assert over["state"] == "failed" and "no face" in over["error"] and over["completed_at"]
+async def test_what_cannot_be_made_says_why_and_leaves_nothing(place: Place):
+    """A video without a face; an engine whose weights nobody has given; points that are none."""
+    landmarks = {"video_file": ("me.mp4", place.video.read_bytes()), "landmarks": ("me.json", b"[[1, 2]]")}
+    for reason, query, files in (
+        ("no face", {}, {"video_file": ("me.mp4", (place.folder / "plain.mp4").read_bytes())}),
+        ("MUSETALK_MODELS", {"engine": "musetalk"}, {"video_file": ("me.mp4", place.video.read_bytes())}),
+        ("landmarks", {}, landmarks),
+    ):
+        named = {"avatar_id": "other", "wait": "false", **query}
+        begun = await place.http.post("/avatars/prepare", params=named, files=files)
+        over = await place.until_state(begun.headers["location"], *OVER)
+        assert over["state"] == "failed" and reason in over["error"] and over["completed_at"], over
     await until(lambda: not place.leftovers(), DEADLINE_S, "nothing left")
     assert [path.name for path in place.avatars.iterdir()] == ["anna"]
 

@@ -48,7 +48,7 @@ async def _left_by_preparing(request: HttpRequest, live: Live, avatar: str, file
     opt=describe(Operation(AVATARS, reply=JPEG, others=(206,))),
 )
 async def show_preview(avatar_id: FromPath[str], request: HttpRequest, live: Live) -> ASGIResponse:
-    """How an avatar that was prepared here looks: at rest, and with its mouth open. Errors: 401, 404, 416, 503."""
+    """An avatar that was prepared here: the face that was found, what its mouth does. Errors: 401, 404, 416, 503."""
     return await _left_by_preparing(request, live, avatar_id, PREVIEW, JPEG)
 
 
@@ -59,7 +59,7 @@ async def show_preview(avatar_id: FromPath[str], request: HttpRequest, live: Liv
     opt=describe(Operation(AVATARS, reply=Quality, others=(206,))),
 )
 async def show_quality(avatar_id: FromPath[str], request: HttpRequest, live: Live) -> ASGIResponse:
-    """What preparing has found of the face and the loop. Errors: 401, 404, 416, 503."""
+    """How good an avatar the video or photo has given, in figures and words. Errors: 401, 404, 416, 503."""
     return await _left_by_preparing(request, live, avatar_id, QUALITY, JSON)
 
 
