@@ -96,7 +96,7 @@ def hidden_part(pictures: Sequence[NDArray[np.uint8]], track: FaceTrack) -> floa
     searched = range(0, len(pictures), EVERY)
     crops = np.stack([_cut(pictures[at], track.moves[at] @ own, (_LIKENESS, _LIKENESS)) for at in searched])
     usual = np.median(crops, axis=0)
-    clear = [seen and _alike(crop, usual) >= _COVERED for seen, crop in zip(track.seen, crops, strict=True)]
+    clear = [bool(seen) and _alike(crop, usual) >= _COVERED for seen, crop in zip(track.seen, crops, strict=True)]
     return 1 - sum(clear) / len(clear)
 
 

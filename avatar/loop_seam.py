@@ -151,8 +151,12 @@ def _head_moved(
 
 
 def seam_of(pictures: Sequence[NDArray[np.uint8]], blended: int) -> float:
-    """The largest step where a loop closes, in usual steps of it; ``blended``: how many of its last are a blend."""
+    """The largest step where a loop closes, in usual steps of the second before and after.
+
+    ``blended``: how many of its last pictures are a blend.
+    """
     greys = _reduced(pictures)
-    steps = np.abs(np.roll(greys, -1, axis=0) - greys).mean(axis=(1, 2))
-    closing = steps[len(steps) - 1 - blended :]
-    return float(closing.max() / max(_LEAST_STEP, float(np.median(steps))))
+    steps = np.abs(np.roll(greys, -1, axis=0) - greys).mean(axis=(1, 2))  # the last one leads to the first picture
+    begins = len(steps) - 1 - blended
+    near = np.concatenate([steps[:FPS], steps[max(0, begins - FPS) : begins]])
+    return float(steps[begins:].max() / max(_LEAST_STEP, float(np.median(near))))

@@ -17,7 +17,7 @@ from avatar.faces import EVERY, FaceTrack, smoothed, track_face
 from avatar.footage import FPS, FootageLimits, NotFootage, pictures_of
 from avatar.landmarks import Landmarks, known_face, read_landmarks
 from avatar.lips import Lips, find_lips
-from avatar.loop_seam import BLEND, Seam, blend, find_seam, seam_of
+from avatar.loop_seam import BLEND, blend, find_seam, seam_of
 from avatar.photo import read_photo, sway_moves, swaying
 
 Progress = Callable[[str, float], None]
@@ -50,20 +50,22 @@ def read_video_material(path: Path, scratch: Path, side: int, landmarks: str, pr
     progress("looking for where the loop closes", 0.55)
     seam = find_seam(pictures, track)
     if seam is None:
-        # whole seconds: at every rate the loop then has a whole number of frames, with keyframes where they belong
-        whole = len(pictures) // FPS * FPS
-        there = Seam(0, whole)
-        closing = Closing(there_and_back=True, seam=0.0)
-    else:
-        blend(pictures, track, seam)
-        there = seam
-        closing = Closing(there_and_back=False, seam=seam_of(pictures[seam.first : seam.end], BLEND))
-        left = (len(pictures) - seam.end + seam.first) / FPS
-        notes.append(f"the loop is {(seam.end - seam.first) / FPS:.0f} s long, {left:.1f} s of the video are left out")
-    shown = pictures[there.first : there.end]
-    cut = there.cut if seam is not None else lambda values: values[: there.end]
-    points = FacePoints(cut(points.points), cut(points.bridge))
-    return Material(shown, _cut_track(track, there.first, cut(track.moves)), lips, points, closing, notes)
+        return _there_and_back(Material(pictures, track, lips, points, Closing(there_and_back=True, seam=0.0), notes))
+    blend(pictures, track, seam)
+    shown = pictures[seam.first : seam.end]
+    left_s = (len(pictures) - len(shown)) / FPS
+    notes.append(f"the loop is {len(shown) / FPS:.0f} s long: {left_s:.1f} s of the video are left out")
+    points = FacePoints(seam.cut(points.points), seam.cut(points.bridge))
+    track = _part(track, seam.first, seam.cut(track.moves))
+    return Material(shown, track, lips, points, Closing(there_and_back=False, seam=seam_of(shown, BLEND)), notes)
+
+
+def _there_and_back(whole: Material) -> Material:
+    """Whole seconds of it: at every rate the loop then has a whole number of frames, keyframes where they belong."""
+    end = len(whole.pictures) // FPS * FPS
+    points = FacePoints(whole.points.points[:end], whole.points.bridge[:end])
+    track = _part(whole.track, 0, whole.track.moves[:end])
+    return replace(whole, pictures=whole.pictures[:end], track=track, points=points)
 
 
 def _entry(marks: Landmarks, track: FaceTrack) -> int:
@@ -79,7 +81,7 @@ def _points(marks: Landmarks | None, track: FaceTrack, lips: Lips) -> FacePoints
     return FacePoints(smoothed(points.points), smoothed(points.bridge[:, None])[:, 0])
 
 
-def _cut_track(track: FaceTrack, first: int, moves: NDArray[np.float64]) -> FaceTrack:
+def _part(track: FaceTrack, first: int, moves: NDArray[np.float64]) -> FaceTrack:
     """Of the loop alone; its reference is the picture that is nearest to the old one."""
     reference = int(np.abs(moves - np.eye(2, 3)).max(axis=(1, 2)).argmin())
     seen = track.seen[[min((first + at) // EVERY, len(track.seen) - 1) for at in range(0, len(moves), EVERY)]]

@@ -24,7 +24,7 @@ class Quality(msgspec.Struct, frozen=True):
     sharpness: float
     """Variance of the Laplacian of the face, brought to 160 pixels, in grey levels squared. Good: 60 or more."""
     seam: float
-    """The step where the loop closes, as a multiple of the loop's usual step from picture to picture.
+    """The step where the loop closes, as a multiple of the usual one from picture to picture, a second about it.
 
     Steps are mean differences in grey levels. 0 where it is shown there and back: that has no seam. Good: up to 1.5."""
     loop: str
