@@ -20,7 +20,7 @@ ANALYSE_HZ: Final = 16_000
 """Sample rate of the samples that an engine hears."""
 RATIO: Final = AUDIO_HZ // ANALYSE_HZ
 RATES: Final = range(1_000, 768_001)
-"""Units: Hz. Of what a file's header can say beyond that, FFmpeg makes filters of gigabytes, and holds the interpreter."""
+"""Units: Hz. Of what a header can say beyond that, FFmpeg makes filters of gigabytes, and holds the interpreter."""
 FORMATS: Final = (
     "aac,ac3,aiff,amr,asf,au,avi,caf,eac3,flac,flv,matroska,mov,mp3,mpeg,mpegts,ogg,w64,wav,wv"  # names of demuxers
 )
