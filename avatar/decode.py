@@ -19,6 +19,8 @@ from avatar.messages import AUDIO_HZ, SpeechRefusal
 ANALYSE_HZ: Final = 16_000
 """Sample rate of the samples that an engine hears."""
 RATIO: Final = AUDIO_HZ // ANALYSE_HZ
+RATES: Final = range(1_000, 768_001)
+"""Units: Hz. Of what a header can say beyond that, FFmpeg makes filters of gigabytes, and holds the interpreter."""
 FORMATS: Final = (
     "aac,ac3,aiff,amr,asf,au,avi,caf,eac3,flac,flv,matroska,mov,mp3,mpeg,mpegts,ogg,w64,wav,wv"  # names of demuxers
 )
@@ -229,6 +231,8 @@ class _Converter:
         self._analyser = Analyser()
 
     def convert(self, frame: av.AudioFrame) -> Iterator[tuple[NDArray[np.int16], NDArray[np.float32]]]:
+        if frame.sample_rate not in RATES:
+            raise NotSpeech(SpeechRefusal.NOT_AUDIO, f"sound of {frame.sample_rate} samples a second cannot be played")
         shape = (frame.sample_rate, frame.layout.name, frame.format.name)
         if self._shape not in (None, shape):  # chained Ogg files and broadcast streams change in the middle
             yield from self._ended()
