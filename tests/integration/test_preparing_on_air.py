@@ -1,7 +1,7 @@
 """Avatars prepared by a real server that is on air: how far it is told, nobody notices, and the ways it ends."""
 
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -75,12 +75,21 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
             yield Place(server, http, folder, video)
 
 
+def steps_of(times: Sequence[int]) -> set[int]:
+    return {later - earlier for earlier, later in pairwise(times)}
+
+
 async def test_how_far_it_is_is_told_and_who_watches_misses_nothing(place: Place):
-    """Neither of what was idle before, nor of what is spoken meanwhile."""
+    """No picture of who is idle; and somebody speaks meanwhile, whose time goes on, too."""
     spoken = sentence("espeak", longest_s=1).wav
-    async with listening(place.server.base) as events, watching(place.server.whep()) as viewer:
+    assert (await place.http.post("/streams", json={"name": "talker"})).status_code == 201
+    async with (
+        listening(place.server.base, "talker") as events,
+        watching(place.server.whep()) as viewer,
+        watching(place.server.whep("talker")) as listener,
+    ):
         location = await place.begin("anna")
-        utterance = await speak(place.server.base, spoken)
+        utterance = await speak(place.server.base, spoken, "talker")
         seen = [await place.until_state(location, "preparing", *OVER)]
         while seen[-1]["state"] not in OVER:
             seen.append((await place.http.get(location)).json())
@@ -91,9 +100,10 @@ async def test_how_far_it_is_is_told_and_who_watches_misses_nothing(place: Place
     assert done == sorted(done) and done[-1] == 1.0 and len(set(done)) >= 4, done
     assert {each["stage"] for each in seen} >= {"looking for the face", "writing 512x512"}
     assert seen[-1]["quality"]["face_width"] > 100 and seen[-1]["submitted_at"] <= seen[-1]["started_at"]
-    assert viewer.video.lost() == viewer.audio.lost() == 0
-    assert {later - earlier for earlier, later in pairwise(without_greeting(viewer.video.times()))} == {9000}
-    assert {later - earlier for earlier, later in pairwise(viewer.audio.times())} == {960}
+    assert steps_of(without_greeting(viewer.video.times())) == {9000}
+    for each in (viewer, listener):
+        assert each.video.lost() == each.audio.lost() == 0
+        assert steps_of(each.audio.times()) == {960}
 
 
 async def test_what_it_leaves_can_be_looked_at(place: Place):
