@@ -1,5 +1,6 @@
 """Avatars prepared by a real server that is on air: how far it is told, nobody notices, and the ways it ends."""
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -16,16 +17,17 @@ from tests.clients.event_log import listening, speak
 from tests.clients.recording_viewer import watching
 from tests.clients.server_process import Server, running_server
 from tests.clients.speech_files import sentence
-from tests.clients.waiting import until
+from tests.clients.waiting import POLL_S, until
 from tests.greeting import without_greeting
-from tests.integration.http_server import assert_problem, until_answer
+from tests.integration.http_server import assert_problem
 from tests.portraits import plain, portrait
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
 
 JOBS = "/avatars/preparations"
 OVER = ("ready", "failed", "cancelled")
-DEADLINE_S = 60
+DEADLINE_S = 200
+"""What prepares gets no time at all where others want it."""
 SMALL = {"width": "512", "height": "512", "fps": "10"}
 
 
@@ -53,7 +55,11 @@ class Place:
         return begun.headers["location"]
 
     async def until_state(self, location: str, *states: str) -> dict:
-        return (await until_answer(self.http, location, lambda seen: seen.json()["state"] in states)).json()
+        """The job, when it is in one of them."""
+        async with asyncio.timeout(DEADLINE_S):
+            while (seen := (await self.http.get(location)).json())["state"] not in states:  # noqa: ASYNC110  # told by HTTP
+                await asyncio.sleep(POLL_S)
+        return seen
 
     def preparing(self) -> list[psutil.Process]:
         """The preparing process."""
