@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from avatar.avatar_memory import AvatarMemory
-from avatar.messages import AvatarDropped, AvatarRefused, DropAvatar, FromWorker, WorkerConfig
+from avatar.messages import (
+    AvatarDropped,
+    AvatarRefusal,
+    AvatarRefused,
+    DropAvatar,
+    FromWorker,
+    MuseTalkConfig,
+    PrepareAvatar,
+    WorkerConfig,
+)
 from avatar.preparer import LEFT_S, Preparer
 from tests.fake_engine import FakeLibrary
 
@@ -17,7 +26,8 @@ class Desk:
     """A preparer over a directory, and what it says."""
 
     def __init__(self, root: Path) -> None:
-        config = WorkerConfig("", str(root / "shipped"), "", prepared=str(root / "own"))
+        models = MuseTalkConfig(models=str(root / "models"))
+        config = WorkerConfig("", str(root / "shipped"), "", prepared=str(root / "own"), musetalk=models)
         library = FakeLibrary(config)
         self.said: queue.SimpleQueue[FromWorker] = queue.SimpleQueue()
         self.preparer = Preparer(config, library, AvatarMemory(library), self.said.put)
@@ -59,3 +69,17 @@ def test_what_a_crash_left_is_deleted_and_what_is_being_made_is_not(tmp_path: Pa
     desk = Desk(tmp_path)
     assert isinstance(desk.drop("nobody"), AvatarRefused), "the sweep goes before it"
     assert not left.exists() and fresh.exists()
+
+
+@pytest.mark.parametrize(
+    ("engine", "reason", "says"),
+    [("musetalk", AvatarRefusal.TROUBLE, "models is no folder"), ("other", AvatarRefusal.VIDEO, "no engine 'other'")],
+)
+def test_an_engine_that_is_not_there_is_refused_before_anything_is_done(
+    tmp_path: Path, engine: str, reason: AvatarRefusal, says: str
+):
+    desk = Desk(tmp_path)
+    desk.preparer.put(PrepareAvatar("job", "anna", "", str(tmp_path / "gone.mp4"), [(512, 512)], engine))
+    said = desk.said.get(timeout=30)
+    assert isinstance(said, AvatarRefused) and said.reason is reason and says in said.detail
+    assert not list((tmp_path / "own").glob("*"))
