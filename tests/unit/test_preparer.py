@@ -18,6 +18,7 @@ from avatar.messages import (
     CancelAvatar,
     DropAvatar,
     FromWorker,
+    MuseTalkConfig,
     PrepareAvatar,
     WorkerConfig,
 )
@@ -30,7 +31,8 @@ class Desk:
     """A preparer over a directory, and what it says."""
 
     def __init__(self, root: Path) -> None:
-        config = WorkerConfig("", str(root / "shipped"), "", prepared=str(root / "own"))
+        models = MuseTalkConfig(models=str(root / "models"))
+        config = WorkerConfig("", str(root / "shipped"), "", prepared=str(root / "own"), musetalk=models)
         library = FakeLibrary(config)
         self.said: queue.SimpleQueue[FromWorker] = queue.SimpleQueue()
         self.preparer = Preparer(config, library, AvatarMemory(library), self.said.put)
@@ -72,6 +74,21 @@ def test_what_a_crash_left_is_deleted_and_what_is_being_made_is_not(tmp_path: Pa
     desk = Desk(tmp_path)
     assert isinstance(desk.drop("nobody"), AvatarRefused), "the sweep goes before it"
     assert not left.exists() and fresh.exists()
+
+
+@pytest.mark.parametrize(
+    ("engine", "reason", "says"),
+    [("musetalk", AvatarRefusal.TROUBLE, "models is no folder"), ("other", AvatarRefusal.VIDEO, "no engine 'other'")],
+)
+def test_an_engine_that_is_not_there_is_refused_before_anything_is_done(
+    tmp_path: Path, engine: str, reason: AvatarRefusal, says: str
+):
+    desk = Desk(tmp_path)
+    desk.preparer.put(PrepareAvatar("job", "anna", "", str(tmp_path / "gone.mp4"), [(512, 512)], engine))
+    assert isinstance(desk.said.get(timeout=30), AvatarStep)
+    said = desk.said.get(timeout=30)
+    assert isinstance(said, AvatarRefused) and said.reason is reason and says in said.detail
+    assert not list((tmp_path / "own").glob("*"))
 
 
 ORDER = Order("/video.mp4", "/nowhere", "anna", "", [(512, 512)])
