@@ -9,8 +9,8 @@ Relied on, and replaced on the instance:
 
 import logging
 import struct
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from aiortc import RTCDtlsTransport
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 MISREAD: Final = (IndexError, struct.error)
 
-Handle = Callable[..., Awaitable[None]]
+Handle = Callable[..., Coroutine[Any, Any, None]]
 
 
 def pass_over_unreadable(transport: RTCDtlsTransport) -> None:
