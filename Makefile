@@ -13,7 +13,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --quiet
 ARGS ?=
 FUZZ_S ?= 60
-TESTS ?= tests/test_layout.py tests/unit tests/fuzz tests/integration tests/contract conformance
+# In this order, the longest first: beside one that only waits at the end, a core would have nothing to do.
+TESTS ?= conformance tests/fuzz tests/integration tests/contract tests/unit tests/test_layout.py
 
 # What the tests drive as real WHEP players, and what isolates them. The product itself needs none of these.
 DEBIAN := caddy chromium coturn espeak-ng firefox-esr flite fonts-dejavu-core iproute2 nftables \
@@ -43,7 +44,7 @@ run: .setup/run ## start the server on 127.0.0.1:8000 with the stream `demo` on 
 test: ## every check and test, in CI's order (TESTS=... for some of them)
 	@$(MAKE) --no-print-directory --jobs 4 .setup/dev peers check  # each waits for downloads of its own
 	@echo "[tests] those that bear company, two at a time: takes a dozen minutes"
-	@$(call pytest,--numprocesses 2 --dist loadfile -m "not alone","not alone")
+	@$(call pytest,--numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not alone","not alone")
 	@echo "[tests] those that need the machine for themselves: takes five minutes"
 	@$(call pytest,-m alone,alone)
 

@@ -19,6 +19,8 @@ from avatar.messages import AUDIO_HZ, SpeechRefusal
 ANALYSE_HZ: Final = 16_000
 """Sample rate of the samples that an engine hears."""
 RATIO: Final = AUDIO_HZ // ANALYSE_HZ
+RATES: Final = range(1_000, 768_001)
+"""Units: Hz. Of what a header can say beyond that, FFmpeg makes filters of gigabytes, and holds the interpreter."""
 FORMATS: Final = (
     "aac,ac3,aiff,amr,asf,au,avi,caf,eac3,flac,flv,matroska,mov,mp3,mpeg,mpegts,ogg,w64,wav,wv"  # names of demuxers
 )
@@ -229,6 +231,8 @@ class _Converter:
         self._analyser = Analyser()
 
     def convert(self, frame: av.AudioFrame) -> Iterator[tuple[NDArray[np.int16], NDArray[np.float32]]]:
+        if frame.sample_rate not in RATES:
+            raise NotSpeech(SpeechRefusal.NOT_AUDIO, f"sound of {frame.sample_rate} samples a second cannot be played")
         shape = (frame.sample_rate, frame.layout.name, frame.format.name)
         if self._shape not in (None, shape):  # chained Ogg files and broadcast streams change in the middle
             yield from self._ended()
@@ -251,12 +255,19 @@ class _Converter:
         frame = self._gathered.read()
         if frame is not None:
             frame.pts = None
-            yield from self._analysed(self._to_play.resample(frame))
+            yield from self._analysed(self._played(frame))
 
     def _ended(self) -> Iterator[tuple[NDArray[np.int16], NDArray[np.float32]]]:
         """What was gathered, and what the filter holds: no more of this shape comes."""
         yield from self._converted()
-        yield from self._analysed(self._to_play.resample(None))
+        yield from self._analysed(self._played(None))
+
+    def _played(self, frame: av.AudioFrame | None) -> list[av.AudioFrame]:
+        """Errors: NotSpeech for channels that a damaged file makes up, which nothing can be made of."""
+        try:
+            return self._to_play.resample(frame)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise NotSpeech(SpeechRefusal.NOT_AUDIO, "the sound is of a kind that cannot be played") from error
 
     def _analysed(self, frames: list[av.AudioFrame]) -> Iterator[tuple[NDArray[np.int16], NDArray[np.float32]]]:
         for frame in frames:

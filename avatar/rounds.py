@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
+from avatar.breadth import Breadth
 from avatar.deadlines import SlackMeter
 from avatar.engines.engine import Drawing, Engine, Work
 from avatar.haste import BEGINS_S, SHEDS_S, Haste
@@ -22,7 +23,7 @@ from avatar.messages import VIDEO_HZ, Codec, FromWorker, Unit
 from avatar.meter import StageMeter
 from avatar.outbox import Send, Unmade
 from avatar.pipeline import Compose, Pipeline, Prepared
-from avatar.scheduler import Demand, Turn, plan
+from avatar.scheduler import FRAMES_A_ROUND, Demand, Turn, plan
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,8 @@ class Rounds:
         """Since when, by name."""
         self.meter, self.slack = StageMeter(), SlackMeter()
         self.frames = self.late_frames = 0
+        # one with a processor of its own makes a full batch in little more time than one picture
+        self._breadth = {each.name: Breadth(each.max_batch if each.hurried_fps else FRAMES_A_ROUND) for each in engines}
         self._made_in_s = {each.name: 0.0 for each in engines}
         """From a plan to a turn's first picture, as it lately was, by engine."""
 
@@ -157,8 +160,12 @@ class Rounds:
 
     def _demands(self, streams: dict[str, Pipeline]) -> list[Demand]:
         """Those of all live streams."""
-        live = (stream for stream in streams.values() if stream.live)
-        return [replace(stream.demand(), made_in_s=self._made_in_s[stream.engine.name]) for stream in live]
+        return [self._demand(stream) for stream in streams.values() if stream.live]
+
+    def _demand(self, stream: Pipeline) -> Demand:
+        engine = stream.engine.name
+        made_in_s, breadth = self._made_in_s[engine], self._breadth[engine].streams
+        return replace(stream.demand(), made_in_s=made_in_s, engine=engine, breadth=breadth)
 
     def _served(self, streams: dict[str, Pipeline], asked: list[Demand]) -> list[Demand]:
         """The same, but one that is busy, or that nobody could finish, demands nothing for now."""
@@ -242,5 +249,6 @@ class Rounds:
                 slack_s = stream.deadlines.slack_s(frame, time.monotonic())
                 if slack_s is not None:
                     self.slack.add(stream.engine.name, slack_s)
+                    self._breadth[stream.engine.name].made(slack_s)
 
         return send

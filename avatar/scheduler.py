@@ -9,6 +9,7 @@ of the idle loop are shown no live picture that is late, and would hear speech f
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -16,8 +17,7 @@ from typing import Final
 FRAMES_A_TURN: Final = 4
 """Pictures one stream may have in a round while others wait."""
 FRAMES_A_ROUND: Final = 8
-"""Pictures of all that are heard, but each has one: those who wait for the next round then wait for a frame's time, and
-where there is too much to do, everybody misses every other picture instead of some standing still for long."""
+"""Pictures of all that are heard, but each has one: those who wait for the next round then wait for a frame's time."""
 FIRST_FRAMES: Final = 1
 """Pictures of the turn with which a stretch begins: the sooner the first one is seen."""
 LATE_FRAMES_A_TURN: Final = 25
@@ -47,6 +47,9 @@ class Demand:
     """How long ago frame ``now`` began."""
     made_in_s: float = 0.0
     """So long it takes until a turn's first picture is there, those before it included."""
+    engine: str = ""
+    breadth: int = FRAMES_A_ROUND
+    """So many streams of the engine have a turn in a round when one is late: the others' would be late when made."""
 
     @property
     def ahead_s(self) -> float:
@@ -91,10 +94,21 @@ def plan(demands: Iterable[Demand], most: int) -> list[Turn]:
     hurried = sorted((demand for demand in waiting if not demand.patient), key=lambda demand: demand.ahead_s)
     most_frames = min(FRAMES_A_TURN, max(1, FRAMES_A_ROUND // max(1, len(hurried))))
     if any(demand.late for demand in hurried):
-        hurried = hurried[:FRAMES_A_ROUND]  # what is planned for the others now would be late when it is made
+        hurried = _narrowed(hurried)
     turns = [_turn(demand, FIRST_FRAMES if demand.fresh else most_frames) for demand in hurried]
     turns += [_turn(demand, 1) for demand in patient[:PATIENT_A_ROUND]]
     return turns[:most]
+
+
+def _narrowed(hurried: Iterable[Demand]) -> list[Demand]:
+    """As many of each engine as its rounds may have, the first ones."""
+    counts: Counter[str] = Counter()
+    kept = []
+    for demand in hurried:
+        counts[demand.engine] += 1
+        if counts[demand.engine] <= demand.breadth:
+            kept.append(demand)
+    return kept
 
 
 def _turn(demand: Demand, most: int) -> Turn:

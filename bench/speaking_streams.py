@@ -156,8 +156,8 @@ class Speakers:
         self._watch.ask({"keep": True}, WAIT_S)
         time.sleep(seconds)
         after, told = served.usage(), served.metrics()
-        self._watch.ask({"save": str(self._file)}, WAIT_S)
         silent = [name for name in names if served.state(name) == "idle"]
+        self._watch.ask({"save": str(self._file)}, WAIT_S)  # which takes seconds on a machine with too much to do
         if silent:
             raise BenchFailed(f"these did not speak to the end: {silent}")
         _until_idle(served, names)

@@ -179,6 +179,7 @@ async def test_say_tells_why_it_was_not_spoken(server: Server, tmp_path: Path):
         assert status == 1 and reason in output and "Traceback" not in output, output
 
 
+@pytest.mark.alone  # it judges how fast the machine is
 async def test_doctor_finds_all_well_and_a_running_server(server: Server):
     port = server.base.rpartition(":")[2]
     status, output = await run("doctor", env=environment({"port": port, "cache": str(CACHE / "idle")}))

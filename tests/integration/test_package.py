@@ -50,6 +50,7 @@ def test_the_wheel_is_what_runs(installed: Path, empty: Path):
     assert where.startswith(str(installed.parent))
 
 
+@pytest.mark.alone  # it judges how fast the machine is
 def test_doctor_finds_nothing_missing(installed: Path, empty: Path):
     said = run(installed / "whep-avatar", "doctor", cwd=empty)
     assert re.search(r" ok files +\d\d\d+ as they were packed", said), said

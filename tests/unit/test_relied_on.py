@@ -48,6 +48,8 @@ NAMES = [
     "aioice.turn.UDP_SOCKET_BUFFER_SIZE",
     "aiortc.rtcicetransport.Connection",
     "aiortc.rtcrtpreceiver.RemoteBitrateEstimator",
+    "aiortc.RTCDtlsTransport._handle_rtcp_data",
+    "aiortc.RTCDtlsTransport._handle_rtp_data",
     "aiortc.RTCDtlsTransport._register_rtp_receiver",
     "aiortc.RTCDtlsTransport._register_rtp_sender",
     "aiortc.RTCDtlsTransport._unregister_rtp_sender",

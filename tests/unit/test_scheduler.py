@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,6 +76,14 @@ def test_where_many_are_late_what_would_be_late_when_it_is_made_is_planned_later
 def test_a_stream_far_behind_catches_up_in_bounded_rounds_before_it_is_drawn():
     (turn,) = plan([demand(next_frame=0, until=104)], 8)
     assert (turn.late, turn.count) == (LATE_FRAMES_A_TURN, LATE_FRAMES_A_TURN)
+
+
+def test_where_one_is_late_each_engines_rounds_are_as_broad_as_they_may_be():
+    drawn = [replace(demand(f"d{n}", next_frame=90 + n), engine="drawn", breadth=2) for n in range(4)]
+    filmed = [replace(demand(f"f{n}", next_frame=100 + n), engine="filmed", breadth=3) for n in range(4)]
+    assert [turn.stream for turn in plan([*filmed, *drawn], 64)] == ["d0", "d1", "f0", "f1", "f2"]
+    in_time = [replace(each, next_frame=100) for each in drawn]
+    assert len(plan(in_time, 64)) == len(in_time)
 
 
 def test_late_frames_beyond_the_grant_are_not_made():

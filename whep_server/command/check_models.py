@@ -1,5 +1,6 @@
 """Whether the engine of filmed faces has what it needs: its libraries, its files, a device, and tensors that fit."""
 
+import importlib.metadata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -9,11 +10,7 @@ from whep_server.command.findings import Finding, probe
 from whep_server.settings import PREFIX, Settings
 
 NAME: Final = "musetalk"
-LIBRARIES_PROBE: Final = """
-import json, importlib.metadata
-import diffusers, transformers, torch
-print(json.dumps({name: importlib.metadata.version(name) for name in ("diffusers", "transformers", "torch")}))
-"""
+LIBRARIES: Final = ("diffusers", "transformers", "torch")
 LOAD_PROBE: Final = """
 import json, sys
 from pathlib import Path
@@ -42,13 +39,15 @@ def check_models(settings: Settings) -> Iterator[Finding]:
         yield Finding(NAME, True, says)
         return
     folder = Path(settings.musetalk_models)
-    libraries = probe(LIBRARIES_PROBE)
-    if isinstance(libraries, str):
-        yield Finding(NAME, False, libraries, "pip install 'whep-avatar[musetalk]'", fatal=False)
+    versions = {name: _version(name) for name in LIBRARIES}
+    missing = [name for name, version in versions.items() if version is None]
+    if missing:
+        says = f"{', '.join(missing)}: not installed"
+        yield Finding(NAME, False, says, "pip install 'whep-avatar[musetalk]'", fatal=False)
     faults = find_faults(folder)
     for fault in faults:
         yield Finding(NAME, False, str(fault), fault.fix, fatal=False)
-    if faults or isinstance(libraries, str):
+    if faults or missing:
         return
     told = probe(
         LOAD_PROBE, str(folder), settings.musetalk_device, settings.musetalk_precision, settings.musetalk_speedup
@@ -56,10 +55,18 @@ def check_models(settings: Settings) -> Iterator[Finding]:
     if isinstance(told, str):
         yield Finding(NAME, False, f"{folder}: {told}", "mend what is said above first", fatal=False)
         return
-    yield from _told(folder, told, libraries)
+    yield from _told(folder, told, ", ".join(f"{name} {version}" for name, version in versions.items()))
 
 
-def _told(folder: Path, told: dict[str, object], libraries: dict[str, object]) -> Iterator[Finding]:
+def _version(library: str) -> str | None:
+    """None where it is not installed. To import it would take many times as long; it is imported to load the models."""
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _told(folder: Path, told: dict[str, object], versions: str) -> Iterator[Finding]:
     made, wrong = (dict(part) if isinstance(part := told[name], dict) else {} for name in ("made", "wrong"))
     if "device" in wrong:
         fix = f"set {PREFIX}MUSETALK_DEVICE to auto, or install a build of torch for this machine's GPU and its driver"
@@ -68,7 +75,6 @@ def _told(folder: Path, told: dict[str, object], libraries: dict[str, object]) -
         yield Finding(NAME, False, wrong["models"], f"fetch it anew: {', '.join(SOURCES.values())}", fatal=False)
     if wrong:
         return
-    versions = ", ".join(f"{name} {version}" for name, version in libraries.items())
     yield Finding(NAME, True, f"{folder} was loaded; {versions}")
     slow = made["device"] == "cpu"
     says = f"faces are made on {made['device']} in {made['kind']}" + (

@@ -22,6 +22,7 @@ from whep_server.rtc.ice import configuration
 from whep_server.rtc.ports import ANY, Ports
 from whep_server.rtc.receiver import OnPacket, attach_receiver
 from whep_server.rtc.sender import Outbound, UnitSource, attach
+from whep_server.rtc.unreadable import pass_over_unreadable
 from whep_server.settings import Settings
 from whep_server.signaling.negotiation import Plan, dress_answer, set_role
 from whep_server.signaling.sdpfrag import Credentials, LocalIce, TrickledCandidate
@@ -234,6 +235,7 @@ def viewer_peer(
         transceiver = connection.addTransceiver(kind, direction="sendonly")
         outbound[kind] = attach(transceiver.sender, sources[kind], delivery)
         connection_of(transceiver.sender).use(ports)
+        pass_over_unreadable(transceiver.sender.transport)
 
     codecs = {kind: plan.codec(kind) or "" for kind in outbound}
 
@@ -251,6 +253,7 @@ def publisher_peer(plan: Plan, on_packet: OnPacket, settings: Settings, ports: P
     connection = RTCPeerConnection(configuration(settings))
     receiver = connection.addTransceiver("audio", direction="recvonly").receiver
     connection_of(receiver).use(ports)
+    pass_over_unreadable(receiver.transport)
 
     def take(sequence: int, rtp_time: int, payload: bytes) -> None:
         connection_of(receiver).note_alive()

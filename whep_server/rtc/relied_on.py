@@ -18,7 +18,14 @@ async def check_relied_on() -> None:
         dtls = sender.transport
         wanted = {
             sender: ("send", "stop", "_ssrc", "_rtx_ssrc"),
-            dtls: ("_register_rtp_sender", "_unregister_rtp_sender", "_rtp_router", "_tx_srtp"),
+            dtls: (
+                "_register_rtp_sender",
+                "_unregister_rtp_sender",
+                "_rtp_router",
+                "_tx_srtp",
+                "_handle_rtcp_data",
+                "_handle_rtp_data",
+            ),
             dtls.transport: ("_connection",),
             Session: ("protect", "protect_rtcp"),
         }

@@ -16,10 +16,10 @@ on, read at aiortc 1.16.0 and used nowhere else:
 """
 
 import random
+import struct
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from struct import Struct
 from typing import Final, Protocol
 
 from aiortc import RTCRtpSender
@@ -52,7 +52,7 @@ from whep_server.rtc.sender_reports import Account, goodbye, report, round_trip_
 
 UNNAMED: Final = 0
 """SSRC of the media source in feedback that names it further inside: FIR (RFC 5104 section 4.3.1.2)."""
-FIR: Final = Struct("!IB3x")
+FIR: Final = struct.Struct("!IB3x")
 """One entry: whose picture, and the number of the request (RFC 5104 section 4.3.1.1)."""
 MOST_REPEATED: Final = 100
 """Packets that one request can have sent again: half a second's worth."""
@@ -263,7 +263,7 @@ class Outbound:
                 )
 
     def _take_remb(self, packet: RtcpPsfbPacket) -> None:
-        with suppress(ValueError):  # another application's feedback
+        with suppress(ValueError, struct.error):  # another application's feedback; fewer sources than it says
             remb_bps, sources = unpack_remb_fci(packet.fci)
             if self._ssrc in sources:
                 self.feedback = replace(self.feedback, reports=self.feedback.reports + 1, remb_bps=remb_bps)
