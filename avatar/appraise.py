@@ -109,7 +109,7 @@ def mouth_moves(pictures: Sequence[NDArray[np.uint8]], track: FaceTrack, lips: L
     """How far the lips move apart beside how they usually are, of one picture in five. Units: half widths."""
     crops = [_mouth(pictures[index], track.moves[index], lips) for index in range(0, len(pictures), EVERY)]
     usual = np.median(np.stack(crops), axis=0).astype(np.uint8)
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     apart = []
     for crop in crops:
         down = flow.calc(usual, crop, None)[..., 1]  # type: ignore[call-overload]  # None: no first guess

@@ -120,6 +120,8 @@ def read_landmarks(path: Path, pictures: int, shape: tuple[int, ...]) -> Landmar
         held = msgspec.json.decode(path.read_bytes(), type=LandmarksFile)
     except msgspec.DecodeError as error:
         raise NotFootage(f"the landmarks file: {_with_picture(str(error))}") from error
+    if pictures == 1 and len(held.pictures) > 1:
+        raise NotFootage(f"the landmarks file has {len(held.pictures)} pictures; a photo is one")
     kinds = {type(entry) for entry in held.pictures}
     if len(kinds) > 1:
         raise NotFootage("the landmarks file: some pictures have 68 points and others six; they must be of one kind")

@@ -115,8 +115,8 @@ def _differences(pictures: NDArray[np.float32], by: int) -> NDArray[np.float32]:
     return np.array([np.abs(later - one).mean() for one, later in zip(pictures[:-by], pictures[by:], strict=True)])
 
 
-def blend(pictures: NDArray[np.uint8], track: FaceTrack, seam: Seam) -> None:
-    """Write the cross-fade over the last pictures of the loop. Shapes: (N, H, W, 3)."""
+def blend(pictures: Sequence[NDArray[np.uint8]], track: FaceTrack, seam: Seam) -> None:
+    """Write the cross-fade over the last pictures of the loop, in place."""
     made = []
     for one, other, share in seam.shares:
         moves = track.moves[one], track.moves[other]
@@ -126,7 +126,7 @@ def blend(pictures: NDArray[np.uint8], track: FaceTrack, seam: Seam) -> None:
         ]
         made.append(cv2.addWeighted(sides[0], 1 - share, sides[1], share, 0))
     for (one, _, _), picture in zip(seam.shares, made, strict=True):
-        pictures[one] = picture
+        pictures[one][...] = picture
 
 
 def _head_moved(

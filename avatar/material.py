@@ -28,8 +28,8 @@ _SEARCHING = "looking for the face"
 class Material:
     """A loop of whole seconds, and the face in it."""
 
-    pictures: NDArray[np.uint8]
-    """Shapes: (N, H, W, 3), BGR; on disk."""
+    pictures: list[NDArray[np.uint8]]
+    """Shapes: (H, W, 3) each, BGR; on disk."""
     track: FaceTrack
     lips: Lips
     """In the coordinates of the track's box."""
@@ -44,7 +44,7 @@ def read_video_material(path: Path, scratch: Path, side: int, landmarks: str, pr
     pictures, notes = _read_video(path, scratch, side, progress)
     marks = read_landmarks(Path(landmarks), len(pictures), pictures[0].shape) if landmarks else None
     known = None if marks is None else known_face(marks)
-    track = track_face(list(pictures), lambda done: progress(_SEARCHING, 0.3 + 0.25 * done), known)
+    track = track_face(pictures, lambda done: progress(_SEARCHING, 0.3 + 0.25 * done), known)
     lips = find_lips(pictures[track.reference], track.box) if marks is None else marks.lips(_entry(marks, track))
     points = _points(marks, track, lips)
     progress("looking for where the loop closes", 0.55)
@@ -88,8 +88,8 @@ def _part(track: FaceTrack, first: int, moves: NDArray[np.float64]) -> FaceTrack
     return replace(track, reference=reference, moves=moves, seen=seen)
 
 
-def _read_video(video: Path, scratch: Path, side: int, progress: Progress) -> tuple[NDArray[np.uint8], list[str]]:
-    """The video's pictures. Shapes: (N, H, W, 3). Errors: NotFootage."""
+def _read_video(video: Path, scratch: Path, side: int, progress: Progress) -> tuple[list[NDArray[np.uint8]], list[str]]:
+    """The video's pictures, which can be written to, and what was left out. Errors: NotFootage."""
     most_s = FootageLimits().max_s
     most = round(most_s * FPS)
     limits = FootageLimits(max_s=most_s + 1 / FPS, max_side=side)
@@ -105,24 +105,21 @@ def _read_video(video: Path, scratch: Path, side: int, progress: Progress) -> tu
     notes = [f"only the first {most_s:.0f} s of the video are used"] if count > most else []
     if count < FPS:
         raise NotFootage(f"the video is {count / FPS:.2f} s long; one second is needed")
-    return np.memmap(scratch, np.uint8, "r+", shape=(min(count, most), *shape)), notes
+    return list(np.memmap(scratch, np.uint8, "r+", shape=(min(count, most), *shape))), notes
 
 
 def read_photo_material(path: Path, scratch: Path, side: int, landmarks: str, progress: Progress) -> Material:
     """Of a photo. Errors: NotFootage, OSError."""
     photo = read_photo(path, side)
     moves = sway_moves(photo.shape)
-    pictures = np.memmap(scratch, np.uint8, "w+", shape=(len(moves), *photo.shape))
+    pictures = list(np.memmap(scratch, np.uint8, "w+", shape=(len(moves), *photo.shape)))
     for number, picture in enumerate(swaying(photo, moves)):
         if number % FPS == 0:
             progress("moving the photo", 0.3 * number / len(moves))
-        pictures[number] = picture
+        pictures[number][...] = picture
     marks = None
     if landmarks:
-        marks = read_landmarks(Path(landmarks), 1, photo.shape)
-        if len(marks.six) > 1:
-            raise NotFootage(f"the landmarks file has {len(marks.six)} pictures; a photo is one")
-        marks = marks.moved(moves[0])
+        marks = read_landmarks(Path(landmarks), 1, photo.shape).moved(moves[0])
     first = track_face(
         pictures[:1], lambda done: progress(_SEARCHING, 0.3 + 0.25 * done), None if marks is None else known_face(marks)
     )

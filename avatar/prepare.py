@@ -121,11 +121,9 @@ def prepare(order: Order, progress: Progress) -> Made:
         experimental = " (experimental)" if photo or order.engine == "viseme" else ""
         write_manifest(out, order.name, f"{order.title or order.name}{experimental}", engine, source, windows)
         quality = _report(out, order, material, photo=photo)
-        made = Made(len(material.pictures), material.notes, quality)
-        del source, material
+        return Made(len(material.pictures), material.notes, quality)
     finally:
         scratch.unlink(missing_ok=True)
-    return made
 
 
 def _save_mouth(out: Path, track: FaceTrack, lips: Lips) -> None:

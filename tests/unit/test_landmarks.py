@@ -56,6 +56,11 @@ def test_a_video_s_own_rate_becomes_ours_between_its_pictures(tmp_path: Path):
         read(tmp_path, file_of(entries), pictures=25)
 
 
+def test_a_photo_has_one_picture_s(tmp_path: Path):
+    with pytest.raises(NotFootage, match="2 pictures; a photo is one"):
+        read(tmp_path, file_of([six(), six()]))
+
+
 def test_head_motion_follows_from_the_points(tmp_path: Path):
     entries = [points_68(shift=3.0 * k, turn=0.05 * k) for k in range(5)]
     known: KnownFace = known_face(read(tmp_path, file_of(entries), pictures=5))
@@ -106,6 +111,6 @@ marks = st.dictionaries(st.sampled_from(sorted(six())), st.lists(numbers, min_si
 @given(st.lists(points | marks, max_size=3), st.tuples(numbers, numbers), numbers)
 def test_any_json_is_landmarks_or_no_footage(tmp_path_factory: pytest.TempPathFactory, pictures, size, fps):
     try:
-        read(tmp_path_factory.getbasetemp(), {"size": size, "pictures": pictures, "fps": fps})
+        read(tmp_path_factory.getbasetemp(), {"size": size, "pictures": pictures, "fps": fps}, pictures=2)
     except NotFootage as error:
         assert str(error)
