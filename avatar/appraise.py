@@ -55,7 +55,16 @@ def appraise(
     sharpness = sharpness_of(pictures[track.reference], track)
     loop = THERE_AND_BACK if closing.there_and_back else SEAM
     hidden, moves = hidden_part(pictures, track), mouth_moves(pictures, track, lips)
-    figures = Quality(track.box.width, part, sharpness, closing.seam, loop, hidden, moves, [])
+    figures = Quality(
+        track.box.width,
+        round(part, 3),
+        round(sharpness, 1),
+        round(closing.seam, 2),
+        loop,
+        round(hidden, 3),
+        round(moves, 4),
+        [],
+    )
     return msgspec.structs.replace(figures, notes=[*advice(figures), *hints])
 
 

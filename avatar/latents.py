@@ -19,7 +19,7 @@ from avatar.prepared import AvatarInvalid, load_prepared, read_manifest
 
 log = logging.getLogger(__name__)
 
-MOST_S: Final = 3600.0
+MOST_S: Final = 2000.0
 """Longest it may take: a GPU makes 250 in seconds, a CPU some ten a minute."""
 
 

@@ -258,13 +258,8 @@ def _made_for_musetalk(order: Order, models: MuseTalkConfig, heard: Callable[[St
     except NoModels as error:
         raise CannotPrepare(AvatarRefusal.TROUBLE, str(error)) from error
     made = run_preparation(order, lambda step: heard(Step(step.stage, BEFORE_LATENTS * step.done)), stop=stop)
-    return _run(
-        LATENTS_COMMAND,
-        LatentsOrder(order.out, models, made),
-        lambda step: heard(Step(step.stage, BEFORE_LATENTS + (1 - BEFORE_LATENTS) * step.done)),
-        LATENTS_S,
-        stop,
-    )
+    latents = _Task(LATENTS_COMMAND, LatentsOrder(order.out, models, made), LATENTS_S, AvatarRefusal.TROUBLE)
+    return _run(latents, lambda step: heard(Step(step.stage, BEFORE_LATENTS + (1 - BEFORE_LATENTS) * step.done)), stop)
 
 
 @contextlib.contextmanager
@@ -285,14 +280,23 @@ def run_preparation(
 
     Errors: CannotPrepare, also where the process dies, takes too long, or ``stop`` says so.
     """
-    return _run(COMMAND, order, heard, most_s, stop or Stop())
+    return _run(_Task(COMMAND, order, most_s, AvatarRefusal.VIDEO), heard, stop or Stop())
 
 
-def _run(
-    command: Sequence[str], order: msgspec.Struct, heard: Callable[[Step], None], most_s: float, stop: Stop
-) -> Made:
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What a process is to do."""
+
+    command: Sequence[str]
+    order: msgspec.Struct
+    most_s: float
+    blame: AvatarRefusal
+    """Why nothing comes of it where it dies or takes too long."""
+
+
+def _run(task: _Task, heard: Callable[[Step], None], stop: Stop) -> Made:
     with subprocess.Popen(
-        [sys.executable, *command],
+        [sys.executable, *task.command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -302,12 +306,12 @@ def _run(
     ) as process:
         assert process.stdin is not None and process.stdout is not None
         began_s = time.monotonic()
-        late = threading.Timer(most_s, process.kill)
+        late = threading.Timer(task.most_s, process.kill)
         late.start()
         stop.ends(process)
         try:
             with contextlib.suppress(BrokenPipeError):  # it is dead already: said below
-                process.stdin.write(msgspec.json.encode(order))
+                process.stdin.write(msgspec.json.encode(task.order))
                 process.stdin.close()
             said = _listen(process.stdout, heard)
         finally:
@@ -321,10 +325,10 @@ def _run(
             raise CannotPrepare(AvatarRefusal.VIDEO, said.detail)
         case Failed():
             raise CannotPrepare(AvatarRefusal.TROUBLE, f"it cannot be prepared now: {said.detail}")
-        case _ if time.monotonic() - began_s >= most_s:
-            raise CannotPrepare(AvatarRefusal.VIDEO, f"preparing it took longer than {most_s:.0f} s")
+        case _ if time.monotonic() - began_s >= task.most_s:
+            raise CannotPrepare(task.blame, f"preparing it took longer than {task.most_s:.0f} s")
         case _:
-            raise CannotPrepare(AvatarRefusal.VIDEO, f"{_DIED} {_fate(process.wait())}")
+            raise CannotPrepare(task.blame, f"{_DIED} {_fate(process.wait())}")
 
 
 def _listen(lines: IO[bytes], heard: Callable[[Step], None]) -> Made | Refused | Failed | None:

@@ -38,6 +38,12 @@ def test_the_mouth_is_where_the_points_are(tmp_path: Path, entry: Any):
     assert np.allclose(marks.face_points().bridge, [[320, 190]])
 
 
+def test_the_documented_example_is_one(tmp_path: Path):
+    block = (Path(__file__).parents[2] / "docs" / "avatars.md").read_text().split("```json\n")[1].split("```")[0]
+    marks = read(tmp_path, block, shape=(720, 1280))
+    assert marks.lips(0).half_width == pytest.approx(46, abs=0.1)
+
+
 def test_they_are_scaled_from_the_size_that_they_are_in(tmp_path: Path):
     marks = read(tmp_path, file_of([points_68()]), shape=(240, 320))
     assert (marks.lips(0).x, marks.lips(0).half_width) == pytest.approx((160, 15))
