@@ -110,8 +110,9 @@ def hidden_part(pictures: Sequence[NDArray[np.uint8]], track: FaceTrack) -> floa
 
 
 def _alike(one: NDArray[np.uint8], other: NDArray[np.float64]) -> float:
-    """Correlation of two pictures: 1 where they differ in brightness and contrast at most."""
-    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+    """Correlation of two pictures: 1 where they differ in brightness and contrast at most; no number of a blank one."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
 
 
 def mouth_moves(pictures: Sequence[NDArray[np.uint8]], track: FaceTrack, lips: Lips) -> float:

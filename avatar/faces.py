@@ -130,7 +130,7 @@ def _points(grey: NDArray[np.uint8], box: Box) -> NDArray[np.float32]:
     """Points of the lower face that can be found again. Shapes: (n, 1, 2)."""
     mask = np.zeros_like(grey)
     top, left = box.y + box.height * 35 // 100, box.x + box.width * 15 // 100
-    mask[top : box.y + box.height, left : box.x + box.width * 85 // 100] = 255
+    mask[max(0, top) : box.y + box.height, max(0, left) : box.x + box.width * 85 // 100] = 255
     points = cv2.goodFeaturesToTrack(grey, 120, 0.005, max(3, box.width // 40), mask=mask)
     return np.zeros((0, 1, 2), np.float32) if points is None else np.asarray(points, np.float32)
 

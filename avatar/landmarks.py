@@ -170,6 +170,8 @@ def _fault(six: NDArray[np.float64], shape: tuple[int, ...]) -> str:
     if (six < -0.5 * np.array([wide, tall])).any() or (six > 1.5 * np.array([wide, tall])).any():
         return "a point lies far outside the picture"
     left, right, upper, lower, chin, bridge = six
+    if (six[:4] < 0).any() or (six[:4] > np.array([wide, tall])).any():
+        return "the mouth lies outside the picture"
     width = float(np.hypot(*(right - left)))
     if width < _LEAST_MOUTH:
         return f"the mouth is {width:.1f} pixels wide"

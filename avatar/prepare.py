@@ -222,7 +222,8 @@ def _outcome(order: Order) -> Line:
         raise
     except OSError as error:
         log.error("%s", error)
-        return Failed(error.strerror or type(error).__name__)
+        said = error.strerror or type(error).__name__
+        return Failed(f"{Path(error.filename).name}: {said}" if isinstance(error.filename, str) else said)
 
 
 if __name__ == "__main__":

@@ -98,6 +98,7 @@ def mixed(number: int, **changed: Any) -> dict[str, Any]:
         (mixed(1, left_corner=[350, 247], right_corner=[290, 247]), "picture 1: .*interchanged"),
         (mixed(2, nose_bridge=[320, 280]), "picture 2: the nose's bridge"),
         (mixed(2, right_corner=[291, 250]), "picture 2: the mouth is .* wide"),
+        (mixed(0, left_corner=[-5, 247]), "picture 0: the mouth lies outside"),
         (mixed(0, chin=[320, 9e99]), "picture 0: a point lies far outside"),
         (file_of([points_68()], fps=0), "fps"),
         ({**file_of([points_68()]), "size": [1, 1]}, "size"),
