@@ -124,14 +124,16 @@ async def test_it_speaks_with_its_own_mouth(place: Place):
     await stage.accepted(spoken.wav, stream="speaks")
     await stage.go_live(0, "speaks")
     await stage.play_out("speaks", portion=8)
-    pictures = seen_pictures(place.seen.units(Codec.H264, "speaks"))
+    units = place.seen.units(Codec.H264, "speaks")
+    pictures = seen_pictures(units)
+    frames = np.array([unit.media_time * 25 // 90_000 for unit in units])  # a busy machine leaves some out
     (started,) = place.seen.of(SpeechStarted, "speaks")
     (finished,) = place.seen.of(SpeechFinished, "speaks")
     assert finished.error is None
     avatar = load_prepared(place.settings.avatars / NAME, SIZE)
-    under = [avatar.picture_at(frame, 25) for frame in range(len(pictures))]
-    assert max(under) == PICTURES - 1 and under[PICTURES] == PICTURES - 1, "forward, then backward"
-    times = np.arange(len(pictures)) / 25 - started.media_time / 48_000
+    under = [avatar.picture_at(int(frame), 25) for frame in frames]
+    assert max(under) == avatar.picture_at(PICTURES, 25) == PICTURES - 1, "forward, then backward"
+    times = frames / 25 - started.media_time / 48_000
     # the video shows Nova, of whom it is known where her lips are
     openings = np.array([mouth_opening(seen, nova().state, k) for seen, k in zip(pictures, under, strict=True)])
     assert correlation(openings, truth(spoken, times)) > 0.7
