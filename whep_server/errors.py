@@ -12,6 +12,7 @@
     ├── NoSuchSession               404
     ├── NoSuchAvatar                404
     ├── NoSuchFile                  404
+    ├── NoSuchPreparation           404   no avatar is being made under that id, or that was long ago
     ├── AlreadyOnAir                409
     ├── AlreadyPublishing           409   a publisher has the stream; with Retry-After
     ├── Conflict                    409   what cannot be done in the state that things are in
