@@ -43,8 +43,8 @@ run: .setup/run ## start the server on 127.0.0.1:8000 with the stream `demo` on 
 
 test: ## every check and test, in CI's order (TESTS=... for some of them)
 	@$(MAKE) --no-print-directory --jobs 4 .setup/dev peers check  # each waits for downloads of its own
-	@echo "[tests] those that bear company, three at a time, for many wait: takes a dozen minutes"
-	@$(call pytest,--numprocesses 3 --dist loadfile --no-loadscope-reorder -m "not alone","not alone")
+	@echo "[tests] those that bear company, two at a time: takes a quarter of an hour"
+	@$(call pytest,--numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not alone","not alone")
 	@echo "[tests] those that need the machine for themselves: takes five minutes"
 	@$(call pytest,-m alone,alone)
 
