@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar.faces import EVERY, FaceTrack
+from avatar.faces import EVERY, FaceTrack, cut_grey, face_grey
 from avatar.lips import Lips
 from avatar.quality import SEAM, THERE_AND_BACK, Quality
 
@@ -100,10 +100,7 @@ def sharpness_of(picture: NDArray[np.uint8], track: FaceTrack) -> float:
 
 def hidden_part(pictures: Sequence[NDArray[np.uint8]], track: FaceTrack) -> float:
     """Of one picture in five: part in which no face was found, or something else than the face is in its place."""
-    x, y, width, height = track.box
-    own = np.array([[width / _LIKENESS, 0, x], [0, height / _LIKENESS, y], [0, 0, 1]])
-    searched = range(0, len(pictures), EVERY)
-    crops = np.stack([_cut(pictures[at], track.moves[at] @ own, (_LIKENESS, _LIKENESS)) for at in searched])
+    crops = np.stack([face_grey(pictures[at], track, at, _LIKENESS) for at in range(0, len(pictures), EVERY)])
     usual = np.median(crops, axis=0)
     clear = [bool(seen) and _alike(crop, usual) >= _COVERED for seen, crop in zip(track.seen, crops, strict=True)]
     return 1 - sum(clear) / len(clear)
@@ -131,11 +128,4 @@ def _mouth(picture: NDArray[np.uint8], move: NDArray[np.float64], lips: Lips) ->
     """The mouth, always in the same place and of the same size. Shapes: -> (112, 96), grey."""
     to_picture = move @ np.vstack([lips.matrix(), [0, 0, 1]])
     own = np.array([[1 / _HALF, 0, -_MIDDLE[0] / _HALF], [0, 1 / _HALF, -_MIDDLE[1] / _HALF], [0, 0, 1]])
-    return _cut(picture, to_picture @ own, _MOUTH)
-
-
-def _cut(picture: NDArray[np.uint8], to_picture: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A part of a picture, brought to ``size``, grey."""
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    cut = cv2.warpAffine(picture, to_picture, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(cv2.cvtColor(cut, cv2.COLOR_BGR2GRAY), np.uint8)
+    return cut_grey(picture, to_picture @ own, _MOUTH)

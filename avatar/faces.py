@@ -59,6 +59,20 @@ class KnownFace:
     """About where it goes: the pattern of its skin says it more exactly. Shapes: (N, 2, 3)."""
 
 
+def cut_grey(picture: NDArray[np.uint8], to_picture: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A part of a picture, brought to ``size``, grey. Shapes: picture (H, W, 3), BGR; to_picture (2, 3)."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    cut = cv2.warpAffine(picture, to_picture, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.cvtColor(cut, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def face_grey(picture: NDArray[np.uint8], track: FaceTrack, index: int, side: int) -> NDArray[np.uint8]:
+    """The face in the picture ``index`` where it would be in the reference. Shapes: -> (side, side)."""
+    x, y, width, height = track.box
+    own = np.array([[width / side, 0, x], [0, height / side, y], [0, 0, 1]])
+    return cut_grey(picture, track.moves[index] @ own, (side, side))
+
+
 def track_face(pictures: Sequence[NDArray[np.uint8]], progress: Progress, known: KnownFace | None = None) -> FaceTrack:
     """Find the face and follow it. Errors: NotFootage where there is none, or not in enough pictures."""
     height, width = pictures[0].shape[:2]

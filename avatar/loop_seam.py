@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar.faces import FaceTrack
+from avatar.faces import FaceTrack, face_grey
 from avatar.footage import FPS
 from avatar.prepared import Box
 
@@ -84,14 +84,8 @@ def _reduced(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
 
 def _faces(pictures: Sequence[NDArray[np.uint8]], track: FaceTrack) -> NDArray[np.float32]:
     """The faces where they would be in the reference, whatever the head does. Shapes: -> (N, 64, 64), grey."""
-    x, y, width, height = track.box
-    own = np.array([[width / _FACE_SIDE, 0, x], [0, height / _FACE_SIDE, y], [0, 0, 1]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    crops = [
-        cv2.warpAffine(each, move @ own, (_FACE_SIDE, _FACE_SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        for each, move in zip(pictures, track.moves, strict=True)
-    ]
-    return np.stack([_grey(crop) for crop in crops])
+    faces = [face_grey(each, track, index, _FACE_SIDE) for index, each in enumerate(pictures)]
+    return np.stack(faces).astype(np.float32)
 
 
 def _grey(picture: NDArray[np.uint8] | cv2.typing.MatLike) -> NDArray[np.float32]:
